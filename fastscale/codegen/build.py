@@ -1,0 +1,118 @@
+"""From a law's definition to compiled kernels, by way of a generated module in the cache folder."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+import tempfile
+import types as python_types
+from pathlib import Path
+from threading import Lock
+from typing import Any, NamedTuple
+
+from fastscale.codegen.formula import Formula
+from fastscale.kernels.compiling import (
+    OBJECTIVE_SIGNATURE,
+    PREDICT_SIGNATURE,
+    cache_folder,
+    compile_cached,
+    sources_key,
+)
+
+# what sums need to be vectorised; NaN and infinity keep their meaning
+_FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
+
+
+class Kernels(NamedTuple):
+    """A law's compiled functions for one residual scale; see fastscale.kernels.compiling for their signatures."""
+
+    objective: Any
+    predict: Any
+
+
+class Definition(NamedTuple):
+    """All that shapes a kernel: a formula, or the name of a point function, and the coordinates."""
+
+    formula: Formula | None
+    point: tuple[str, str] | None
+    parameters: tuple[str, ...]
+    variables: tuple[str, ...]
+    log_parameters: frozenset[str]
+    positive: frozenset[str]
+    scale: str
+
+
+_built: dict[str, Kernels] = {}
+_lock = Lock()
+
+
+def kernels(definition: Definition) -> Kernels:
+    """The compiled kernels of a definition: from this process, else from the disk cache, else generated and compiled."""
+    key = _key(definition)
+    with _lock:
+        if key not in _built:
+            fastmath = _FASTMATH if definition.formula is not None else frozenset()
+            module = _module(f"fastscale_kernel_{key}", definition)
+            _built[key] = Kernels(
+                compile_cached(module.objective, OBJECTIVE_SIGNATURE, fastmath),
+                compile_cached(module.predict, PREDICT_SIGNATURE, fastmath),
+            )
+        return _built[key]
+
+
+def _key(d: Definition) -> str:
+    source = ""
+    if d.point is not None:
+        file = importlib.import_module(d.point[0]).__file__
+        source = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
+    text = repr((
+        d.formula.text if d.formula else None, d.point, source, d.parameters, d.variables, sorted(d.log_parameters),
+        sorted(d.positive), d.scale, sources_key(),
+    ))  # fmt: skip
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+def _generate(d: Definition) -> str:
+    if d.formula is not None:
+        from fastscale.codegen.emit import kernel_source  # needs SymPy: only where nothing is cached
+
+        return kernel_source(d.formula, d.log_parameters, d.positive, d.scale)
+    from fastscale.codegen.point import point_source
+
+    assert d.point is not None
+    logs = tuple(name in d.log_parameters for name in d.parameters)
+    return point_source(*d.point, len(d.parameters), len(d.variables), logs, d.scale)
+
+
+def _module(name: str, definition: Definition) -> python_types.ModuleType:
+    """Import the generated module, writing it to the cache folder first where it is not there yet."""
+    if name in sys.modules:
+        return sys.modules[name]
+    folder = cache_folder()
+    if folder is None:
+        module = python_types.ModuleType(name)
+        sys.modules[name] = module
+        exec(compile(_generate(definition), f"<{name}>", "exec"), module.__dict__)
+        return module
+    path = folder / f"{name}.py"
+    if not path.exists():
+        _write(path, _generate(definition))
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba looks the module up by name when it loads a cached function
+    spec.loader.exec_module(module)
+    return module
+
+
+def _write(path: Path, text: str) -> None:
+    """Write whole or not at all: several processes may do this at once."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.replace(temporary, path)
+
+

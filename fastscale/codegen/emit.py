@@ -1,0 +1,299 @@
+"""Python source of a law's two kernels: `objective` (value, gradient, Hessian) and `predict` (prediction and gradient).
+
+See ARCHITECTURE.md's kernel contract. The objective is sum of w * rho(T(prediction) - y) with y already transformed; T is the
+residual's scale. With a = T'(L) the gradient of the residual is c_j = a dL_j and its Hessian a ddL_jk + b c_j c_k, where b is
+-1 for log, 0 for linear, 2 L - 1 for logit.
+
+rho = [delta, penalty, floor, low_0, high_0, low_1, high_1, ...]: the last are the ranges of the rows of X, from which the
+kernel knows before its loop whether an exponent would leave the range of exp; then it returns infinity and the solver takes a
+shorter step. That costs nothing per point, where clamping each exponent costs a tenth of the kernel's time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import sympy as sp
+from sympy.printing.pycode import PythonCodePrinter
+
+from fastscale.codegen.formula import Formula
+from fastscale.codegen.tape import Atom, Tape
+
+SCALES = ("log", "linear", "logit")
+
+
+class _Printer(PythonCodePrinter):  # type: ignore[misc]
+    """Arithmetic only, with rationals as floats and small powers as products."""
+
+    def _print_Rational(self, e: sp.Rational) -> str:
+        return repr(float(e))
+
+    _print_Half = _print_Rational
+
+    def _print_Integer(self, e: sp.Integer) -> str:
+        return f"{float(e)!r}"
+
+    def _print_Float(self, e: sp.Float) -> str:
+        return repr(float(e))
+
+    def _print_Pow(self, e: sp.Pow, **_: object) -> str:
+        base, power = e.args
+        if not power.is_Integer:
+            raise AssertionError(f"a power survived the tape: {e}")
+        text = f"({self._print(base)})"
+        product = "*".join([text] * abs(int(power)))
+        return f"({product})" if power > 0 else f"(1.0/({product}))"
+
+
+_printer = _Printer()
+
+
+def _text(e: sp.Expr) -> str:
+    return str(_printer.doprint(e))
+
+
+def kernel_source(formula: Formula, log_parameters: frozenset[str], positive: frozenset[str], scale: str) -> str:
+    """The module that holds `objective` for this residual scale, and `predict`."""
+    tape = Tape(formula, log_parameters, positive)
+    head = (
+        f'"""Kernels of {formula.text}, residual on the {scale} scale. Generated; see fastscale.codegen."""\n\n'
+        "from fastscale.kernels.elementary import EXPONENT_LIMIT, exp, exp_clamped, log\n"
+        "from math import inf, sqrt\n\n\n"
+    )
+    return head + _objective(tape, scale) + "\n\n" + _predict(Tape(formula, log_parameters, positive))
+
+
+class _Steps:
+    """Assignments of a tape's atoms and common subexpressions, those that do not depend on the point kept apart."""
+
+    def __init__(self, tape: Tape, expressions: Iterable[sp.Expr], checked: bool) -> None:
+        self.tape, self.checked = tape, checked
+        self.hoisted: list[str] = []
+        self.inner: list[str] = []
+        self.checks: list[str] = []
+        self._done: set[sp.Symbol] = set()
+        self._temporaries: dict[sp.Symbol, sp.Expr] = {}
+        expressions = [sp.sympify(e) for e in expressions]
+        needed: dict[sp.Symbol, None] = {}
+        for e in expressions:
+            self._collect(e, needed)
+        atoms = [a for s in needed if (a := tape.definition(s)) is not None]
+        flat = [argument for atom in atoms for argument in atom.arguments] + expressions
+        names = sp.numbered_symbols("k", real=True)
+        pairs, reduced = sp.cse(flat, symbols=names, order="none", optimizations=[])
+        self._temporaries = dict(pairs)
+        position = 0
+        self._arguments: dict[sp.Symbol, list[sp.Expr]] = {}
+        self._order = atoms
+        for atom in atoms:
+            self._arguments[atom.symbol] = reduced[position : position + len(atom.arguments)]
+            position += len(atom.arguments)
+        self.results: list[sp.Expr] = reduced[position:]
+
+    def _collect(self, e: sp.Expr, needed: dict[sp.Symbol, None]) -> None:
+        for symbol in sorted(e.free_symbols, key=str):
+            atom = self.tape.definition(symbol)
+            if atom is not None and symbol not in needed:
+                for argument in atom.arguments:
+                    self._collect(argument, needed)
+                needed[symbol] = None
+
+    def require(self, e: sp.Expr) -> str:
+        """The text of e, after emitting every assignment that it needs."""
+        for symbol in sorted(e.free_symbols, key=str):
+            self._define(symbol)
+        return _text(e)
+
+    def _expanded(self, e: sp.Expr) -> sp.Expr:
+        while any(s in self._temporaries for s in e.free_symbols):
+            e = e.subs({s: self._temporaries[s] for s in e.free_symbols if s in self._temporaries})
+        return e
+
+    def _define(self, symbol: sp.Symbol) -> None:
+        if symbol in self._done:
+            return
+        atom = self.tape.definition(symbol)
+        if atom is None and symbol not in self._temporaries:
+            return
+        self._done.add(symbol)
+        if atom is None:
+            e = self._temporaries[symbol]
+            text = self.require(e)
+            varies = self.tape.depends_on_rows(self._expanded(e))
+            (self.inner if varies else self.hoisted).append(f"{symbol} = {text}")
+            return
+        arguments = [self.require(a) for a in self._arguments[symbol]]
+        varies = any(self.tape.depends_on_rows(a) for a in atom.arguments)
+        (self.inner if varies else self.hoisted).extend(self._atom_lines(atom, arguments))
+
+    def _atom_lines(self, atom: Atom, arguments: list[str]) -> list[str]:
+        s = str(atom.symbol)
+        if atom.kind == "exp":
+            check = self._range_check(atom) if self.checked else None
+            if check is None:
+                return [f"{s} = exp_clamped({arguments[0]})"]
+            self.checks.append(check)
+            return [f"{s} = exp({arguments[0]})"]
+        if atom.kind == "log":
+            return [f"{s} = log({arguments[0]})"]
+        if atom.kind == "inverse":
+            return [f"{s} = 1.0/({arguments[0]})"]
+        if atom.kind == "sqrt":
+            return [f"{s} = sqrt({arguments[0]})"]
+        terms = [f"{s}_{i}" for i in range(len(arguments))]
+        lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
+        lines.append(f"{s}_m = {terms[0]}")
+        lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
+        total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
+        return [*lines, f"{s} = {s}_m + log({total})"]
+
+    def _range_check(self, atom: Atom) -> str | None:
+        """Lines that bound a linear exponent over the data; None where it is not linear in the rows."""
+        e = atom.arguments[0]
+        if any(self.tape.definition(s) is not None for s in e.free_symbols):
+            return None
+        used = [row for row in self.tape.rows if row in e.free_symbols]
+        polynomial = sp.Poly(e, *used) if used else None
+        if polynomial is not None and polynomial.total_degree() > 1:
+            return None
+        constant = e if polynomial is None else polynomial.coeff_monomial(1)
+        lines = [f"top = {_text(constant)}", "bottom = top"]
+        for row in used:
+            v = self.tape.rows.index(row)
+            slope = _text(polynomial.coeff_monomial(row))  # type: ignore[union-attr]
+            lines += [
+                f"first = ({slope})*rho[{3 + 2 * v}]",
+                f"last = ({slope})*rho[{4 + 2 * v}]",
+                "top += max(first, last)",
+                "bottom += min(first, last)",
+            ]
+        lines.append("if not (top < EXPONENT_LIMIT and bottom > -EXPONENT_LIMIT):\n    return inf")
+        return "\n".join(lines)
+
+
+def _objective(tape: Tape, scale: str) -> str:
+    p = len(tape.theta)
+    value = tape.value
+    direct = scale == "log" and (atom := tape.definition(value)) is not None and atom.kind == "exp"
+    if direct:  # log of a single exponential: its exponent, without exp or log
+        assert atom is not None
+        value = atom.arguments[0]
+    first = [tape.derivative(value, j) for j in range(p)]
+    second = {(i, j): tape.derivative(first[i], j) for i in range(p) for j in range(i, p)}
+    slope = sp.Symbol("slope", real=True)
+    if scale == "linear" or direct:
+        slope_is_one = True
+        c, e = list(first), dict(second)
+        substitutions: list[str] = []
+    else:
+        slope_is_one = False
+        c, e, substitutions = _normalise(tape, first, second, slope)
+    # a Hessian term that equals a gradient entry is summed already
+    after: dict[tuple[int, int], str] = {}
+    extra: dict[tuple[int, int], sp.Expr] = {}
+    for key, term in e.items():
+        if term == 0:
+            continue
+        same = next((i for i in range(p) if c[i] == term), None)
+        opposite = next((i for i in range(p) if c[i] == -term), None)
+        if same is not None:
+            after[key] = f" + g{same}"
+        elif opposite is not None:
+            after[key] = f" - g{opposite}"
+        else:
+            extra[key] = term
+    steps = _Steps(tape, [value, *c, *extra.values()], checked=True)
+    loop: list[str] = []
+    value_text = steps.require(steps.results[0])
+    residual: list[str] = [f"L = {value_text}"]
+    # the prediction has to lie where its transform is defined; most laws are positive by construction
+    can_leave = scale == "logit" or not (direct or scale == "linear" or tape.is_positive(tape.value))
+    if scale == "log" and not direct:
+        residual += ["slope = 1.0/L", "r = log(L) - y[i]"]
+    elif scale == "logit":
+        residual += ["slope = 1.0/(L*(1.0 - L))", "bend = 2.0*L - 1.0", "r = log(L) - log(1.0 - L) - y[i]"]
+    else:
+        residual += ["r = L - y[i]"]
+    if can_leave:
+        bad = "L <= 0.0 or L >= 1.0" if scale == "logit" else "L <= 0.0"
+        residual.append(f"outside += 1.0 if {bad} else 0.0")
+    residual += substitutions
+    before = len(steps.inner)
+    c_text = [steps.require(r) for r in steps.results[1 : p + 1]]
+    extra_text = [steps.require(r) for r in steps.results[p + 1 :]]
+    # atoms of the value come before the residual, what only derivatives need may use its slope
+    loop += steps.inner[:before] + residual + steps.inner[before:]
+    bend = {"log": "q2 - q1", "linear": "q2", "logit": "q2 + q1*bend"}["linear" if slope_is_one else scale]
+    loop += [
+        "weight = w[i]*(penalty if r > 0.0 else 1.0)",
+        "clipped = r if r < delta else delta",
+        "clipped = clipped if clipped > -delta else -delta",
+        "q1 = weight*clipped",
+        "q2 = weight if clipped == r else 0.0",
+        "f += q1*(r - 0.5*clipped)",
+        f"bent = {bend}",
+    ]
+    body: list[str] = []
+    for j in range(p):
+        if c[j] != 0:
+            loop.append(f"c{j} = {c_text[j]}")
+            loop.append(f"g{j} += q1*c{j}")
+    for i in range(p):
+        if c[i] != 0:
+            loop.append(f"m{i} = bent*c{i}")
+            loop += [f"h{i}_{j} += m{i}*c{j}" for j in range(i, p) if c[j] != 0]
+    for (key, _), text in zip(extra.items(), extra_text, strict=True):
+        loop.append(f"h{key[0]}_{key[1]} += q1*({text})")
+    body += ["delta = rho[0]", "penalty = rho[1]"]
+    body += [f"t{j} = theta[{j}]" for j in range(p)]
+    body += [line for check in steps.checks for line in check.split("\n")]
+    body += steps.hoisted
+    body += ["f = 0.0"] + ["outside = 0.0"] * can_leave + [f"g{j} = 0.0" for j in range(p)]
+    body += [f"h{i}_{j} = 0.0" for i in range(p) for j in range(i, p)]
+    body += ["for i in range(n):"]
+    body += [f"    x{v} = X[{v}, i]" for v in range(len(tape.rows))] + [f"    {line}" for line in loop]
+    body += ["if outside > 0.0:", "    return inf"] * can_leave
+    body += [f"g[{j}] = g{j}" for j in range(p)]
+    body += [f"H[{i}, {j}] = h{i}_{j}{after.get((i, j), '')}" for i in range(p) for j in range(i, p)]
+    body += ["return f"]
+    return "def objective(theta, X, y, w, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in body)
+
+
+def _normalise(
+    tape: Tape, first: list[sp.Expr], second: dict[tuple[int, int], sp.Expr], slope: sp.Symbol
+) -> tuple[list[sp.Expr], dict[tuple[int, int], sp.Expr], list[str]]:
+    """Multiply the derivatives by the slope, through the exponentials where all of them are linear in one.
+
+    For a sum of exponentials on the log scale these products are the softmax shares, between 0 and 1: one multiplication
+    serves a whole column of derivatives, and nothing can overflow.
+    """
+    everything = [*first, *second.values()]
+    used = set().union(*(e.free_symbols for e in everything))
+    exponentials = [a.symbol for a in tape.atoms if a.kind == "exp" and a.symbol in used and tape.depends_on_rows(a.symbol)]
+    shares = {s: sp.Symbol(f"s{s}", real=True) for s in exponentials}
+
+    def through(e: sp.Expr) -> sp.Expr:
+        terms = []
+        for term in sp.Add.make_args(sp.sympify(e)):
+            scaled = term.subs({s: share / slope for s, share in shares.items()}) * slope
+            # a term without an exponential keeps the slope; one with several would divide by it
+            divides = any(base == slope and power < 0 for base, power in scaled.as_powers_dict().items())
+            terms.append(term * slope if divides or slope in (scaled / slope).free_symbols else scaled)
+        return sp.Add(*terms)
+
+    c = [through(e) for e in first]
+    e = {key: through(term) for key, term in second.items()}
+    needed = set().union(*(x.free_symbols for x in [*c, *e.values()]))
+    lines = [f"{share} = {symbol}*slope" for symbol, share in shares.items() if share in needed]
+    return c, e, lines
+
+
+def _predict(tape: Tape) -> str:
+    p = len(tape.theta)
+    first = [tape.derivative(tape.value, j) for j in range(p)]
+    steps = _Steps(tape, [tape.value, *first], checked=False)
+    texts = [steps.require(r) for r in steps.results]
+    body = [f"t{j} = theta[{j}]" for j in range(p)] + steps.hoisted + ["for i in range(n):"]
+    body += [f"    x{v} = X[{v}, i]" for v in range(len(tape.rows))] + [f"    {line}" for line in steps.inner]
+    body += [f"    value[i] = {texts[0]}"] + [f"    J[{j}, i] = {texts[j + 1]}" for j in range(p)]
+    return "def predict(theta, X, n, value, J):\n" + "".join(f"    {line}\n" for line in body)

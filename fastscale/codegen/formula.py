@@ -1,0 +1,225 @@
+"""Formulas as text: parsed by a whitelist, never evaluated.
+
+Everything that can be known of a formula from its syntax is found here with the standard library alone, so that a law whose
+kernel is in the cache needs no SymPy.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from fastscale.errors import FormulaError
+
+FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sigmoid", "softplus")
+# Names that stand for a column unless told otherwise; every other name is a parameter.
+STANDARD_VARIABLES = ("N", "D", "C", "S", "U", "x")
+
+_OPERATORS = (ast.Add, ast.Sub, ast.Mult, ast.Div, ast.Pow)
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A parsed formula: its text, and its names split into variables and parameters in order of appearance."""
+
+    text: str
+    variables: tuple[str, ...]
+    parameters: tuple[str, ...]
+
+    @cached_property
+    def tree(self) -> ast.expr:
+        return ast.parse(self.text, mode="eval").body
+
+    @cached_property
+    def log_variables(self) -> frozenset[str]:
+        """Variables that the kernel takes as logarithms: factors in the bases of powers, or in arguments of log."""
+        found: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) and not _is_small_integer(node.right):
+                found.update(_factors(node.left))
+                for term in _terms(node.left):  # D in (A/N**a + B/D)**c, but not x in (x + d)**a
+                    if not isinstance(term, ast.Name):
+                        found.update(_factors(term))
+            if isinstance(node, ast.Call) and node.func.id == "log":  # type: ignore[attr-defined]
+                found.update(_factors(node.args[0]))
+        return frozenset(found) & frozenset(self.variables)
+
+    @cached_property
+    def linear_parameters(self) -> tuple[str, ...]:
+        """Parameters in which the formula is jointly affine: they can be solved for in closed form."""
+        linear, nonlinear = _affine(self.tree, frozenset(self.parameters))
+        return tuple(name for name in self.parameters if name in linear - nonlinear)
+
+    @cached_property
+    def exponent_parameters(self) -> frozenset[str]:
+        """Parameters that occur in the exponent of a power or inside exp."""
+        found: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+                found.update(_names(node.right))
+            elif isinstance(node, ast.Call):
+                found.update(_names(node))
+        return frozenset(found) & frozenset(self.parameters)
+
+    @cached_property
+    def power_exponents(self) -> frozenset[str]:
+        """Parameters in the exponent of a power whose base holds a variable: exponents in the field's sense."""
+        found: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+                if set(_names(node.left)) & set(self.variables):
+                    found.update(_names(node.right))
+        return frozenset(found) & frozenset(self.parameters)
+
+    @cached_property
+    def offset_parameters(self) -> frozenset[str]:
+        """Parameters that stand alone as a term of the outermost sum, such as an irreducible loss."""
+        return frozenset(
+            term.id for term in _terms(self.tree) if isinstance(term, ast.Name) and term.id in self.parameters
+        )
+
+
+def parse(text: str, variables: Collection[str] | None = None) -> Formula:
+    """Parse a formula such as ``"E + A/N**alpha + B/D**beta"``.
+
+    Parameters
+    ----------
+    text
+        Python's arithmetic with + - * / **, numbers, names and the functions exp, log (natural), sqrt, tanh, sigmoid and
+        softplus.
+    variables
+        Names that stand for columns; by default those of `STANDARD_VARIABLES` that occur.
+
+    Raises
+    ------
+    FormulaError
+        If the text does not parse, uses anything else, or has no free parameter or no variable.
+    """
+    if not isinstance(text, str) or not text.strip():
+        raise FormulaError(f"a formula is a text such as 'E + A/N**alpha'; got {text!r}")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        where = f" at position {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
+        hint = " Powers are written a**b." if "^" in text else ""
+        raise FormulaError(f"the formula {text!r} does not parse{where}.{hint}") from None
+    names: dict[str, None] = {}
+    try:
+        _check(tree, text, names)
+        normal = ast.unparse(tree)
+    except RecursionError:
+        raise FormulaError(f"the formula {text[:60]!r}… is nested too deeply") from None
+    known = set(STANDARD_VARIABLES if variables is None else variables)
+    found = tuple(name for name in names if name in known)
+    free = tuple(name for name in names if name not in known)
+    if variables is not None and (missing := [name for name in variables if name not in names]):
+        raise FormulaError(f"the formula {text!r} does not use the variable(s) {', '.join(missing)}")
+    if not found:
+        raise FormulaError(
+            f"the formula {text!r} has no variable: it has to use one of {', '.join(STANDARD_VARIABLES)} or a column's name"
+        )
+    if not free:
+        raise FormulaError(f"the formula {text!r} has no free parameter: every name in it is a variable")
+    return Formula(normal, found, free)
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """The names that a formula uses, without functions, in order; empty where it does not parse."""
+    try:
+        return tuple(dict.fromkeys(_names(ast.parse(text, mode="eval").body)))
+    except (SyntaxError, ValueError):
+        return ()
+
+
+def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
+    match node:
+        case ast.BinOp(left=left, op=op, right=right):
+            if isinstance(op, ast.BitXor):
+                raise FormulaError(f"the formula {text!r} uses ^; powers are written a**b")
+            if not isinstance(op, _OPERATORS):
+                raise FormulaError(f"the formula {text!r} uses the operator {type(op).__name__}; + - * / ** are known")
+            _check(left, text, names)
+            _check(right, text, names)
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
+            _check(operand, text, names)
+        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
+            if name not in FUNCTIONS:
+                raise FormulaError(f"the formula {text!r} calls {name}; the known functions are {', '.join(FUNCTIONS)}")
+            _check(argument, text, names)
+        case ast.Name(id=name):
+            if name in FUNCTIONS:
+                raise FormulaError(f"the formula {text!r} uses the function {name} as a name")
+            names[name] = None
+        case ast.Constant(value=value) if isinstance(value, int | float) and not isinstance(value, bool):
+            if not abs(value) < 1e300:
+                raise FormulaError(f"the formula {text!r} has the number {value}, which is too large")
+        case _:
+            piece = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
+            raise FormulaError(
+                f"the formula {text!r} has the part {piece!r}, which is not arithmetic; known are numbers, names, + - * / ** "
+                f"and {', '.join(FUNCTIONS)} of one argument"
+            )
+
+
+def _names(node: ast.AST) -> Iterator[str]:
+    """Names below a node in reading order, functions left out."""
+    if isinstance(node, ast.Call):
+        for argument in node.args:
+            yield from _names(argument)
+    elif isinstance(node, ast.Name):
+        yield node.id
+    else:
+        for child in ast.iter_child_nodes(node):
+            yield from _names(child)
+
+
+def _factors(node: ast.AST) -> Iterator[str]:
+    """Names that are factors of a product."""
+    match node:
+        case ast.Name(id=name):
+            yield name
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div(), right=right):
+            yield from _factors(left)
+            yield from _factors(right)
+        case ast.BinOp(left=left, op=ast.Pow()):
+            yield from _factors(left)
+
+
+def _terms(node: ast.expr) -> Iterator[ast.expr]:
+    match node:
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            yield from _terms(left)
+            yield from _terms(right)
+        case ast.UnaryOp(operand=operand):
+            yield from _terms(operand)
+        case _:
+            yield node
+
+
+def _is_small_integer(node: ast.AST) -> bool:
+    if isinstance(node, ast.UnaryOp):
+        return _is_small_integer(node.operand)
+    return isinstance(node, ast.Constant) and float(node.value) in (0, 1, 2, 3)  # type: ignore[arg-type]
+
+
+def _affine(node: ast.AST, parameters: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """(parameters in which node is jointly affine, parameters that occur in any other way)."""
+    none: frozenset[str] = frozenset()
+    match node:
+        case ast.Name(id=name):
+            return (frozenset({name}) & parameters), none
+        case ast.BinOp(left=left, op=ast.Add() | ast.Sub(), right=right):
+            (l1, n1), (l2, n2) = _affine(left, parameters), _affine(right, parameters)
+            return l1 | l2, n1 | n2
+        case ast.BinOp(left=left, op=ast.Mult(), right=right):
+            (l1, n1), (l2, n2) = _affine(left, parameters), _affine(right, parameters)
+            return (l1, n1 | n2 | l2) if l1 else (l2, n1 | n2)
+        case ast.BinOp(left=left, op=ast.Div(), right=right):
+            l1, n1 = _affine(left, parameters)
+            return l1, n1 | (frozenset(_names(right)) & parameters)
+        case ast.UnaryOp(operand=operand):
+            return _affine(operand, parameters)
+        case _:
+            return none, frozenset(_names(node)) & parameters

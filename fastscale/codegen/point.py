@@ -1,0 +1,97 @@
+"""Kernels around a law's own point function, for laws that no explicit formula can say.
+
+The point function is plain Python that Numba can compile::
+
+    def point(parameters, x, gradient, hessian): ...
+        return prediction
+
+`parameters` in natural units and in the law's order, `x` the variables of one point (logarithms for those that the law lists
+as such); it fills gradient[p] and the upper triangle of hessian[p, p], derivatives of the prediction with respect to the
+natural parameters, and returns the prediction. The chain rule to the solver's coordinates, the residual and the objective are
+added here, so that nothing downstream knows the difference.
+"""
+
+_TEMPLATE = '''"""Kernels of the point function {name}, residual on the {scale} scale. Generated; see fastscale.codegen."""
+
+from math import exp as natural, inf, log
+
+from numba import carray, njit
+
+from fastscale.codegen.stack import doubles
+from {module} import {name} as _point
+
+point = njit(nogil=True, error_model="numpy", fastmath=False)(_point)
+LOGS = {logs}
+
+
+@njit(nogil=True, error_model="numpy", fastmath=False)
+def chain(theta, X, i, parameters, x, gradient, hessian):
+    for j in range({p}):
+        parameters[j] = natural(theta[j]) if LOGS[j] else theta[j]
+        for k in range({p}):
+            hessian[j, k] = 0.0
+        gradient[j] = 0.0
+    for v in range({v}):
+        x[v] = X[v, i]
+    value = point(parameters, x, gradient, hessian)
+    for j in range({p}):
+        for k in range(j, {p}):
+            if LOGS[j]:
+                hessian[j, k] *= parameters[j]
+            if LOGS[k]:
+                hessian[j, k] *= parameters[k]
+        if LOGS[j]:
+            gradient[j] *= parameters[j]
+            hessian[j, j] += gradient[j]
+    return value
+
+
+def objective(theta, X, y, w, n, rho, g, H):
+    parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
+    d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
+    delta, penalty = rho[0], rho[1]
+    f = 0.0
+    for j in range({p}):
+        g[j] = 0.0
+        for k in range(j, {p}):
+            H[j, k] = 0.0
+    for i in range(n):
+        L = chain(theta, X, i, parameters, x, d, h)
+        if not ({inside}):
+            return inf
+        slope, bend = {slope}, {bend}
+        r = {transformed} - y[i]
+        weight = w[i] * (penalty if r > 0.0 else 1.0)
+        clipped = min(max(r, -delta), delta)
+        q1 = weight * clipped
+        q2 = weight if clipped == r else 0.0
+        f += q1 * (r - 0.5 * clipped)
+        for j in range({p}):
+            c = slope * d[j]
+            g[j] += q1 * c
+            for k in range(j, {p}):
+                H[j, k] += (q2 + q1 * bend) * c * slope * d[k] + q1 * slope * h[j, k]
+    return f
+
+
+def predict(theta, X, n, value, J):
+    parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
+    d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
+    for i in range(n):
+        value[i] = chain(theta, X, i, parameters, x, d, h)
+        for j in range({p}):
+            J[j, i] = d[j]
+'''
+
+_SCALES = {
+    "log": dict(inside="0.0 < L < inf", slope="1.0 / L", bend="-1.0", transformed="log(L)"),
+    "linear": dict(inside="-inf < L < inf", slope="1.0", bend="0.0", transformed="L"),
+    "logit": dict(
+        inside="0.0 < L < 1.0", slope="1.0 / (L * (1.0 - L))", bend="2.0 * L - 1.0", transformed="log(L / (1.0 - L))"
+    ),
+}
+
+
+def point_source(module: str, name: str, p: int, v: int, logs: tuple[bool, ...], scale: str) -> str:
+    """The module that holds `objective` and `predict` of the point function `module.name`."""
+    return _TEMPLATE.format(module=module, name=name, p=p, v=v, logs=logs, scale=scale, **_SCALES[scale])

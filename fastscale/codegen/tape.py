@@ -1,0 +1,245 @@
+"""From a formula to a tape of elementary steps with exact first and second derivatives.
+
+Powers become exp(b log a) and products of exponentials are merged, so that each term of a law costs one exp. Every exp, log
+and reciprocal becomes an *atom*: a symbol with a definition. Between atoms everything is polynomial, so the chain rule over
+the tape gives derivatives that share their atoms and never call exp twice for the same thing.
+"""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from fastscale.codegen.formula import Formula
+
+
+@dataclass(frozen=True)
+class Atom:
+    """symbol = kind(arguments): exp, log, inverse, sqrt, or logsumexp of several."""
+
+    symbol: sp.Symbol
+    kind: str
+    arguments: tuple[sp.Expr, ...]
+
+
+class Tape:
+    """The steps that compute a formula, in an order in which they can be run, and its derivatives.
+
+    `theta` are the coordinates of the parameters (logarithms for those in `log_parameters`), `rows` the variables as the
+    kernel holds them (logarithms for those in `formula.log_variables`).
+    """
+
+    def __init__(self, formula: Formula, log_parameters: frozenset[str], positive: frozenset[str]) -> None:
+        self.theta = [sp.Symbol(f"t{j}", real=True) for j in range(len(formula.parameters))]
+        self.rows = [sp.Symbol(f"x{v}", real=True) for v in range(len(formula.variables))]
+        self.atoms: list[Atom] = []
+        self._known: dict[tuple[str, tuple[sp.Expr, ...]], sp.Symbol] = {}
+        self._derivatives: dict[tuple[sp.Symbol, int], sp.Expr] = {}
+        self._definition: dict[sp.Symbol, Atom] = {}
+        self._positive: set[sp.Symbol] = set()
+        names: dict[str, sp.Expr] = {}
+        for symbol, name in zip(self.theta, formula.parameters, strict=True):
+            names[name] = sp.exp(symbol) if name in log_parameters else symbol
+            if name in positive and name not in log_parameters:
+                self._positive.add(symbol)
+        for symbol, name in zip(self.rows, formula.variables, strict=True):
+            names[name] = sp.exp(symbol) if name in formula.log_variables else symbol
+        self.value = self._atomise(_to_sympy(formula.tree, names))
+
+    # -- building
+
+    def atom(self, kind: str, *arguments: sp.Expr) -> sp.Symbol:
+        """The symbol of kind(arguments), made on first use."""
+        key = (kind, arguments)
+        if key not in self._known:
+            symbol = sp.Symbol(f"{kind[0]}{len(self.atoms)}", real=True)
+            self._known[key] = symbol
+            self._definition[symbol] = Atom(symbol, kind, arguments)
+            self.atoms.append(self._definition[symbol])
+        return self._known[key]
+
+    def definition(self, symbol: sp.Symbol) -> Atom | None:
+        return self._definition.get(symbol)
+
+    def _atomise(self, e: sp.Expr) -> sp.Expr:
+        if isinstance(e, sp.exp) or isinstance(e, sp.Pow):
+            return self._power_product([e])
+        if isinstance(e, sp.log):
+            return self._log(e.args[0])
+        if isinstance(e, sp.Mul):
+            return self._power_product(list(e.args))
+        if isinstance(e, sp.Add):
+            return sp.Add(*(self._atomise(a) for a in e.args))
+        return e
+
+    def _power_product(self, factors: list[sp.Expr]) -> sp.Expr:
+        """A product whose exponentials and non-integer powers are merged into a single exp."""
+        exponent, rest, below = sp.Integer(0), sp.Integer(1), sp.Integer(1)
+        for factor in factors:
+            if isinstance(factor, sp.exp):
+                exponent += self._atomise(factor.args[0])
+            elif isinstance(factor, sp.Pow):
+                base, power = factor.args
+                if power.is_Integer and 0 < power <= 4:
+                    rest *= self._atomise(base) ** power
+                elif power.is_Integer and -4 <= power < 0:
+                    below *= self._atomise(base) ** (-power)
+                elif power == sp.Rational(1, 2):
+                    rest *= self.atom("sqrt", self._atomise(base))
+                else:
+                    exponent += self._atomise(power) * self._log(base)
+            else:
+                rest *= self._atomise(factor)
+        if exponent != 0:
+            rest *= self.atom("exp", sp.expand(exponent))
+        return rest if below == 1 else rest * self.atom("inverse", below)
+
+    def _log(self, e: sp.Expr) -> sp.Expr:
+        """log e, as a log-sum-exp where e is a sum of positive terms, so that no power of a sum can overflow."""
+        if isinstance(e, sp.Pow):
+            return self._atomise(e.args[1]) * self._log(e.args[0])
+        if isinstance(e, sp.Mul):
+            parts = [self._positive_log(a) for a in e.args]
+            if all(p is not None for p in parts):
+                return sp.Add(*parts)
+        single = self._positive_log(e)
+        if single is not None:
+            return single
+        if isinstance(e, sp.Add):
+            terms = [self._positive_log(a) for a in e.args]
+            if all(t is not None for t in terms):
+                return self.atom("logsumexp", *[sp.expand(t) for t in terms])
+        return self.atom("log", self._atomise(e))
+
+    def _positive_log(self, e: sp.Expr) -> sp.Expr | None:
+        """log of an expression that is a product of exponentials and positive numbers; None where it is not."""
+        if isinstance(e, sp.exp):
+            return self._atomise(e.args[0])
+        if e.is_number and e.is_positive:
+            return sp.log(e).evalf(20) if e != 1 else sp.Integer(0)
+        if isinstance(e, sp.Pow):
+            below = self._positive_log(e.args[0])
+            return None if below is None else self._atomise(e.args[1]) * below
+        if isinstance(e, sp.Mul):
+            parts = [self._positive_log(a) for a in e.args]
+            return None if any(p is None for p in parts) else sp.Add(*parts)
+        if isinstance(e, sp.Add):
+            terms = [self._positive_log(a) for a in e.args]
+            if all(t is not None for t in terms):
+                return self.atom("logsumexp", *[sp.expand(t) for t in terms])
+        return None
+
+    # -- properties
+
+    def is_positive(self, e: sp.Expr) -> bool:
+        """True where e > 0 for certain: a sum of products of exponentials and positive numbers, at least one of them."""
+        terms = sp.Add.make_args(e)
+        return all(self._term_positive(t, strict=False) for t in terms) and any(
+            self._term_positive(t, strict=True) for t in terms
+        )
+
+    def _term_positive(self, term: sp.Expr, strict: bool) -> bool:
+        for factor in sp.Mul.make_args(term):
+            atom = self._definition.get(factor)
+            if factor.is_number:
+                if not factor.is_positive:
+                    return False
+            elif atom is not None and atom.kind == "exp":
+                continue
+            elif strict or factor not in self._positive:
+                return False
+        return True
+
+    # -- derivatives
+
+    def derivative(self, e: sp.Expr, j: int) -> sp.Expr:
+        """d e / d theta_j by the chain rule over the tape."""
+        total = sp.diff(e, self.theta[j])
+        for symbol in sorted(e.free_symbols, key=str):
+            if symbol in self._definition:
+                inner = self._atom_derivative(symbol, j)
+                if inner != 0:
+                    total += sp.diff(e, symbol) * inner
+        return total
+
+    def _atom_derivative(self, symbol: sp.Symbol, j: int) -> sp.Expr:
+        key = (symbol, j)
+        if key not in self._derivatives:
+            atom = self._definition[symbol]
+            inner = [self.derivative(a, j) for a in atom.arguments]
+            if all(d == 0 for d in inner):
+                result: sp.Expr = sp.Integer(0)
+            elif atom.kind == "exp":
+                result = symbol * inner[0]
+            elif atom.kind == "log":
+                result = self.atom("inverse", atom.arguments[0]) * inner[0]
+            elif atom.kind == "inverse":
+                result = -(symbol**2) * inner[0]
+            elif atom.kind == "sqrt":
+                result = self.atom("inverse", symbol) * inner[0] / 2
+            else:  # logsumexp: softmax weights, exponentials of what is never positive
+                result = sp.Add(
+                    *(self.atom("exp", a - symbol) * d for a, d in zip(atom.arguments, inner, strict=True) if d != 0)
+                )
+            self._derivatives[key] = result
+        return self._derivatives[key]
+
+    def depends_on_rows(self, e: sp.Expr) -> bool:
+        """Whether e differs from point to point."""
+        for symbol in e.free_symbols:
+            if symbol in self.rows:
+                return True
+            atom = self._definition.get(symbol)
+            if atom is not None and any(self.depends_on_rows(a) for a in atom.arguments):
+                return True
+        return False
+
+
+def _to_sympy(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
+    match node:
+        case ast.Name(id=name):
+            return names[name]
+        case ast.Constant(value=value):
+            return sp.Integer(value) if float(value).is_integer() and abs(value) < 1e15 else sp.Float(value, 17)  # type: ignore
+        case ast.UnaryOp(op=op, operand=operand):
+            inner = _to_sympy(operand, names)
+            return -inner if isinstance(op, ast.USub) else inner
+        case ast.Call(func=ast.Name(id=name), args=[argument]):
+            return _function(name, _to_sympy(argument, names))
+        case ast.BinOp(left=left, op=op, right=right):
+            a, b = _to_sympy(left, names), _to_sympy(right, names)
+            if isinstance(op, ast.Add):
+                return a + b
+            if isinstance(op, ast.Sub):
+                return a - b
+            if isinstance(op, ast.Mult):
+                return a * b
+            if isinstance(op, ast.Div):
+                return a / b
+            return _power(a, b)
+    raise AssertionError(f"not in the whitelist: {ast.dump(node)}")  # parse() has refused it
+
+
+def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
+    if b.is_Float and b == sp.Rational(1, 2):
+        b = sp.Rational(1, 2)
+    if isinstance(a, sp.exp):
+        return sp.exp(sp.expand(a.args[0] * b))
+    return sp.Pow(a, b)
+
+
+def _function(name: str, u: sp.Expr) -> sp.Expr:
+    functions: dict[str, Any] = {
+        "exp": sp.exp,
+        "log": sp.log,
+        "sqrt": lambda v: _power(v, sp.Rational(1, 2)),
+        "softplus": lambda v: sp.log(1 + sp.exp(v)),
+        # 1/(1 + exp(-v)) as a power: merged into one stable exponential of a log-sum-exp
+        "sigmoid": lambda v: sp.Pow(1 + sp.exp(-v), sp.Float(-1.0)),
+        "tanh": lambda v: 1 - 2 * sp.Pow(1 + sp.exp(2 * v), sp.Float(-1.0)),
+    }
+    result: sp.Expr = functions[name](u)
+    return result

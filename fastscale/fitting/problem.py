@@ -1,0 +1,227 @@
+"""A law, points and options as the arrays that the engine takes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fastscale.codegen.build import Kernels
+from fastscale.errors import DataError, FitError, did_you_mean
+from fastscale.laws import Law
+from fastscale.laws.law import Array, StartGrid
+
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+
+SCALE_CODE = {"log": 0, "linear": 1, "logit": 2}
+# The objective of residuals that are pure rounding error, per unit of weight: a fit below it is perfect.
+_ROUNDING = 1e-24
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is minimised, and over what.
+
+    Attributes
+    ----------
+    delta
+        Where Huber's function turns from squares to absolute values, in units of the residual (of log loss by default);
+        infinity is least squares.
+    residual
+        "log", "linear" or "logit": the scale on which prediction and response are compared.
+    penalty
+        Factor on points whose prediction lies above the response; above 1 the fit becomes a lower envelope.
+    fixed, tied, bounds
+        Values of parameters held fixed; parameters that follow another; bounds in natural units.
+    """
+
+    delta: float = 1e-3
+    residual: str = "log"
+    penalty: float = 1.0
+    fixed: Mapping[str, float] = field(default_factory=dict)
+    tied: Mapping[str, str] = field(default_factory=dict)
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.delta > 0:
+            raise FitError(f"delta={self.delta!r}: Huber's delta is a positive number in units of the residual, or infinity")
+        if self.residual not in SCALE_CODE:
+            raise FitError(f"residual={self.residual!r}: one of {', '.join(map(repr, SCALE_CODE))}")
+        if not 0 < self.penalty < math.inf:
+            raise FitError(f"penalty={self.penalty!r}: a positive factor")
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Space:
+    """Where a law's parameters may move: bounds, fixed values and ties, in kernel coordinates."""
+
+    law: Law
+    lo: Array
+    hi: Array
+    free: Ints
+    held: Mapping[int, float]
+    solved: np.ndarray[Any, np.dtype[np.bool_]]
+
+    @classmethod
+    def of(cls, law: Law, options: Options) -> Space:
+        names = law.names
+        for option, given in (("fixed", options.fixed), ("tied", options.tied), ("bounds", options.bounds)):
+            for name in given:
+                if name not in names:
+                    raise FitError(
+                        f"{option}: the law {law.name!r} has no parameter {name!r}; it has {', '.join(names)}."
+                        f"{did_you_mean(name, names)}"
+                    )
+        lo, hi = (side.copy() for side in law.box)
+        for name, (low, high) in options.bounds.items():
+            j = names.index(name)
+            if not (low < high and (not law.logs[j] or high > 0)):
+                raise FitError(f"bounds of {name}: ({low}, {high}) leave nothing between them")
+            given = np.array([max(low, 0.0), high]) if law.logs[j] else np.array([low, high])
+            with np.errstate(divide="ignore"):
+                given = np.log(given) if law.logs[j] else given
+            lo[j], hi[j] = max(lo[j], given[0]), min(hi[j], given[1])
+        held: dict[int, float] = {}
+        for name, value in options.fixed.items():
+            j = names.index(name)
+            if not math.isfinite(value) or (law.logs[j] and value <= 0):
+                kind = "positive and finite" if law.logs[j] else "finite"
+                raise FitError(f"fixed: {name}={value!r} has to be {kind}")
+            held[j] = float(law.to_coordinates(np.full(len(names), value))[j])
+            lo[j] = hi[j] = held[j]
+        free = np.full(len(names), -1, dtype=np.int64)
+        count = 0
+        for j, name in enumerate(names):
+            if j not in held and name not in options.tied:
+                free[j], count = count, count + 1
+        for name, leader in options.tied.items():
+            j = names.index(name)
+            if leader not in names or leader in options.tied or leader == name or j in held:
+                raise FitError(f"tied: {name} cannot follow {leader!r}; tie it to a parameter that is itself neither tied nor fixed")
+            k = names.index(leader)
+            if law.logs[j] != law.logs[k]:
+                raise FitError(f"tied: {name} and {leader} are of different kinds (a scale and an exponent or offset)")
+            free[j] = free[k]
+            if k in held:
+                held[j] = held[k]
+            lo[j] = lo[k] = max(lo[j], lo[k])
+            hi[j] = hi[k] = min(hi[j], hi[k])
+        if count == 0:
+            raise FitError("every parameter is fixed or tied: there is nothing to fit")
+        solved = law.linear.copy()
+        for j in held:
+            solved[j] = False
+        for name, leader in options.tied.items():
+            solved[names.index(name)] = solved[names.index(leader)] = False
+        return cls(law, lo, hi, free, held, solved)
+
+    @property
+    def free_count(self) -> int:
+        return int(self.free.max()) + 1
+
+    @cached_property
+    def search(self) -> StartGrid:
+        """The start grid whose linear parameters are solved for."""
+        return self.tie(self.law.search_grid(self.solved, self.held))
+
+    @cached_property
+    def published(self) -> StartGrid | None:
+        """The published start grid; None where there is none, or where fixed or tied parameters make it another's."""
+        return None if self.held or len(set(self.free)) < len(self.free) else self.law.published_grid
+
+    def tie(self, grid: StartGrid) -> StartGrid:
+        values = grid.values
+        for k in range(self.free_count):
+            members = np.flatnonzero(self.free == k)
+            values[:, members[1:]] = values[:, members[:1]]
+        return StartGrid(np.unique(values, axis=0), grid.anchors, grid.rows, grid.spacing)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Everything a compiled loop needs to fit one set of points. Arrays are padded to a multiple of 8 at weight zero."""
+
+    space: Space
+    options: Options
+    X: Array
+    y: Array
+    w: Array
+    n: int
+    rho: Array
+
+    @property
+    def law(self) -> Law:
+        return self.space.law
+
+    @cached_property
+    def kernels(self) -> Kernels:
+        return self.law.kernels(self.options.residual)
+
+    @property
+    def scale(self) -> int:
+        return SCALE_CODE[self.options.residual]
+
+    @property
+    def padded(self) -> int:
+        return self.X.shape[1]
+
+    @classmethod
+    def of(cls, space: Space, options: Options, columns: Array, response: Array, weights: Array | None) -> Problem:
+        X = space.law.rows(list(columns))
+        y = transform(response, options.residual)
+        w = np.ones(len(y)) if weights is None else np.array(weights, dtype=float)
+        return cls(space, options, pad(X), pad(y[None])[0], pad(w[None], zero=True)[0], len(y), rho_of(options, X, y, w))
+
+    def thin(self, limit: int) -> Problem:
+        """Every k-th point, at most `limit`: enough to tell good starts from bad ones."""
+        if self.n <= limit:
+            return self
+        keep = np.linspace(0, self.n - 1, limit).astype(np.int64)
+        X, y, w = self.X[:, keep], self.y[keep], self.w[keep]
+        return Problem(self.space, self.options, pad(X), pad(y[None])[0], pad(w[None], zero=True)[0], limit, self.rho)
+
+
+def transform(response: Array, residual: str) -> Array:
+    """The response on the residual's scale.
+
+    Raises
+    ------
+    DataError
+        For a response outside (0, 1) on the logit scale.
+    """
+    if residual == "log":
+        return np.log(response)
+    if residual == "linear":
+        return np.asarray(response, dtype=float)
+    outside = (response <= 0) | (response >= 1)
+    if outside.any():
+        raise DataError(
+            f"{outside.sum()} values of the response lie outside (0, 1), the first is {response[outside][0]}; "
+            "a logit residual needs rates strictly between 0 and 1"
+        )
+    return np.log(response) - np.log1p(-response)
+
+
+def rho_of(options: Options, X: Array, y: Array, w: Array) -> Array:
+    """The kernel's options: delta, penalty, the objective of rounding error, and the range of each row of X."""
+    total = float(w.sum())
+    scale = float(np.dot(w, y * y) / total) if options.residual == "linear" and total > 0 else 1.0
+    ranges = np.column_stack([X.min(axis=1), X.max(axis=1)]).ravel()
+    return np.concatenate([[options.delta, options.penalty, _ROUNDING * scale * total], ranges])
+
+
+def pad(rows: Array, zero: bool = False) -> Array:
+    """Columns added up to the next multiple of 8: copies of the first, or zeros."""
+    n = rows.shape[1]
+    extra = -n % 8
+    if extra == 0:
+        return np.ascontiguousarray(rows)
+    fill = np.zeros((rows.shape[0], extra)) if zero else np.repeat(rows[:, :1], extra, axis=1)
+    return np.ascontiguousarray(np.concatenate([rows, fill], axis=1))

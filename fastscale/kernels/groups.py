@@ -1,0 +1,139 @@
+"""One group of a batch: global fit, standard errors, quantiles of its resamples."""
+
+import numpy as np
+from numba import njit
+
+from fastscale.kernels.search import choose, place, project
+from fastscale.kernels.solver import DEGENERATE, NONFINITE, TOO_FEW, factor, gather_free, newton
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def solve_group(
+    objective, predict, X, y, w, n, padded, grid, anchors, rows, linear, logs, lo, hi, free, spacing, rho, scale, wanted,
+    tolerance, max_evaluations, theta, trial, value, J, work, small, starts, start_values, chosen, taken,
+):  # fmt: skip
+    """The global optimum over the start grid: every start placed and projected, the promising ones refined.
+
+    Writes theta; returns (objective, status, evaluations). Fewer points than free parameters and constant variables are
+    told by status, with a NaN objective.
+    """
+    p = theta.size
+    needed = 0
+    for j in range(p):
+        needed = max(needed, free[j] + 1)
+    if n < needed:
+        return np.nan, TOO_FEW, 0
+    for r in range(X.shape[0]):
+        varies = False
+        for i in range(1, n):
+            if X[r, i] != X[r, 0]:
+                varies = True
+                break
+        if not varies:
+            return np.nan, DEGENERATE, 0
+    g, H = work[0], work[1]
+    for s in range(grid.shape[0]):
+        place(grid, anchors, rows, X, n, s, starts[s])
+        start_values[s] = np.inf
+        if project(predict, starts[s], linear, logs, lo, hi, X, y, w, n, scale, value, J, small):
+            start_values[s] = objective(starts[s], X, y, w, padded, rho, g, H)
+    count = choose(starts, start_values, spacing, wanted, chosen, taken)
+    best, status, spent = np.inf, NONFINITE, grid.shape[0]
+    for c in range(count):
+        for j in range(p):
+            trial[j] = starts[chosen[c], j]
+        f, state, evaluations = newton(
+            objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+        )
+        spent += evaluations
+        if f < best:
+            best, status = f, state
+            for j in range(p):
+                theta[j] = trial[j]
+    if not np.isfinite(best):
+        return np.nan, NONFINITE, spent
+    return best, status, spent
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def residual_derivatives(value, y, scale):
+    """(residual, derivative of the transformed prediction): scale 0 log, 1 linear, 2 logit; y is transformed already."""
+    if scale == 0:
+        return np.log(max(value, 1e-300)) - y, 1.0 / value
+    if scale == 1:
+        return value - y, 1.0
+    inside = min(max(value, 1e-15), 1.0 - 1e-15)
+    return np.log(inside / (1.0 - inside)) - y, 1.0 / (inside * (1.0 - inside))
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def sandwich(
+    objective, predict, theta, lo, hi, free, X, y, w, n, padded, rho, scale, units, first, value, J, work, scores, errors
+):  # fmt: skip
+    """Standard errors of theta from H^-1 (sum of squared scores of the units) H^-1, NaN where H is singular.
+
+    With G units and m parameters that move, the sum is scaled by G/(G - 1) * (n - 1)/(n - m), as is usual for clusters
+    (Cameron, Miller 2015); with rows as units that is n/(n - m). A coordinate that is fixed or at a bound gets 0 or NaN.
+    """
+    g, H, gf, Hf, L, steps, trial, slot = work
+    p = theta.size
+    for j in range(p):
+        errors[j] = 0.0 if free[j] < 0 else np.nan
+    objective(theta, X, y, w, padded, rho, g, H)
+    m, _ = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+    units_n = 0
+    for i in range(n):
+        units_n = max(units_n, units[first + i] + 1)
+    if m == 0 or n <= m or units_n < 2 or not factor(Hf, m, 0.0, steps[0], L):
+        return
+    predict(theta, X, n, value, J)
+    for u in range(units_n):
+        for a in range(m):
+            scores[u, a] = 0.0
+    for i in range(n):
+        r, slope = residual_derivatives(value[i], y[i], scale)
+        clipped = min(max(r, -rho[0]), rho[0]) * w[i] * slope * (rho[1] if r > 0.0 else 1.0)
+        for j in range(p):
+            if free[j] >= 0 and slot[free[j]] >= 0:
+                scores[units[first + i], slot[free[j]]] += clipped * J[j, i]
+    # rows of scores become H^-1 score
+    for u in range(units_n):
+        for a in range(m):
+            s = scores[u, a]
+            for b in range(a):
+                s -= L[a, b] * scores[u, b]
+            scores[u, a] = s * L[a, a]
+        for a in range(m - 1, -1, -1):
+            s = scores[u, a]
+            for b in range(a + 1, m):
+                s -= L[b, a] * scores[u, b]
+            scores[u, a] = s * L[a, a]
+    factor_ = units_n / (units_n - 1.0) * (n - 1.0) / (n - m)
+    for j in range(p):
+        if free[j] >= 0 and slot[free[j]] >= 0:
+            total = 0.0
+            for u in range(units_n):
+                total += scores[u, slot[free[j]]] ** 2
+            errors[j] = np.sqrt(factor_ * total)
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def quantiles(sample, count, levels, out):
+    """out[q, j] = quantile levels[q] of the finite entries of column j, interpolated as NumPy's default does.
+
+    Sorts the columns of `sample` in place.
+    """
+    for j in range(sample.shape[1]):
+        column = np.sort(sample[:count, j])  # NaN sorts last
+        finite = count
+        while finite > 0 and not np.isfinite(column[finite - 1]):
+            finite -= 1
+        for q in range(levels.size):
+            if finite == 0:
+                out[q, j] = np.nan
+                continue
+            position = levels[q] * (finite - 1)
+            k = min(int(position), finite - 2) if finite > 1 else 0
+            t = position - k
+            top = column[k + 1] if finite > 1 else column[k]
+            out[q, j] = column[k] + t * (top - column[k])

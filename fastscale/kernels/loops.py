@@ -1,0 +1,209 @@
+"""The engine's loops, as Python calls them: each works through one chunk of starts, resamples or groups.
+
+A chunk is a range [begin, end); outputs are written in place at those indices, so any cutting into chunks and any number of
+threads gives the same bits. Every function takes a law's compiled objective (and prediction) as an argument and is itself
+compiled once for all laws.
+"""
+
+import numpy as np
+from numba import types, uint64
+
+from fastscale.kernels.compiling import (
+    CUBE, INT_MATRIX, INTS, MATRIX, OBJECTIVE, OUT, OUT_CUBE, OUT_INT_MATRIX, OUT_INTS, OUT_MATRIX, PREDICT, VECTOR, entry,
+)  # fmt: skip
+from fastscale.kernels.groups import quantiles, sandwich, solve_group
+from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, shifted_start, spread
+from fastscale.kernels.search import choose, place, project, projection_workspace
+from fastscale.kernels.solver import AT_BOUND, NONFINITE, newton, workspace
+
+INT = types.int64
+REAL = types.float64
+
+
+@entry(OBJECTIVE, MATRIX, MATRIX, VECTOR, VECTOR, INT, VECTOR, INT, INT, OUT)
+def evaluate_starts(objective, thetas, X, y, w, n, rho, begin, end, values):
+    """values[s] = the objective at thetas[s]."""
+    p = thetas.shape[1]
+    g, H = np.zeros(p), np.zeros((p, p))
+    for s in range(begin, end):
+        values[s] = objective(thetas[s], X, y, w, n, rho, g, H)
+
+
+@entry(
+    OBJECTIVE, PREDICT, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, MATRIX, VECTOR, VECTOR, INT, VECTOR, INT, INT, INT,
+    OUT_MATRIX, OUT,
+)  # fmt: skip
+def project_starts(
+    objective, predict, grid, anchors, rows, linear, logs, lo, hi, X, y, w, n, rho, scale, begin, end, thetas, values
+):
+    """thetas[s] = grid[s], moved to the data, with the linear parameters solved for; values[s] = its objective."""
+    p = grid.shape[1]
+    g, H = np.zeros(p), np.zeros((p, p))
+    value, J = np.zeros(X.shape[1]), np.zeros((p, X.shape[1]))
+    small = projection_workspace(p)
+    for s in range(begin, end):
+        theta = thetas[s]
+        place(grid, anchors, rows, X, n, s, theta)
+        values[s] = np.inf
+        if project(predict, theta, linear, logs, lo, hi, X, y, w, n, scale, value, J, small):
+            values[s] = objective(theta, X, y, w, n, rho, g, H)
+
+
+@entry(MATRIX, VECTOR, VECTOR, INT, OUT_INTS, result=INT)
+def choose_starts(thetas, values, spacing, wanted, chosen):
+    """See search.choose."""
+    return choose(thetas, values, spacing, wanted, chosen, np.zeros(values.size, np.bool_))
+
+
+@entry(
+    OBJECTIVE, OUT_MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, REAL, INT, INT, INT, OUT, OUT_INTS,
+    OUT_INTS,
+)  # fmt: skip
+def refine_starts(
+    objective, thetas, lo, hi, free, X, y, w, n, rho, tolerance, max_evaluations, begin, end, values, status, evaluations
+):
+    """Run the solver from each of thetas[begin:end], in place."""
+    work = workspace(thetas.shape[1])
+    for s in range(begin, end):
+        values[s], status[s], evaluations[s] = newton(
+            objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
+        )
+
+
+@entry(
+    OBJECTIVE, MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, INT, types.uint64, types.uint64, INTS, INTS,
+    INT_MATRIX, MATRIX, MATRIX, REAL, INT, INT, INT, OUT_MATRIX, OUT, OUT_INTS, OUT_INTS,
+)  # fmt: skip
+def bootstrap_chunk(
+    objective, starts, lo, hi, free, X, y, w, n, rho, kind, seed, group, units, strata, indices, weights, influence,
+    tolerance, max_evaluations, begin, end, thetas, values, status, winner,
+):  # fmt: skip
+    """Refit resamples begin:end from each of `starts`, keeping the best; winner[b] says which start gave it.
+
+    The first of `starts` is the full data's optimum; it is moved by the `influence` of the resample's points first, and
+    tried as it is where that does not converge.
+    kind 0 draws units within strata; 1 takes indices[b] (rows, with repetition); 2 takes weights[b] as factors of w.
+    """
+    p = starts.shape[1]
+    work = workspace(p)
+    theta = np.zeros(p)
+    counts, times = np.zeros(strata[-1]), np.zeros(n)
+    capacity = (n + 7) // 8 * 8
+    Xb, yb, wb = np.zeros((X.shape[0], capacity)), np.zeros(capacity), np.zeros(capacity)
+    for b in range(begin, end):
+        if kind == 0:
+            draw_counts(resample_key(seed, group, uint64(b)), strata, counts)
+            spread(units, counts, 0, n, times)
+        elif kind == 1:
+            times[:] = 0.0
+            for i in range(indices.shape[1]):
+                times[indices[b, i]] += 1.0
+        else:
+            times[:] = weights[b]
+        _, padded = compress(X, y, w, 0, n, times, Xb, yb, wb)
+        values[b] = np.inf
+        status[b] = NONFINITE
+        for k in range(-1, starts.shape[0]):
+            if k < 0:
+                shifted_start(starts[0], influence, times, n, lo, hi, theta)
+            elif k == 0 and status[b] <= AT_BOUND:
+                continue
+            else:
+                for j in range(p):
+                    theta[j] = starts[k, j]
+            f, result, _ = newton(
+                objective, theta, lo, hi, free, Xb, yb, wb, padded, rho, work, tolerance, max_evaluations
+            )
+            if f < values[b] * (1.0 - 1e-9) or (k == 0 and result <= AT_BOUND) or k < 0:
+                values[b], status[b], winner[b] = f, result, max(k, 0)
+                for j in range(p):
+                    thetas[b, j] = theta[j]
+
+
+@entry(PREDICT, MATRIX, MATRIX, INT, INT, OUT_MATRIX)
+def predict_many(predict, thetas, X, begin, end, out):
+    """out[b] = the predictions of thetas[b] at all points of X."""
+    J = np.zeros((thetas.shape[1], X.shape[1]))
+    for b in range(begin, end):
+        predict(thetas[b], X, X.shape[1], out[b], J)
+
+
+@entry(
+    OBJECTIVE, PREDICT, MATRIX, VECTOR, VECTOR, INTS, INTS, INTS, INTS, types.Array(types.uint64, 1, "C", readonly=True),
+    MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, VECTOR, VECTOR, INT, INT, REAL, INT, INT, types.uint64, VECTOR,
+    INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
+)  # fmt: skip
+def batch_chunk(
+    objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys,
+    grid, anchors, rows, linear, logs, lo, hi, free, spacing, rho, scale, wanted, tolerance, max_evaluations, resamples, seed,
+    levels, begin, end, thetas, values, status, errors, endpoints, boot_counts, draws,
+):  # fmt: skip
+    """Fit groups begin:end, and bootstrap each: see groups.solve_group.
+
+    Group k has the points offsets[k]:offsets[k+1], its units numbered from 0 within the group, its strata bounds at
+    strata[strata_offsets[k]:strata_offsets[k+1]]. Draws are kept only if `draws` has room for them.
+    """
+    p = grid.shape[1]
+    most = 0
+    for k in range(begin, end):
+        most = max(most, offsets[k + 1] - offsets[k])
+    capacity = (most + 7) // 8 * 8
+    v = X.shape[0]
+    full = (np.zeros((v, capacity)), np.zeros(capacity), np.zeros(capacity))
+    part = (np.zeros((v, capacity)), np.zeros(capacity), np.zeros(capacity))
+    value, J = np.zeros(capacity), np.zeros((p, capacity))
+    work, small = workspace(p), projection_workspace(p)
+    S = grid.shape[0]
+    starts, start_values = np.zeros((S, p)), np.zeros(S)
+    chosen, taken = np.zeros(wanted, np.int64), np.zeros(S, np.bool_)
+    theta, trial = np.zeros(p), np.zeros(p)
+    counts, times = np.zeros(most), np.zeros(most)
+    scores = np.zeros((most, p))
+    sample = np.zeros((max(resamples, 1), p))
+    Xf, yf, wf = full
+    Xb, yb, wb = part
+    for k in range(begin, end):
+        first = offsets[k]
+        n = offsets[k + 1] - first
+        for i in range(n):
+            for r in range(v):
+                Xf[r, i] = X[r, first + i]
+            yf[i], wf[i] = y[first + i], w[first + i]
+        padded = pad(Xf, yf, wf, n)
+        f, state, evaluations = solve_group(
+            objective, predict, Xf, yf, wf, n, padded, grid, anchors, rows, linear, logs, lo, hi, free, spacing, rho, scale,
+            wanted, tolerance, max_evaluations, theta, trial, value, J, work, small, starts, start_values, chosen, taken,
+        )  # fmt: skip
+        values[k] = f
+        status[k, 0], status[k, 1] = state, evaluations
+        for j in range(p):
+            thetas[k, j] = theta[j] if np.isfinite(f) else np.nan
+        if not np.isfinite(f):
+            errors[k, :] = np.nan
+            endpoints[k, :, :] = np.nan
+            continue
+        sandwich(objective, predict, theta, lo, hi, free, Xf, yf, wf, n, padded, rho, scale, units, first, value, J, work, scores,
+                 errors[k])  # fmt: skip
+        bounds = strata[strata_offsets[k] : strata_offsets[k + 1]]
+        boot_counts[k, :] = 0
+        for b in range(resamples):
+            draw_counts(resample_key(seed, keys[k], uint64(b)), bounds, counts)
+            spread(units, counts, first, n, times)
+            _, filled = compress(X, y, w, first, n, times, Xb, yb, wb)
+            for j in range(p):
+                trial[j] = theta[j]
+            fb, state, _ = newton(
+                objective, trial, lo, hi, free, Xb, yb, wb, filled, rho, work, tolerance, max_evaluations
+            )
+            boot_counts[k, state] += 1
+            for j in range(p):
+                sample[b, j] = trial[j] if np.isfinite(fb) else np.nan
+        if draws.shape[1] > 0:
+            for b in range(resamples):
+                for j in range(p):
+                    draws[k, b, j] = sample[b, j]
+        if resamples > 0:
+            quantiles(sample, resamples, levels, endpoints[k])
+
+
+_ = CUBE

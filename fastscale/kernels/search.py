@@ -1,0 +1,172 @@
+"""Start points: evaluate a grid, solve the linear parameters in closed form, choose the promising and distinct ones."""
+
+import numpy as np
+from numba import njit
+
+from fastscale.kernels.solver import factor, solve_factored
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def nonnegative_least_squares(A, b, k, signed, active, M, L, rhs, x, best):
+    """min x'Ax/2 - b'x over x, with x[j] >= 0 unless signed[j]: every active set is tried (k is small).
+
+    A[k, k] are the normal equations, b their right-hand side. Writes `best`, returns False where no set is solvable.
+    """
+    found = False
+    best_value = np.inf
+    for subset in range(1 << k):
+        m = 0
+        skip = False
+        for j in range(k):
+            if subset >> j & 1:
+                if signed[j]:
+                    skip = True  # free to take either sign, so never held at zero
+            else:
+                active[m] = j
+                m += 1
+        if skip or m == 0:
+            continue
+        for a in range(m):
+            rhs[a] = -b[active[a]]
+            for c in range(m):
+                M[a, c] = A[active[a], active[c]]
+        if not factor(M, m, 0.0, rhs, L):
+            continue
+        solve_factored(L, m, rhs, x)
+        value = 0.0
+        feasible = True
+        for a in range(m):
+            value -= 0.5 * x[a] * b[active[a]]
+            feasible = feasible and (x[a] > 0.0 or signed[active[a]] != 0)
+        if feasible and value < best_value:
+            best_value = value
+            found = True
+            for j in range(k):
+                best[j] = 0.0
+            for a in range(m):
+                best[active[a]] = x[a]
+    return found
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def project(predict, theta, linear, logs, lo, hi, X, y, w, n, scale, value, J, small):
+    """Set the parameters that enter linearly to their weighted least-squares values, given the others, in place.
+
+    linear[j]: the parameter enters the prediction linearly; logs[j]: its coordinate is its logarithm. The squares are
+    relative for a log residual (scale 0: y holds logs), of y itself for a linear one (scale 1). Returns False where the
+    equations are singular.
+    """
+    A, b, signed, active, M, L, rhs, x, best, columns = small
+    p = theta.size
+    k = 0
+    for j in range(p):
+        if linear[j]:
+            theta[j] = 0.0 if logs[j] else 1.0  # natural value 1 either way
+            columns[k] = j
+            signed[k] = 1 if (not logs[j] and lo[j] < 0.0) else 0
+            k += 1
+    if k == 0:
+        return True
+    predict(theta, X, n, value, J)
+    for a in range(k):
+        b[a] = 0.0
+        for c in range(a + 1):
+            A[a, c] = 0.0
+    for i in range(n):
+        target = np.exp(y[i]) if scale == 0 else y[i]
+        weight = w[i] / (target * target) if scale == 0 else w[i]
+        rest = value[i]
+        for a in range(k):
+            rest -= J[columns[a], i]
+        for a in range(k):
+            ja = J[columns[a], i] * weight
+            b[a] += ja * (target - rest)
+            for c in range(a + 1):
+                A[a, c] += ja * J[columns[c], i]
+    for a in range(k):
+        for c in range(a):
+            A[c, a] = A[a, c]
+    if not nonnegative_least_squares(A, b, k, signed, active, M, L, rhs, x, best):
+        return False
+    for a in range(k):
+        j = columns[a]
+        if logs[j]:
+            # a column that wants nothing still starts at a thousandth of its share, so that Newton can bring it back
+            floor = 1e-3 * abs(b[a]) / max(A[a, a], 1e-300)
+            theta[j] = np.log(max(best[a], max(floor, 1e-60)))
+        else:
+            theta[j] = best[a]
+        theta[j] = min(max(theta[j], lo[j]), hi[j])
+    return True
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def projection_workspace(p):
+    """Buffers for `project`."""
+    return (
+        np.zeros((p, p)), np.zeros(p), np.zeros(p, np.int64), np.zeros(p, np.int64), np.zeros((p, p)),
+        np.zeros((p, p)), np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p, np.int64),
+    )  # fmt: skip
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def place(grid, anchors, rows, X, n, s, theta):
+    """Write start s of the grid into theta, moved to where the data are.
+
+    anchors[j] says what the grid's value is relative to: 0 nothing; 1 the mean of row rows[j] (a row of logarithms, a
+    parameter in logarithms); 2 one over the range of that row; 3 the logarithm of its mean.
+    """
+    for j in range(theta.size):
+        theta[j] = grid[s, j]
+        if anchors[j] == 0:
+            continue
+        x = X[rows[j]]
+        mean, low, high = 0.0, x[0], x[0]
+        for i in range(n):
+            mean += x[i] / n
+            low = min(low, x[i])
+            high = max(high, x[i])
+        if anchors[j] == 1:
+            theta[j] += mean
+        elif anchors[j] == 2:
+            theta[j] /= max(high - low, 1e-300)
+        else:
+            theta[j] += np.log(max(abs(mean), 1e-300))
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def choose(thetas, values, spacing, wanted, chosen, taken):
+    """The promising, distinct starts: best first, leaving out those within one grid step of a better one.
+
+    spacing[j] is one grid step of coordinate j, 0 where it does not count. Where fewer than `wanted` are distinct, the
+    best of the others fill up. Returns how many were chosen; a start whose value is not finite never is.
+    """
+    count = 0
+    p = thetas.shape[1]
+    for fill in range(2):
+        taken[:] = False
+        for c in range(count):
+            taken[chosen[c]] = True
+        while count < wanted:
+            best = -1
+            for o in range(values.size):
+                if not taken[o] and values[o] < (np.inf if best < 0 else values[best]):
+                    best = o
+            if best < 0:
+                break
+            taken[best] = True
+            near = False
+            if fill == 0:
+                for c in range(count):
+                    same = True
+                    for j in range(p):
+                        if spacing[j] > 0.0 and abs(thetas[chosen[c], j] - thetas[best, j]) > 1.01 * spacing[j]:
+                            same = False
+                            break
+                    if same:
+                        near = True
+                        break
+            if not near:
+                chosen[count] = best
+                count += 1
+    return count

@@ -1,0 +1,230 @@
+"""Damped Newton on the exact Hessian: one solver for every law.
+
+The coordinates theta are the kernel's (logarithms of scale parameters, the others as they are), in a box [lo, hi].
+`free[j]` is the index of the free coordinate that theta[j] follows, or -1 where theta[j] is fixed; tied parameters share
+an index. Bounds are active sets, so a parameter that belongs at its bound is put there exactly.
+
+Convergence is judged by the decrease that the undamped quadratic model still promises, relative to the objective itself:
+nothing in it depends on the scale of the objective, of the data or of a parameter.
+"""
+
+import numpy as np
+from numba import njit
+
+# status of one fit; fastscale.fitting.status holds the sentences
+CONVERGED, AT_BOUND, NOT_CONVERGED, SINGULAR, NONFINITE, TOO_FEW, DEGENERATE, INVALID = range(8)
+
+TOLERANCE = 1e-13
+MAX_EVALUATIONS = 300
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def workspace(p):
+    """Buffers for `newton`, allocated once per thread.
+
+    g and H at theta; g and H of the coordinates that move; Cholesky factor (also the trial's H); step, scale and the trial's
+    g as rows; trial theta; slots.
+    """
+    vector, square = np.zeros(p), np.zeros((p, p))
+    slots = np.zeros(p, np.int64)
+    return vector, square, np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros((3, p)), np.zeros(p), slots
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def factor(H, m, damping, scale, L):
+    """Cholesky factor of H + damping * diag(scale) in the leading m x m block; False where that is not positive.
+
+    Reads H's lower triangle. The diagonal of L holds reciprocals, since divisions are what this small a factorisation costs.
+    """
+    for i in range(m):
+        for j in range(i + 1):
+            s = H[i, j]
+            if i == j:
+                s += damping * scale[i]
+            for k in range(j):
+                s -= L[i, k] * L[j, k]
+            if i == j:
+                # a pivot that is rounding error of its diagonal means a direction without curvature
+                if not s > 1e-14 * (abs(H[i, i]) + damping * scale[i]):
+                    return False
+                L[i, i] = 1.0 / np.sqrt(s)
+            else:
+                L[i, j] = s * L[j, j]
+    return True
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def solve_factored(L, m, b, x):
+    """x = -(L L')^-1 b in the leading m entries."""
+    for i in range(m):
+        s = -b[i]
+        for k in range(i):
+            s -= L[i, k] * x[k]
+        x[i] = s * L[i, i]
+    for i in range(m - 1, -1, -1):
+        s = x[i]
+        for k in range(i + 1, m):
+            s -= L[k, i] * x[k]
+        x[i] = s * L[i, i]
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def gather_free(theta, lo, hi, free, g, H, gf, Hf, slot):
+    """Gradient and lower triangle of the Hessian of the free coordinates that are not held by a bound.
+
+    slot[k] is the position of free coordinate k among them, or -1 while a bound holds it. Returns (how many move, how many
+    are held).
+    """
+    p = theta.size
+    tied_or_fixed = False
+    for j in range(p):
+        tied_or_fixed = tied_or_fixed or free[j] != j
+    if tied_or_fixed:
+        return gather_tied(theta, lo, hi, free, g, H, gf, Hf, slot)
+    m = 0
+    for j in range(p):
+        if (theta[j] <= lo[j] and g[j] >= 0.0) or (theta[j] >= hi[j] and g[j] <= 0.0):
+            slot[j] = -1
+            continue
+        slot[j] = m
+        gf[m] = g[j]
+        for i in range(j + 1):
+            if slot[i] >= 0:
+                Hf[m, slot[i]] = H[i, j]
+        m += 1
+    return m, p - m
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def gather_tied(theta, lo, hi, free, g, H, gf, Hf, slot):
+    """`gather_free` where parameters are fixed or tied: those that share an index are summed."""
+    p = theta.size
+    k_count = 0
+    for j in range(p):
+        k_count = max(k_count, free[j] + 1)
+    gf[:] = 0.0
+    Hf[:, :] = 0.0
+    for j in range(p):
+        if free[j] >= 0:
+            gf[free[j]] += g[j]
+    m = 0
+    for k in range(k_count):
+        first = 0
+        while free[first] != k:
+            first += 1
+        if (theta[first] <= lo[first] and gf[k] >= 0.0) or (theta[first] >= hi[first] and gf[k] <= 0.0):
+            slot[k] = -1
+        else:
+            slot[k] = m
+            gf[m] = gf[k]  # m <= k: nothing that is still needed is overwritten
+            m += 1
+    for i in range(p):
+        for j in range(p):
+            if free[i] >= 0 and free[j] >= 0 and slot[free[j]] >= 0 and slot[free[i]] >= slot[free[j]]:
+                Hf[slot[free[i]], slot[free[j]]] += H[min(i, j), max(i, j)]
+    return m, k_count - m
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations):
+    """Minimise from theta, in place. Returns (objective, status, evaluations).
+
+    rho[2] is the objective below which a fit counts as perfect (rounding error of the residuals), so that noiseless data
+    converge too.
+    """
+    g, H, gf, Hf, L, steps, trial, slot = work
+    p = theta.size
+    step, scale = steps[0], steps[1]
+    for j in range(p):
+        theta[j] = min(max(theta[j], lo[j]), hi[j])
+    f = objective(theta, X, y, w, n, rho, g, H)
+    evaluations = 1
+    if not np.isfinite(f):
+        return f, NONFINITE, evaluations
+    damping = 0.0
+    growth = 4.0
+    status = NOT_CONVERGED
+    m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+    for _ in range(4 * max_evaluations):
+        if m == 0:
+            status = CONVERGED
+            break
+        largest = 0.0
+        for a in range(m):
+            scale[a] = abs(Hf[a, a])
+            largest = max(largest, scale[a])
+        if not (largest > 0.0 and np.isfinite(largest)):
+            status = SINGULAR if largest == 0.0 else NONFINITE
+            break
+        for a in range(m):
+            scale[a] = max(scale[a], 1e-12 * largest)
+        if not factor(Hf, m, damping, scale, L):
+            if damping > 1e12:
+                status = SINGULAR
+                break
+            damping = max(damping * 4.0, 1e-4)
+            continue
+        solve_factored(L, m, gf, step)
+        cut = False
+        for j in range(p):
+            trial[j] = theta[j]
+            if free[j] >= 0 and slot[free[j]] >= 0:
+                a = slot[free[j]]
+                full = theta[j] + step[a]
+                trial[j] = min(max(full, lo[j]), hi[j])
+                cut = cut or trial[j] != full
+        if cut:
+            for j in range(p):
+                if free[j] >= 0 and slot[free[j]] >= 0:
+                    step[slot[free[j]]] = trial[j] - theta[j]
+        promised = 0.0
+        for a in range(m):
+            q = 0.5 * Hf[a, a] * step[a]
+            for b in range(a):
+                q += Hf[a, b] * step[b]
+            promised -= step[a] * (gf[a] + q)
+        if promised * (1.0 + damping) <= tolerance * (f + rho[2]):
+            if cut:
+                # a step cut by the box can promise nothing although a shorter one would; with strong damping it is
+                # the scaled gradient that is cut, and that is stationarity
+                if damping >= 1.0 and promised >= 0.0:
+                    status = CONVERGED
+                    break
+                if damping > 1e12:
+                    break
+                damping = max(damping * 10.0, 1e-2)
+                continue
+            if damping == 0.0:
+                status = CONVERGED
+                break
+            damping = 0.0
+            if not factor(Hf, m, damping, scale, L):
+                status = SINGULAR
+                break
+            continue
+        if evaluations >= max_evaluations:
+            break
+        f_trial = objective(trial, X, y, w, n, rho, steps[2], L)
+        evaluations += 1
+        gain = (f - f_trial) / promised
+        if gain > 1e-4:  # False for a NaN or infinite trial
+            for j in range(p):
+                theta[j] = trial[j]
+                g[j] = steps[2, j]
+                for i in range(j + 1):
+                    H[i, j] = L[i, j]
+            f = f_trial
+            m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+            growth = 4.0
+            if gain > 0.25:
+                damping = 0.0 if damping < 1e-5 else damping * 0.05
+            else:
+                damping = max(damping * 2.0, 1e-6)
+        else:
+            damping = max(damping * growth, 1e-4)
+            growth *= 2.0
+            if damping > 1e15:
+                break
+    if status == CONVERGED and held > 0:
+        status = AT_BOUND
+    return f, status, evaluations

@@ -1,0 +1,349 @@
+"""Law: a formula, and what is known of its variables and parameters."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from fastscale.codegen.build import Definition, Kernels, kernels
+from fastscale.codegen.formula import Formula, parse
+from fastscale.errors import LawError, did_you_mean
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+
+SCALES = ("log", "linear", "logit")
+_EXPONENTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+_MAGNITUDES = tuple(10.0**k for k in range(-12, 13))
+# Coordinates of logarithms live in this box: 1e-65 to 1e65. Reaching it is reported as a bound.
+LOG_BOX = 150.0
+_GRID_LIMIT = 20_000
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A column that a law takes: name in the formula, unit, meaning."""
+
+    name: str
+    unit: str = ""
+    meaning: str = ""
+
+
+STANDARD = {
+    v.name: v
+    for v in (
+        Variable("N", "parameters", "model size"),
+        Variable("D", "tokens", "training tokens seen"),
+        Variable("C", "FLOP", "training compute"),
+        Variable("S", "steps", "optimiser steps"),
+        Variable("U", "tokens", "unique tokens"),
+        Variable("x", "", "any positive measure of scale"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What is known of a parameter.
+
+    Attributes
+    ----------
+    name, meaning, latex
+        As in the formula; in words; in mathematics.
+    positive
+        Known to be positive. A scale such as A is then fitted as its logarithm; an offset such as E, or an exponent, as it
+        is with the bound 0, so that E = 0 can be reached and is reported.
+    bounds
+        Further bounds in natural units.
+    start
+        Values to start from, in natural units; empty for parameters that enter linearly (they are solved for) and where
+        the usual values for the parameter's role will do.
+    relative_to
+        Name of a variable: the start values are multiples of its geometric mean. ``"1/x"``: multiples of one over the
+        range of x.
+    coordinate
+        "log" or "linear" to override the choice described under `positive`.
+    """
+
+    name: str
+    meaning: str = ""
+    positive: bool = False
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    start: tuple[float, ...] = ()
+    relative_to: str | None = None
+    coordinate: str | None = None
+    latex: str = ""
+
+    @property
+    def lower(self) -> float:
+        return max(self.bounds[0], 0.0) if self.positive else self.bounds[0]
+
+    @property
+    def upper(self) -> float:
+        return self.bounds[1]
+
+
+@dataclass(frozen=True)
+class StartGrid:
+    """Start points in kernel coordinates, as `fastscale.kernels.search.place` reads them."""
+
+    values: Array
+    anchors: np.ndarray[Any, np.dtype[np.int64]]
+    rows: np.ndarray[Any, np.dtype[np.int64]]
+    spacing: Array
+
+
+@dataclass(frozen=True)
+class Law:
+    """A scaling law.
+
+    Parameters
+    ----------
+    formula
+        Such as ``"E + A/N**alpha + B/D**beta"``: see `fastscale.codegen.formula.parse`. None for a law with a `point` function.
+    name
+        Defaults to the formula.
+    parameters
+        What is known of the parameters, in any order; those not named are free and of unknown sign.
+    positive
+        Shorthand: names of parameters that are positive.
+    bounds, start
+        Shorthand: bounds, and values to start from, by parameter name, in natural units.
+    variables
+        Names, or `Variable`s; by default the names N, D, C, S, U, x that occur in the formula.
+    predicts
+        "loss", "error", "accuracy", …: what the response column holds.
+    title, latex, source
+        For people: a short description; the formula in mathematics; paper and equation.
+    grid
+        A complete start grid by parameter, as published: its Cartesian product is evaluated in a first fit, beside the
+        project's own starts.
+    allocation
+        ``allocation(params, budget) -> (N, D)``: the closed form of the best N and D with N * D = budget, vectorised over
+        params (a mapping of arrays).
+    point, log_variables
+        ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point.
+        `variables` and `parameters` then give the names and their order.
+
+    Raises
+    ------
+    FormulaError, LawError
+        If the formula does not parse or the rest does not fit it.
+    """
+
+    formula: str | None = None
+    name: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    positive: tuple[str, ...] = ()
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    start: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    variables: tuple[Variable, ...] = ()
+    predicts: str = "loss"
+    title: str = ""
+    latex: str = ""
+    source: str = ""
+    grid: Mapping[str, Sequence[float]] | None = None
+    allocation: Callable[[Mapping[str, Array], Array], tuple[Array, Array]] | None = None
+    point: str | None = None
+    log_variables: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        asked = tuple(STANDARD.get(v, Variable(v)) if isinstance(v, str) else v for v in self.variables)
+        known = {p.name: p for p in self.parameters}
+        if self.point is None:
+            parsed = parse(self.formula or "", [v.name for v in asked] or None)
+            order, variables = parsed.parameters, parsed.variables
+            log_variables = parsed.log_variables
+        else:
+            if not known or not asked:
+                raise LawError("a law with a point function has to name its variables and parameters")
+            parsed, order, variables = None, tuple(known), tuple(v.name for v in asked)
+            log_variables = self.log_variables
+        for names in (known, self.positive, self.bounds, self.start, self.grid or {}):
+            for wrong in set(names) - set(order):
+                raise LawError(f"the law has no parameter {wrong!r}; it has {', '.join(order)}.{did_you_mean(wrong, order)}")
+        described = []
+        for name in order:
+            p = known.get(name, Parameter(name))
+            low, high = self.bounds.get(name, p.bounds)
+            p = replace(
+                p,
+                positive=p.positive or name in self.positive,
+                bounds=(float(low), float(high)),
+                start=tuple(float(s) for s in self.start.get(name, p.start)),
+            )
+            if not p.lower < p.upper:
+                raise LawError(f"parameter {name}: the bounds ({p.lower}, {p.upper}) leave nothing between them")
+            described.append(p)
+        by_name = {v.name: v for v in asked}
+        object.__setattr__(self, "_parsed", parsed)
+        object.__setattr__(self, "parameters", tuple(described))
+        object.__setattr__(self, "positive", tuple(p.name for p in described if p.positive))
+        object.__setattr__(self, "variables", tuple(by_name.get(v) or STANDARD.get(v, Variable(v)) for v in variables))
+        object.__setattr__(self, "log_variables", log_variables)
+        object.__setattr__(self, "name", self.name or (parsed.text if parsed else str(self.point)))
+
+    # -- names and coordinates
+
+    @property
+    def parsed(self) -> Formula | None:
+        parsed: Formula | None = self._parsed  # type: ignore[attr-defined]
+        return parsed
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Parameter names, in the order of the formula and of every result."""
+        return tuple(p.name for p in self.parameters)
+
+    @property
+    def variable_names(self) -> tuple[str, ...]:
+        return tuple(v.name for v in self.variables)
+
+    @cached_property
+    def logs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether each parameter's coordinate is its logarithm."""
+        return np.array([self._coordinate(p) == "log" for p in self.parameters])
+
+    def _coordinate(self, p: Parameter) -> str:
+        if p.coordinate is not None:
+            return p.coordinate
+        if not p.positive or p.bounds[0] > 0 or p.bounds[1] < math.inf or self.parsed is None:
+            return "linear"
+        as_is = p.name in self.parsed.exponent_parameters or p.name in self.parsed.offset_parameters
+        return "linear" if as_is else "log"
+
+    @cached_property
+    def linear(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether each parameter enters the prediction linearly (jointly with the others so marked)."""
+        names = self.parsed.linear_parameters if self.parsed else ()
+        return np.array([name in names for name in self.names])
+
+    def to_coordinates(self, params: Array) -> Array:
+        """Kernel coordinates of parameters in natural units; the last axis runs over parameters."""
+        out = np.array(params, dtype=float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            out[..., self.logs] = np.maximum(np.log(out[..., self.logs]), -LOG_BOX)
+        return out
+
+    def to_natural(self, theta: Array) -> Array:
+        """Natural units of kernel coordinates; the last axis runs over parameters."""
+        out = np.array(theta, dtype=float)
+        out[..., self.logs] = np.exp(out[..., self.logs])
+        return out
+
+    @cached_property
+    def box(self) -> tuple[Array, Array]:
+        """Lower and upper bounds in kernel coordinates."""
+        low, high = np.empty(len(self.parameters)), np.empty(len(self.parameters))
+        for j, p in enumerate(self.parameters):
+            if self.logs[j]:
+                low[j] = math.log(p.lower) if p.lower > 0 else -LOG_BOX
+                high[j] = math.log(p.upper) if p.upper < math.inf else LOG_BOX
+            else:
+                low[j], high[j] = p.lower, p.upper
+        return low, high
+
+    def rows(self, columns: Sequence[Array]) -> Array:
+        """The kernel's X: one row a variable, logarithms where the formula uses powers."""
+        X = np.empty((len(columns), len(columns[0])))
+        for row, column, name in zip(X, columns, self.variable_names, strict=True):
+            if name in self.log_variables:
+                np.log(column, out=row)
+            else:
+                row[:] = column
+        return X
+
+    # -- compiled
+
+    def kernels(self, scale: str) -> Kernels:
+        """The compiled objective for a residual scale ("log", "linear", "logit"), and the prediction."""
+        if scale not in SCALES:
+            raise LawError(f"no residual scale {scale!r}; known are {', '.join(SCALES)}")
+        module, _, function = (self.point or "").partition(":")
+        logs = frozenset(itertools.compress(self.names, self.logs))
+        return kernels(
+            Definition(
+                self.parsed, (module, function) if self.point else None, self.names, self.variable_names, logs,
+                frozenset(p.name for p in self.parameters if p.lower >= 0), scale,
+            )  # fmt: skip
+        )
+
+    # -- start points
+
+    def search_grid(self, solved: Sequence[bool] | None = None, held: Mapping[int, float] | None = None) -> StartGrid:
+        """The project's own starts: a grid over the parameters that are not solved for.
+
+        `solved` marks those that are (by default the linear ones), `held` gives coordinates of some that do not vary.
+        """
+        solved = self.linear if solved is None else solved
+        held = held or {}
+        values = [
+            [1.0] if solved[j] or j in held else list(self._start_values(p)) for j, p in enumerate(self.parameters)
+        ]
+        while math.prod(len(v) for v in values) > _GRID_LIMIT:
+            longest = max(values, key=len)
+            longest[:] = longest[::2]
+        return self._start_grid(values, held)
+
+    @cached_property
+    def published_grid(self) -> StartGrid | None:
+        """The start grid that the law's authors published, whole; None where there is none."""
+        if self.grid is None:
+            return None
+        return self._start_grid([list(self.grid[name]) for name in self.names])
+
+    def _start_grid(self, values: list[list[float]], held: Mapping[int, float] | None = None) -> StartGrid:
+        held = held or {}
+        p = len(values)
+        anchors, rows, spacing = np.zeros(p, np.int64), np.zeros(p, np.int64), np.zeros(p)
+        for j, parameter in enumerate(self.parameters):
+            if j in held:
+                values[j] = [held[j]]
+                continue
+            column = np.array(values[j])
+            if self.logs[j]:
+                column = np.log(column)
+            values[j] = list(column)
+            if len(column) > 1:
+                spacing[j] = np.max(np.diff(np.sort(column)))
+            if parameter.relative_to is not None:
+                anchors[j], rows[j] = self._anchor(parameter.relative_to, bool(self.logs[j]))
+        grid = np.array(list(itertools.product(*values)), dtype=float).reshape(-1, p)
+        return StartGrid(grid, anchors, rows, spacing)
+
+    def _anchor(self, relative_to: str, is_log: bool) -> tuple[int, int]:
+        inverse = relative_to.startswith("1/")
+        name = relative_to.removeprefix("1/")
+        row = self.variable_names.index(name)
+        if inverse:
+            return 2, row
+        if not is_log:
+            raise LawError("start values relative to a variable need a parameter that is fitted as its logarithm")
+        return (1 if name in self.log_variables else 3), row
+
+    def _start_values(self, p: Parameter) -> Sequence[float]:
+        if p.start:
+            return p.start
+        is_exponent = self.parsed is not None and p.name in self.parsed.power_exponents
+        values = _EXPONENTS if is_exponent else _MAGNITUDES
+        if not p.positive:
+            values = tuple(-v for v in reversed(values)) + values
+        inside = [v for v in values if p.lower <= v <= p.upper]
+        if inside:
+            return inside
+        low = p.lower if p.lower > -math.inf else p.upper - 1.0
+        high = p.upper if p.upper < math.inf else p.lower + 1.0
+        return [low + (high - low) * t for t in (0.1, 0.3, 0.5, 0.7, 0.9)]
+
+    # -- for people
+
+    def __repr__(self) -> str:
+        return f"Law({self.name}: {self.formula or self.point})"
+
+    def _repr_latex_(self) -> str | None:
+        return f"${self.latex}$" if self.latex else None

@@ -1,0 +1,65 @@
+"""Laws of one variable x, whatever it measures: size, data, compute, steps."""
+
+from fastscale.laws.law import Law, Parameter
+
+# Exponents of a decay: dense where scaling laws live, since the scale parameters are solved for at each.
+_DECAY = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0)
+
+LAWS = (
+    Law(
+        "k*x**e",
+        name="power_law",
+        title="Power law, exponent of either sign",
+        parameters=(
+            Parameter("k", "scale", positive=True),
+            Parameter("e", "exponent", start=(-2.0, -1.0, -0.5, -0.25, -0.1, -0.03, 0.03, 0.1, 0.25, 0.5, 1.0, 2.0)),
+        ),
+        latex=r"L = k\,x^{e}",
+        source="Hestness et al. 2017, arXiv 1712.00409, without their offset",
+    ),
+    Law(
+        "E + A/x**alpha",
+        name="power_offset",
+        title="Power law with an offset",
+        parameters=(
+            Parameter("E", "irreducible loss", positive=True),
+            Parameter("A", "scale", positive=True),
+            Parameter("alpha", "exponent", positive=True, start=_DECAY, latex=r"\alpha"),
+        ),
+        latex=r"L = E + A\,x^{-\alpha}",
+        source="Hestness et al. 2017, arXiv 1712.00409; Henighan et al. 2020, arXiv 2010.14701",
+    ),
+    Law(
+        "a + b*x",
+        name="linear_law",
+        title="Straight line",
+        parameters=(Parameter("a", "value at 0"), Parameter("b", "slope")),
+        latex=r"L = a + b\,x",
+        source="elementary",
+    ),
+    Law(
+        "a + b*log(x)",
+        name="log_law",
+        title="Logarithmic law, natural logarithm",
+        parameters=(Parameter("a", "value at x = 1"), Parameter("b", "change per factor e")),
+        latex=r"L = a + b\,\ln x",
+        source="elementary",
+    ),
+    Law(
+        "a + b*exp(c*x)",
+        name="exp_law",
+        title="Exponential law, rate of either sign",
+        parameters=(
+            Parameter("a", "asymptote for c < 0"),
+            Parameter("b", "amplitude at x = 0"),
+            Parameter(
+                "c",
+                "rate",
+                start=(-30.0, -10.0, -5.0, -3.0, -2.0, -1.0, -0.3, -0.05, 0.05, 0.3, 1.0, 2.0, 3.0, 5.0, 10.0, 30.0),
+                relative_to="1/x",
+            ),
+        ),
+        latex=r"L = a + b\,e^{c x}",
+        source="elementary; 'exp2' of learning-curve studies such as Viering, Loog 2021, arXiv 2103.10948",
+    ),
+)

@@ -1,0 +1,124 @@
+"""Notes on what often goes wrong in archives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from fastscale.archive import read_runs
+from fastscale.archive.checks import diverged_rows
+
+
+def codes(source: Any, **options: Any) -> list[str]:
+    return [note.code for note in read_runs(source, **options).warnings]
+
+
+def curve(rows: int = 12, spike: int | None = None) -> pd.DataFrame:
+    D = np.geomspace(1e8, 1e10, rows)
+    loss = 2 + 300 / D**0.3
+    if spike is not None:
+        loss[spike] = 9.5
+    return pd.DataFrame({"run": "a", "N": 1e8, "D": D, "loss": loss})
+
+
+def test_diverged_rows_are_kept_and_noted_or_dropped() -> None:
+    frame = pd.concat([curve(spike=7), curve().assign(run="b", N=2e8)])
+    kept = read_runs(frame).select(["N", "D"])
+    assert kept.n == 24 and [(n.code, n.count) for n in kept.notes] == [("diverged", 1)]
+    dropped = read_runs(frame, diverged="drop").select(["N", "D"])
+    assert dropped.rows.tolist() == [i for i in range(24) if i != 7]
+    assert dropped.dropped[["row", "value"]].values.tolist() == [[7, 9.5]]
+    assert dropped.dropped["reason"].tolist() == ["loss far above the others (diverged)"]
+    assert dropped.runs.tolist() == [0] * 11 + [1] * 12
+
+
+def test_a_run_that_is_all_diverged_leaves_no_empty_run() -> None:
+    frame = pd.DataFrame(
+        {"run": list("abcdefghij"), "N": np.arange(1, 11), "loss": [59.0, *np.linspace(3, 2.5, 9)]}
+    )
+    got = read_runs(frame, diverged="drop").select(["N"])
+    assert got.run_labels.tolist() == list("bcdefghij") and got.runs.tolist() == list(range(9))
+
+
+def test_the_steep_start_of_a_curve_is_not_diverged() -> None:
+    steep = curve()
+    steep.loc[0, "loss"] = 11.0
+    assert codes(steep) == []
+    # Without an order the run's spread alone decides.
+    assert codes(steep.drop(columns=["D", "N"])) == ["diverged"]
+    assert codes(steep.assign(D=1e9)) == ["diverged"]
+
+
+def test_diverged_without_runs_and_in_small_data() -> None:
+    loss = np.r_[np.linspace(3, 2.5, 20), 11.0]
+    assert diverged_rows(loss, None, None).tolist() == [20]
+    assert diverged_rows(loss[-5:], None, None).tolist() == []
+    assert diverged_rows(loss[:-1], None, None).tolist() == []
+    # No spread at all: a tenth above the rest is not far out.
+    assert diverged_rows(np.r_[np.full(20, 2.0), 2.2], None, None).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("C4 Eval PPL", ["loss_unit"]), ("val_bpb", ["loss_unit"]), ("mmlu_acc", ["loss_unit"]),
+        ("bits_per_byte", ["loss_unit"]), ("accumulated_loss", []), ("val_loss", []),
+    ],
+)  # fmt: skip
+def test_loss_unit_by_name(name: str, expected: list[str]) -> None:
+    assert codes({"N": [1.0, 2.0], name: [3.0, 2.0]}, loss=name) == expected
+
+
+def test_loss_unit_by_value() -> None:
+    assert codes({"N": [1.0, 2.0, 3.0], "loss": [30.0, 25.0, 22.0]}) == ["loss_unit"]
+
+
+def test_flop_identity() -> None:
+    N, D = np.array([1e8, 2e8]), np.array([1e9, 3e9])
+    frame = {"N": N, "D": D, "loss": [3.0, 2.9]}
+    assert codes({**frame, "C": 7 * N * D}) == []
+    note = read_runs({**frame, "C": 6 * N * D / 1e9}).warnings[0]
+    assert note.code == "flop_identity" and "1e-9 times 6 N D" in note.message
+    # A unit in the header is applied first.
+    assert codes({**frame, "total_gflops": 6 * N * D / 1e9}, C="total_gflops") == ["header_unit"]
+    assert codes({**frame, "C": ["a", "b"]}) == []
+
+
+def test_step_beyond_total() -> None:
+    frame = {"N": [1.0, 2.0], "loss": [3.0, 2.9]}
+    assert codes({**frame, "portion_steps_elapsed": [0.5, 1.024]}) == ["step_beyond_total"]
+    assert codes({**frame, "portion_steps_elapsed": [0.5, 1.0]}) == []
+    assert codes({**frame, "portion_steps_elapsed": [50, 100]}) == []
+
+
+def test_failed_state_is_kept() -> None:
+    runs = read_runs({"N": [1.0, 2.0], "loss": [3.0, 2.9], "State": ["failed", "finished"]})
+    assert [(note.code, note.count) for note in runs.warnings] == [("failed_state", 1)]
+    assert runs.select(["N"]).n == 2
+
+
+def test_resumed_run_keeps_the_last_row_of_a_step() -> None:
+    frame = pd.DataFrame(
+        {"run": "a", "step": [1, 2, 3, 4, 3, 4, 5], "N": 1e8, "loss": [4.0, 3.5, 3.3, 3.2, 3.31, 3.21, 3.1]}
+    )
+    runs = read_runs(frame)
+    points = runs.select(["N"])
+    assert points.y.tolist() == [4.0, 3.5, 3.31, 3.21, 3.1]
+    assert runs.dropped[["row", "column", "value"]].values.tolist() == [[2, "step", 3], [3, "step", 4]]
+    assert [(note.code, note.count) for note in runs.warnings] == [("resumed_run", 2)]
+    assert read_runs(frame, duplicates="keep").select(["N"]).n == 7
+    # Another evaluation at the same step is no repetition, nor are repeated steps without going back.
+    assert read_runs(frame.assign(task=list("xxxxyyy"))).select(["N"]).n == 7
+    assert read_runs(frame.sort_values("step", kind="stable")).select(["N"]).n == 7
+
+
+def test_unreadable_columns_are_left_to_select() -> None:
+    assert codes({"run": ["a", "b"], "step": ["x", "y"], "N": ["?", "?"], "loss": ["?", 1.0]}) == []
+    assert codes({"name": [["a"], ["b"]], "N": [1.0, 2.0], "loss": [2.0, 1.0]}) == []
+    assert codes({"run": ["a", "b"], "step": ["x", "y"], "D": [1.0, 2.0], "loss": [2.0, 1.0]}) == []
+    assert codes({"name": [["a"], ["b"]], "run_id": [["a"], ["b"]], "run_name": [1, 1], "step": [2, 1]}) == [
+        "several_runs"
+    ]
