@@ -11,16 +11,10 @@ import tempfile
 import types as python_types
 from pathlib import Path
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from fastscale.codegen.formula import Formula
-from fastscale.kernels.compiling import (
-    OBJECTIVE_SIGNATURE,
-    PREDICT_SIGNATURE,
-    cache_folder,
-    compile_cached,
-    sources_key,
-)
+from fastscale.kernels.compiling import OBJECTIVE_SIGNATURE, PREDICT_SIGNATURE, Kernel, cache_folder, sources_key
 
 # what sums need to be vectorised; NaN and infinity keep their meaning
 _FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
@@ -29,8 +23,8 @@ _FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
 class Kernels(NamedTuple):
     """A law's compiled functions for one residual scale; see fastscale.kernels.compiling for their signatures."""
 
-    objective: Any
-    predict: Any
+    objective: Kernel
+    predict: Kernel
 
 
 class Definition(NamedTuple):
@@ -57,8 +51,8 @@ def kernels(definition: Definition) -> Kernels:
             fastmath = _FASTMATH if definition.formula is not None else frozenset()
             module = _module(f"fastscale_kernel_{key}", definition)
             _built[key] = Kernels(
-                compile_cached(module.objective, OBJECTIVE_SIGNATURE, fastmath),
-                compile_cached(module.predict, PREDICT_SIGNATURE, fastmath),
+                Kernel(module.objective, OBJECTIVE_SIGNATURE, fastmath),
+                Kernel(module.predict, PREDICT_SIGNATURE, fastmath),
             )
         return _built[key]
 

@@ -12,8 +12,6 @@ from fastscale.kernels import loops
 from fastscale.kernels.solver import AT_BOUND, CONVERGED, MAX_EVALUATIONS, SINGULAR, TOLERANCE
 from fastscale.laws.law import Array
 
-# Starts are told apart on at most so many points; the best are then refined on all of them.
-_SCREENING_POINTS = 4096
 _REFINED_ON_ALL = 8
 _FROM_EACH_GRID = 32
 # Objectives this close (relative) are the same optimum.
@@ -110,7 +108,7 @@ def first_fit(
     `starts`: "screen" refines the promising and distinct part of the grids, "all" refines every start, an array (starts x
     parameters, in kernel coordinates) is refined as it is.
     """
-    thinned = problem.thin(_SCREENING_POINTS)
+    thinned = problem.thin(loops.SCREENING_POINTS)
     if isinstance(starts, str):
         grids = screen(thinned, threads)
         evaluated = sum(len(values) for _, values, _ in grids)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import nullcontext, suppress
 from functools import cache
-from itertools import islice
+from typing import Any
 
 from fastscale.errors import FitError
 
@@ -44,39 +46,52 @@ def run_chunks(
     if chunk is None:
         # several chunks a thread, so that a slow one does not leave the others idle
         chunk = max(-(-total // (8 * count)), at_least)
-    ranges = [(begin, min(begin + chunk, total)) for begin in range(0, total, chunk)]
-    bar = _bar(progress, total)
-    try:
-        if count == 1 or len(ranges) <= 1:
-            for begin, end in ranges:
+    todo = deque((begin, min(begin + chunk, total)) for begin in range(0, total, chunk))
+    done: list[int] = []
+
+    def worker() -> None:
+        with suppress(IndexError):  # from the deque when it is empty
+            while True:
+                begin, end = todo.popleft()
                 work(begin, end)
-                bar(end - begin)
-            return
-        pool = _pool(count)
-        todo = iter(ranges)
-        running = {pool.submit(work, *r): r for r in islice(todo, 2 * count)}
-        try:
-            while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    begin, end = running.pop(future)
-                    future.result()
-                    bar(end - begin)
-                    if (following := next(todo, None)) is not None:
-                        running[pool.submit(work, *following)] = following
-        except BaseException:  # an interrupt: nothing new starts, and what runs writes to arrays that we still hold
-            for future in running:
-                future.cancel()
-            wait(running)
-            raise
-    finally:
-        bar(None)
+                done.append(end - begin)
+
+    if count == 1 or len(todo) <= 1:
+        with _bar(progress, total) as bar:
+            while todo:
+                begin, end = todo.popleft()
+                work(begin, end)
+                bar.update(end - begin)
+        return
+    futures = [_pool(count).submit(worker) for _ in range(min(count, len(todo)))]
+    try:
+        if progress is None:
+            wait(futures)
+        else:
+            with _bar(progress, total) as bar:
+                while wait(futures, timeout=0.1).not_done:
+                    bar.update(sum(done) - bar.n)
+                bar.update(sum(done) - bar.n)
+    except BaseException:  # an interrupt: nothing new starts; what runs still writes to arrays that we hold
+        todo.clear()
+        wait(futures)
+        raise
+    for future in futures:
+        future.result()
 
 
-def _bar(progress: str | None, total: int) -> Callable[[int | None], object]:
+def _bar(progress: str | None, total: int) -> Any:
+    """A progress bar that appears once the work takes longer than half a second; silent without a name."""
     if progress is None:
-        return lambda _: None
+        return _Silent()
     from tqdm.auto import tqdm
 
-    bar = tqdm(total=total, desc=progress, unit_scale=True, delay=0.5)
-    return lambda n: bar.close() if n is None else bar.update(n)
+    return tqdm(total=total, desc=progress, unit_scale=True, delay=0.5)
+
+
+class _Silent(nullcontext[Any]):
+    def __enter__(self) -> _Silent:
+        return self
+
+    def update(self, n: int) -> None:
+        pass

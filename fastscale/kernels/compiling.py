@@ -28,7 +28,7 @@ def _array(ndim: int, dtype: Any = types.float64) -> types.Array:
     return types.Array(dtype, ndim, "C", readonly=True)
 
 
-VECTOR, MATRIX, CUBE = _array(1), _array(2), _array(3)
+VECTOR, MATRIX = _array(1), _array(2)
 INTS, INT_MATRIX = _array(1, types.int64), _array(2, types.int64)
 OUT, OUT_MATRIX, OUT_CUBE = (types.Array(types.float64, d, "C") for d in (1, 2, 3))
 OUT_INTS, OUT_INT_MATRIX = (types.Array(types.int64, d, "C") for d in (1, 2))
@@ -136,6 +136,28 @@ def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = 
     dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher
+
+
+class Kernel(types.WrapperAddressProtocol):  # type: ignore[misc]
+    """A compiled function as a first-class value: what an entry takes as an argument.
+
+    Numba would look the address of a plain dispatcher up at every call, which costs more than a small fit.
+    """
+
+    def __init__(self, py_func: Callable[..., Any], signature: Any, fastmath: Any) -> None:
+        self.dispatcher = compile_cached(py_func, signature, fastmath)
+        self._signature = signature
+        result = self.dispatcher.get_compile_result(signature)
+        self._address = int(result.library.get_pointer_to_function(result.fndesc.llvm_cfunc_wrapper_name))
+
+    def __wrapper_address__(self) -> int:
+        return self._address
+
+    def signature(self) -> Any:
+        return self._signature
+
+    def __call__(self, *args: Any) -> Any:
+        return self.dispatcher(*args)
 
 
 class Entry:

@@ -9,12 +9,12 @@ from fastscale.kernels.solver import DEGENERATE, NONFINITE, TOO_FEW, factor, gat
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def solve_group(
-    objective, predict, X, y, w, n, padded, grid, anchors, rows, linear, logs, lo, hi, free, spacing, rho, scale, wanted,
-    tolerance, max_evaluations, theta, trial, value, J, work, small, starts, start_values, chosen, taken,
+    objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi, free, spacing,
+    rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, work, small, starts, start_values, chosen, taken,
 ):  # fmt: skip
     """The global optimum over the start grid: every start placed and projected, the promising ones refined.
 
-    Writes theta; returns (objective, status, evaluations). Fewer points than free parameters and constant variables are
+    Xs, ys, ws are the points on which starts are compared: all of them, or some of many. Writes theta; returns (objective, status, evaluations). Fewer points than free parameters and constant variables are
     told by status, with a NaN objective.
     """
     p = theta.size
@@ -33,10 +33,10 @@ def solve_group(
             return np.nan, DEGENERATE, 0
     g, H = work[0], work[1]
     for s in range(grid.shape[0]):
-        place(grid, anchors, rows, X, n, s, starts[s])
+        place(grid, anchors, rows, Xs, ns, s, starts[s])
         start_values[s] = np.inf
-        if project(predict, starts[s], linear, logs, lo, hi, X, y, w, n, scale, value, J, small):
-            start_values[s] = objective(starts[s], X, y, w, padded, rho, g, H)
+        if project(predict, starts[s], linear, logs, lo, hi, Xs, ys, ws, ns, scale, value, J, small):
+            start_values[s] = objective(starts[s], Xs, ys, ws, padded_s, rho, g, H)
     count = choose(starts, start_values, spacing, wanted, chosen, taken)
     best, status, spent = np.inf, NONFINITE, grid.shape[0]
     for c in range(count):

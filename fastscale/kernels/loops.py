@@ -9,7 +9,18 @@ import numpy as np
 from numba import types, uint64
 
 from fastscale.kernels.compiling import (
-    CUBE, INT_MATRIX, INTS, MATRIX, OBJECTIVE, OUT, OUT_CUBE, OUT_INT_MATRIX, OUT_INTS, OUT_MATRIX, PREDICT, VECTOR, entry,
+    INT_MATRIX,
+    INTS,
+    MATRIX,
+    OBJECTIVE,
+    OUT,
+    OUT_CUBE,
+    OUT_INT_MATRIX,
+    OUT_INTS,
+    OUT_MATRIX,
+    PREDICT,
+    VECTOR,
+    entry,
 )  # fmt: skip
 from fastscale.kernels.groups import quantiles, sandwich, solve_group
 from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, shifted_start, spread
@@ -17,6 +28,8 @@ from fastscale.kernels.search import choose, place, project, projection_workspac
 from fastscale.kernels.solver import AT_BOUND, NONFINITE, newton, workspace
 
 INT = types.int64
+# Starts are told apart on at most so many points; the best are then refined on all of them.
+SCREENING_POINTS = 4096
 REAL = types.float64
 
 
@@ -170,9 +183,19 @@ def batch_chunk(
                 Xf[r, i] = X[r, first + i]
             yf[i], wf[i] = y[first + i], w[first + i]
         padded = pad(Xf, yf, wf, n)
+        Xs, ys, ws, ns, padded_s = Xf, yf, wf, n, padded
+        if n > SCREENING_POINTS:
+            Xs, ys, ws, ns = Xb, yb, wb, SCREENING_POINTS
+            for i in range(ns):
+                source = i * (n - 1) // (ns - 1)
+                for r in range(v):
+                    Xs[r, i] = Xf[r, source]
+                ys[i], ws[i] = yf[source], wf[source]
+            padded_s = pad(Xs, ys, ws, ns)
         f, state, evaluations = solve_group(
-            objective, predict, Xf, yf, wf, n, padded, grid, anchors, rows, linear, logs, lo, hi, free, spacing, rho, scale,
-            wanted, tolerance, max_evaluations, theta, trial, value, J, work, small, starts, start_values, chosen, taken,
+            objective, predict, Xf, yf, wf, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi,
+            free, spacing, rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, work, small, starts,
+            start_values, chosen, taken,
         )  # fmt: skip
         values[k] = f
         status[k, 0], status[k, 1] = state, evaluations
@@ -205,5 +228,3 @@ def batch_chunk(
         if resamples > 0:
             quantiles(sample, resamples, levels, endpoints[k])
 
-
-_ = CUBE

@@ -1,0 +1,69 @@
+"""fastscale: the fitting engine for neural scaling laws.
+
+>>> import fastscale
+>>> fit = fastscale.fit("chinchilla", fastscale.example_runs())  # doctest: +SKIP
+>>> fit.bootstrap(4000).interval(0.95)  # doctest: +SKIP
+
+Names are imported on first use, so that `import fastscale` costs milliseconds.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from fastscale._version import __version__
+
+if TYPE_CHECKING:
+    from fastscale.archive import EXAMPLE_TRUTH, Points, Runs, example_runs, read_runs
+    from fastscale.errors import ColumnError, DataError, FastscaleError, FitError, FormulaError, LawError
+    from fastscale.fitting import Bootstrap, Fit, GroupFits, Status, fit, fit_groups, load, save
+    from fastscale.laws import Law, Parameter, Variable
+
+_WHERE = {
+    "fastscale.archive": ("EXAMPLE_TRUTH", "Points", "Runs", "example_runs", "read_runs"),
+    "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
+    "fastscale.fitting": ("Bootstrap", "Fit", "GroupFits", "Status", "fit", "fit_groups", "load", "save"),
+    "fastscale.laws": ("Law", "Parameter", "Variable"),
+}
+_MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
+
+__all__ = [
+    "EXAMPLE_TRUTH",
+    "Bootstrap",
+    "ColumnError",
+    "DataError",
+    "FastscaleError",
+    "Fit",
+    "FitError",
+    "FormulaError",
+    "GroupFits",
+    "Law",
+    "LawError",
+    "Parameter",
+    "Points",
+    "Runs",
+    "Status",
+    "Variable",
+    "__version__",
+    "example_runs",
+    "fit",
+    "fit_groups",
+    "load",
+    "read_runs",
+    "save",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULE_OF:
+        value = getattr(importlib.import_module(_MODULE_OF[name]), name)
+        globals()[name] = value
+        return value
+    if name in ("archive", "errors", "fitting", "laws", "planning"):
+        return importlib.import_module(f"fastscale.{name}")
+    raise AttributeError(f"module 'fastscale' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, "archive", "errors", "fitting", "laws", "planning"})

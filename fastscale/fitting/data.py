@@ -1,0 +1,102 @@
+"""From what a caller passes as runs to the points of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fastscale.archive import Points, Runs, read_runs
+from fastscale.errors import DataError, FitError
+from fastscale.fitting.problem import Options
+from fastscale.laws import Law
+from fastscale.laws import get as get_law
+from fastscale.laws.law import Array
+
+# Sizes, data and compute are positive by nature, whatever the formula would allow.
+_POSITIVE = frozenset({"N", "D", "C", "S", "U"})
+
+
+def open_runs(runs: Any, columns: Mapping[str, str | None]) -> Runs:
+    """`read_runs` with the columns that were named."""
+    return read_runs(runs, **{name: column for name, column in columns.items() if column is not None})
+
+
+def resolve_law(law: Law | str, runs: Runs, columns: Mapping[str, str | None]) -> tuple[Law, Runs]:
+    """The law, and the runs with its lone variable mapped where the caller named it otherwise.
+
+    A law of one variable x takes whichever one of N, D, C … is named: fit("power_offset", runs, D="tokens").
+    """
+    named = tuple(name for name, column in columns.items() if column is not None and name not in ("loss", "run"))
+    law = get_law(law, tuple(map(str, runs.frame.columns)) + named)
+    if law.variable_names == ("x",) and "x" not in runs.explicit and "x" not in runs.frame.columns:
+        given = [name for name in named if name != "x"]
+        if len(given) == 1:
+            return law, read_runs(runs, x=runs.explicit[given[0]])
+        if not given:
+            raise DataError(
+                f"the law {law.name!r} is of one variable x: say which column it is, such as x='tokens' or N='params'"
+            )
+    return law, runs
+
+
+def select(law: Law, runs: Runs, options: Options, weights: Any = None, also: Sequence[str] = ()) -> Points:
+    """The checked points for a law, its formula's and its residual's demands on sign included."""
+    positive = [v for v in law.variable_names if v in law.log_variables or v in _POSITIVE]
+    return runs.select(
+        law.variable_names, positive=positive, log_response=options.residual == "log", weights=weights, also=also
+    )
+
+
+def constant_variables(law: Law, X: Array) -> list[str]:
+    """Variables that have one value in all points."""
+    return [name for name, row in zip(law.variable_names, X, strict=True) if row.size and np.ptp(row) == 0]
+
+
+def refuse_constant(law: Law, points: Points, fixed: Mapping[str, float]) -> None:
+    """A constant variable leaves its term indistinguishable from the others: say so, and what would work.
+
+    With parameters fixed the rest may be identified, so then nothing is refused.
+    """
+    constant = constant_variables(law, points.X)
+    if not constant or fixed:
+        return
+    name = constant[0]
+    value = points.X[law.variable_names.index(name)][0]
+    rest = [v for v in law.variable_names if v not in constant]
+    hint = (
+        f"Fit a law of {rest[0]} alone, such as fit('power_offset', runs, {rest[0]}=…), or fix the parameters of {name}"
+        if rest
+        else "Add runs at other values"
+    )
+    raise DataError(
+        f"{name} has the value {value:g} in all {points.n} points, so {law.name!r} cannot tell its term from the others. {hint}."
+    )
+
+
+def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values: Mapping[str, Any]) -> tuple[list[Array], Any]:
+    """The law's variables as arrays of one length, and an index for the result (None for plain numbers).
+
+    From a frame (columns as in the fit, else by the variable's name, else by a usual name) or from keywords.
+    """
+    if (frame is None) == (not values):
+        raise FitError("predict takes a frame, or the variables as keywords such as N=1e9, D=2e10")
+    if frame is None:
+        unknown = set(values) - set(law.variable_names)
+        missing = [v for v in law.variable_names if v not in values]
+        if unknown or missing:
+            raise FitError(f"the law {law.name!r} takes {', '.join(law.variable_names)}; got {', '.join(values)}")
+        arrays = np.broadcast_arrays(*(np.asarray(values[v], dtype=float) for v in law.variable_names))
+        index = None if arrays[0].ndim == 0 else pd.RangeIndex(arrays[0].size)
+        return [np.ravel(a) for a in arrays], index
+    if not isinstance(frame, pd.DataFrame):
+        frame = pd.DataFrame(frame)
+    named = {v: c for v, c in mapping.items() if c in frame.columns}
+    runs = read_runs(frame, duplicates="keep", **named)
+    columns = []
+    for v in law.variable_names:
+        column = frame[runs.column_of(v)]
+        columns.append(np.asarray(pd.to_numeric(column, errors="raise"), dtype=float))
+    return columns, frame.index

@@ -1,0 +1,346 @@
+"""`fit_groups`: one law or several, fitted to every group of an archive."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from fastscale.archive import Points, Runs, group_codes, read_runs
+from fastscale.errors import DataError, FastscaleError, FitError
+from fastscale.fitting.bootstrap import MOST_FAILED, refuse_large, seed_of
+from fastscale.fitting.data import open_runs, resolve_law, select
+from fastscale.fitting.problem import SCALE_CODE, Options, Space, rho_of, transform
+from fastscale.fitting.status import COUNT, LABELS, Status
+from fastscale.fitting.threads import run_chunks
+from fastscale.kernels import loops
+from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
+from fastscale.laws import Law
+from fastscale.laws.law import Array
+
+# Starts refined in each group, of those that the grid and the closed form of the linear parameters propose.
+_REFINED = 4
+_REASONS_SPELT_OUT = 200
+
+
+class GroupFits(pd.DataFrame):
+    """One row a group and law: a DataFrame with `save`, `failures`, and what it was made with in `about`.
+
+    Columns: the group's keys, law, status, message, n (points), runs (where known), objective, each parameter with `_se`, and
+    with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed.
+    """
+
+    _metadata = ["about", "draws"]
+
+    @property
+    def _constructor(self) -> type[pd.DataFrame]:
+        return pd.DataFrame  # a selection of rows is an ordinary table
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame, about: Mapping[str, Any], draws: Mapping[str, Array] | None = None) -> GroupFits:
+        result = cls(frame)
+        result.about = dict(about)
+        result.draws = dict(draws or {})
+        return result
+
+    def failures(self) -> pd.DataFrame:
+        """The rows without an optimum; their message says why."""
+        return self[~self["status"].isin([s.label for s in Status if s.usable])]
+
+    def save(self, path: str | Path) -> None:
+        """Write to a Parquet file; `fastscale.load` reads it back."""
+        from fastscale.fitting.storage import save
+
+        save(self, path)
+
+
+def fit_groups(
+    laws: Law | str | Sequence[Law | str],
+    runs: Any,
+    *,
+    by: str | Sequence[str],
+    bootstrap: int = 0,
+    level: float = 0.95,
+    kind: str | None = None,
+    seed: int | None = 0,
+    keep_draws: bool = False,
+    loss: str | None = None,
+    run: str | None = None,
+    delta: float = 1e-3,
+    residual: str = "log",
+    penalty: float = 1.0,
+    weights: Any = None,
+    fixed: Mapping[str, float] | None = None,
+    tied: Mapping[str, str] | None = None,
+    bounds: Mapping[str, tuple[float, float]] | None = None,
+    threads: int | None = None,
+    chunk: int | None = None,
+    progress: bool = False,
+    **columns: str | None,
+) -> GroupFits:
+    """Fit laws to every group of runs.
+
+    Each group is fitted globally and on its own: another group, another order, other threads or chunks change none of its
+    bits. A group that cannot be fitted gets a row whose status and message say why.
+
+    Parameters
+    ----------
+    laws, runs
+        As for `fit`; several laws give several rows a group.
+    by
+        Column, or columns, that name the group.
+    bootstrap
+        Resamples a group; 0 for none. Draws are reduced to percentile intervals unless `keep_draws`.
+    level, kind, seed
+        Of the intervals; "clusters" (default where a run column is known) or "pairs".
+    chunk
+        Groups a piece of work; only how the work is cut.
+    (the others)
+        As for `fit`.
+
+    Raises
+    ------
+    DataError, ColumnError, LawError, FormulaError, FitError
+        For what concerns the whole call: a missing column, an unknown law, an option that makes no sense, draws that would
+        not fit in memory.
+    """
+    options = Options(float(delta), residual, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
+    plan = _Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
+    by = [by] if isinstance(by, str) else list(by)
+    if not by:
+        raise FitError("by: name at least one column")
+    several = list(laws) if isinstance(laws, Sequence) and not isinstance(laws, str) else [laws]
+    if not several:
+        raise FitError("laws: name at least one law")
+    opened = open_runs(runs, {"loss": loss, "run": run, **columns})
+    tables, draws = [], {}
+    for position, given in enumerate(several):
+        law, mapped = resolve_law(given, opened, columns)
+        table, kept = _fit_law(law, mapped, by, options, weights, plan)
+        table.insert(len(by), "law", law.name)
+        table["_order"] = position
+        tables.append(table)
+        if kept is not None:
+            draws[law.name] = kept
+    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    if len(tables) > 1:
+        table = table.sort_values(["_group", "_order"], kind="stable", ignore_index=True)
+    about = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level, "seed": plan.seed}
+    return GroupFits.of(table.drop(columns=["_group", "_order"]), about, draws)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    resamples: int
+    level: float
+    kind: str | None
+    seed: int
+    keep_draws: bool
+    threads: int | None
+    chunk: int | None
+    progress: bool
+
+    def __post_init__(self) -> None:
+        if not 0 < self.level < 1:
+            raise FitError(f"level={self.level!r}: a number between 0 and 1")
+        if self.kind not in (None, "pairs", "clusters"):
+            raise FitError(f"kind={self.kind!r}: 'pairs' or 'clusters'")
+        if self.chunk is not None and (isinstance(self.chunk, bool) or not self.chunk >= 1):
+            raise FitError(f"chunk={self.chunk!r}: a number of groups from 1 up")
+
+
+def _count(bootstrap: Any) -> int:
+    if isinstance(bootstrap, bool) or not isinstance(bootstrap, int | np.integer) or bootstrap < 0:
+        raise FitError(f"bootstrap={bootstrap!r}: a number of resamples, or 0 for none")
+    return int(bootstrap)
+
+
+def _fit_law(
+    law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: _Plan
+) -> tuple[pd.DataFrame, Array | None]:
+    """The table of one law, with the group's number in `_group`; and the draws, (groups, resamples, parameters)."""
+    for name in by:
+        if name not in runs.frame.columns:
+            runs.column_of(name)  # raises, with the near names
+    space = Space.of(law, options)
+    points, broken = _select(law, runs, by, options, weights)
+    all_codes, labels = group_codes(runs.frame[by])
+    codes = all_codes[points.rows]
+    total = len(labels)
+    p = len(law.names)
+    B = plan.resamples
+    size = 8 * total * (3 * p + COUNT + 4 + (B * p if plan.keep_draws else 0))
+    refuse_large(size, f"{total:,} groups with {B:,} draws each" if plan.keep_draws else f"{total:,} groups",
+                 "Fit fewer groups at a time, or without keep_draws.")  # fmt: skip
+    batch = _sorted(law, points, codes, labels, options, plan)
+    thetas, values = np.full((total, p), np.nan), np.full(total, np.nan)
+    status, errors = np.full((total, 2), Status.TOO_FEW, np.int64), np.full((total, p), np.nan)
+    ends = np.full((total, 2, p), np.nan)
+    counts = np.zeros((total, COUNT), np.int64)
+    draws = np.full((total, B if plan.keep_draws else 0, p), np.nan)
+    kernels, grid = law.kernels(options.residual), space.search
+    tails = np.array([(1 - plan.level) / 2, (1 + plan.level) / 2])
+    if points.n:
+        run_chunks(
+            lambda a, b: loops.batch_chunk(
+                kernels.objective, kernels.predict, batch.X, batch.y, batch.w, batch.offsets, batch.units, batch.strata,
+                batch.strata_offsets, batch.keys, grid.values, grid.anchors, grid.rows, space.solved.astype(np.int64),
+                law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.spacing, batch.rho,
+                SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, np.uint64(plan.seed), tails, a, b,
+                thetas, values, status, errors, ends, counts, draws,
+            ),  # fmt: skip
+            total,
+            plan.threads,
+            plan.chunk,
+            f"{law.name}: groups" if plan.progress else None,
+        )
+    usable = np.isin(status[:, 0], [s for s in Status if s.usable])
+    natural = law.to_natural(thetas)
+    for name, value in options.fixed.items():
+        natural[np.isfinite(values), law.names.index(name)] = value
+    table = labels.reset_index(drop=True).copy()
+    table["_group"] = np.arange(total)
+    table["status"] = pd.Series(status[:, 0]).map(LABELS)
+    table["message"] = [Status(s).message if not ok else "" for s, ok in zip(status[:, 0], usable, strict=True)]
+    table["n"] = np.diff(batch.offsets)
+    if points.runs is not None:
+        table["runs"] = batch.run_counts
+    table["objective"] = values
+    free = space.free_count
+    good = counts[:, [s for s in Status if s.usable]].sum(axis=1)
+    carried = usable & (np.diff(batch.offsets) > free) & (good >= (1 - MOST_FAILED) * B)
+    # one run, or one point, gives the same resample again and again: an interval of no width, which is none
+    carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] > 1 if len(batch.strata) else False
+    ends_natural = law.to_natural(ends)
+    for j, name in enumerate(law.names):
+        table[name] = natural[:, j]
+        table[f"{name}_se"] = errors[:, j] * (natural[:, j] if law.logs[j] else 1.0)
+        if B:
+            table[f"{name}_lower"] = np.where(carried, ends_natural[:, 0, j], np.nan)
+            table[f"{name}_upper"] = np.where(carried, ends_natural[:, 1, j], np.nan)
+    if B:
+        table["resamples_ok"], table["resamples_failed"] = good, np.where(usable, B - good, 0)
+    for group, reason in broken.items():
+        table.loc[group, ["status", "message"]] = [Status.INVALID.label, reason]
+    return table, (law.to_natural(draws) if plan.keep_draws else None)
+
+
+def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
+    """Points of every group that can be used; and, by group number, why the others cannot."""
+    try:
+        return select(law, runs, options, weights), {}
+    except DataError as error:
+        rows = _suspicious(law, runs, options)
+        if not rows.any():
+            raise error from None  # not a matter of single rows
+    codes, labels = group_codes(runs.frame[by])
+    bad = np.unique(codes[rows])
+    if len(bad) == len(labels):
+        return select(law, runs, options, weights), {}  # raises: no group is left
+    reasons = {}
+    mapping = {name: str(column) for name, column in runs.explicit.items()}
+    for k, group in enumerate(bad):
+        reasons[int(group)] = Status.INVALID.message
+        if k < _REASONS_SPELT_OUT:
+            part = runs.frame[codes == group]
+            try:
+                select(law, read_runs(part, duplicates="keep", **mapping), options)
+            except FastscaleError as error:
+                reasons[int(group)] = str(error)
+    if weights is not None and not isinstance(weights, str):
+        raise FitError("some groups have unusable rows; with weights given as an array they have to be removed first")
+    # unusable rows become missing ones, which selection drops; the positions of the others stay
+    frame = runs.frame.copy()
+    column = runs.column_of("loss")
+    frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float).mask(np.isin(codes, bad))
+    for name in law.variable_names:
+        column = runs.column_of(name)
+        if frame[column].dtype == object or isinstance(frame[column].dtype, pd.StringDtype):
+            frame.loc[np.isin(codes, bad), column] = None
+        else:
+            frame[column] = frame[column].astype(float).mask(np.isin(codes, bad))
+    cleaned = read_runs(frame, duplicates="keep", **mapping)
+    return select(law, cleaned, options, weights), reasons
+
+
+def _suspicious(law: Law, runs: Runs, options: Options) -> np.ndarray:
+    """Rows that hold something other than a usable number in a column that the law needs."""
+    found = np.zeros(len(runs.frame), dtype=bool)
+    for name in (*law.variable_names, "loss"):
+        column = runs.frame[runs.column_of(name)]
+        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+        found |= np.isnan(values) & column.notna().to_numpy()
+        if name != "loss" or options.residual == "log":
+            found |= values <= 0
+    return found
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Points sorted by group, as `batch_chunk` takes them."""
+
+    X: Array
+    y: Array
+    w: Array
+    offsets: np.ndarray
+    units: np.ndarray
+    strata: np.ndarray
+    strata_offsets: np.ndarray
+    keys: np.ndarray
+    rho: Array
+    run_counts: np.ndarray
+
+
+def _sorted(
+    law: Law, points: Points, codes: np.ndarray, labels: pd.DataFrame, options: Options, plan: _Plan
+) -> _Batch:
+    n, total = points.n, len(labels)
+    counts = np.bincount(codes, minlength=total)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    columns, response = points.X, points.y
+    weights = np.ones(n) if points.w is None else points.w
+    runs = points.runs
+    if n and np.any(np.diff(codes) < 0):
+        order = np.argsort(codes, kind="stable")
+        columns, response, weights = columns[:, order], response[order], weights[order]
+        codes, runs = codes[order], None if runs is None else runs[order]
+    X = law.rows(list(columns))
+    y = transform(response, options.residual)
+    use_runs = runs is not None and plan.kind != "pairs"
+    if plan.kind == "clusters" and runs is None:
+        raise FitError("kind='clusters' draws whole runs: name their column, run='…'")
+    units = np.arange(n, dtype=np.int64) - np.repeat(offsets[:-1], counts)
+    unit_counts = run_counts = counts
+    if runs is not None:
+        # runs numbered within their group, in order of appearance
+        pairs = pd.factorize(codes * (int(runs.max(initial=0)) + 1) + runs)[0]
+        first = np.zeros(int(pairs.max(initial=-1)) + 1, np.int64)
+        first[pairs[::-1]] = codes[::-1]
+        run_counts = np.bincount(first, minlength=total)
+        if use_runs:
+            starts = np.concatenate([[0], np.cumsum(run_counts)])[:-1]
+            units = np.ascontiguousarray(pairs - starts[codes], dtype=np.int64)
+            unit_counts = run_counts
+    strata = np.zeros(2 * total, dtype=np.int64)
+    strata[1::2] = unit_counts
+    keys = _keys(labels) if plan.resamples else np.zeros(total, dtype=np.uint64)
+    rho = rho_of(options, X, y, weights) if n else np.zeros(3)
+    # the objective of rounding error is per group: about its share of the points
+    rho[2] /= max(total, 1)
+    return _Batch(X, y, weights, offsets, units, strata, np.arange(0, 2 * total + 1, 2), keys, rho, run_counts)
+
+
+def _keys(labels: pd.DataFrame) -> np.ndarray:
+    """A 64-bit key of each group from its labels alone: its draws are the same whatever other groups there are."""
+    columns = [[_canonical(v) for v in labels[name]] for name in labels.columns]
+    joined = np.array(["\x1f".join(parts) for parts in zip(*columns, strict=True)], dtype=object)
+    return np.asarray(pd.util.hash_array(joined, categorize=False), dtype=np.uint64)
+
+
+def _canonical(label: Any) -> str:
+    # 1 and 1.0 name the same group: a missing key elsewhere may have turned integers to floats
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
