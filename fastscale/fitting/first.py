@@ -13,7 +13,9 @@ from fastscale.kernels.solver import AT_BOUND, CONVERGED, MAX_EVALUATIONS, SINGU
 from fastscale.laws.law import Array
 
 _REFINED_ON_ALL = 8
-_FROM_EACH_GRID = 32
+# Starts refined from each grid; the next number where fewer than so many of them agree on the best optimum.
+_DEEPENING = (32, 128, 512)
+_ENOUGH_AT_BEST = 3
 # Objectives this close (relative) are the same optimum.
 SAME_OPTIMUM = 1e-7
 
@@ -112,33 +114,67 @@ def first_fit(
     if isinstance(starts, str):
         grids = screen(thinned, threads)
         evaluated = sum(len(values) for _, values, _ in grids)
-        if starts == "all":
-            candidates = np.concatenate([t for t, _, _ in grids])
-        else:
-            candidates = np.concatenate([choose(*grid, _FROM_EACH_GRID) for grid in grids])
+        rounds = [len(values) for _, values, _ in grids]
+        steps = [None] if starts == "all" else _DEEPENING
     else:
-        candidates = np.asarray(starts, dtype=float)
-        evaluated = len(candidates)
-    if len(candidates) == 0:
-        candidates = problem.space.search.values[:1]
-    thetas, values, status, spent = refine(thinned, candidates, threads)
+        grids, evaluated, steps = [], len(starts), [None]
+    account = _Account()
+    for wanted in steps:
+        if not isinstance(starts, str):
+            candidates = np.asarray(starts, dtype=float)
+        elif wanted is None:
+            candidates = np.concatenate([thetas for thetas, _, _ in grids])
+        else:
+            candidates = np.concatenate([choose(*grid, wanted) for grid in grids])
+        if len(candidates) == 0:
+            candidates = problem.space.search.values[:1]
+        account.refine(thinned, candidates, threads)
+        # one start alone at the best optimum is luck: look further before believing it
+        if account.at_best(thinned) >= _ENOUGH_AT_BEST or wanted is None or wanted >= max(rounds):
+            break
+    thetas, values, status = account.thetas, account.values, account.status
+    at_best, refined = account.at_best(thinned), len(values)
     if thinned is not problem:
-        order = np.argsort(np.where(np.isfinite(values), values, np.inf), kind="stable")
+        order = np.argsort(values, kind="stable")
         keep = _distinct(values[order], order)[:_REFINED_ON_ALL]
         thetas, values, status, more = refine(problem, thetas[keep], threads)
-        spent += more
-    values = np.where(np.isfinite(values), values, np.inf)
+        values = np.where(np.isfinite(values), values, np.inf)
+        account.spent += more
     best = int(np.argmin(values))
     same = values <= values[best] * (1 + SAME_OPTIMUM) + problem.rho[2]
     # among equals the one that the solver is surest of, then the first
-    best = min(np.flatnonzero(same), key=lambda i: (status[i] > 1, values[i] > values[best] * (1 + 1e-12), i))
+    best = min(np.flatnonzero(same), key=lambda i: (status[i] > AT_BOUND, values[i] > values[best] * (1 + 1e-12), i))
     stationary = np.isin(status, (CONVERGED, AT_BOUND, SINGULAR))
     others = np.flatnonzero(~same & stationary & np.isfinite(values))
     others = others[np.argsort(values[others], kind="stable")]
     others = _distinct(values[others], others)
     next_basin = float(values[others[0]]) if len(others) else np.nan
-    search = Search(evaluated, len(candidates), int(same.sum()), next_basin, spent)
+    search = Search(evaluated, refined, at_best, next_basin, account.spent)
     return thetas[best], float(values[best]), int(status[best]), thetas[others[:4]], search
+
+
+class _Account:
+    """What has been refined so far."""
+
+    def __init__(self) -> None:
+        self.thetas, self.values = np.empty((0, 0)), np.empty(0)
+        self.status, self.spent = np.empty(0, np.int64), 0
+        self._seen: set[bytes] = set()
+
+    def refine(self, problem: Problem, candidates: Array, threads: int | None) -> None:
+        new = [c for c in candidates if c.tobytes() not in self._seen]
+        if not new:
+            return
+        self._seen.update(c.tobytes() for c in new)
+        thetas, values, status, spent = refine(problem, np.array(new), threads)
+        values = np.where(np.isfinite(values), values, np.inf)
+        self.thetas = np.concatenate([self.thetas, thetas]) if len(self.values) else thetas
+        self.values, self.status = np.concatenate([self.values, values]), np.concatenate([self.status, status])
+        self.spent += spent
+
+    def at_best(self, problem: Problem) -> int:
+        """How many refined starts share the best objective."""
+        return int((self.values <= self.values.min() * (1 + SAME_OPTIMUM) + problem.rho[2]).sum())
 
 
 def _distinct(ascending: Array, indices: np.ndarray) -> np.ndarray:

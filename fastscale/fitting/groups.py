@@ -14,7 +14,7 @@ from fastscale.archive import Points, Runs, group_codes, read_runs
 from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.bootstrap import MOST_FAILED, refuse_large, seed_of
 from fastscale.fitting.data import open_runs, resolve_law, select
-from fastscale.fitting.problem import SCALE_CODE, Options, Space, rho_of, transform
+from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, transform
 from fastscale.fitting.status import COUNT, LABELS, Status
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops
@@ -23,7 +23,7 @@ from fastscale.laws import Law
 from fastscale.laws.law import Array
 
 # Starts refined in each group, of those that the grid and the closed form of the linear parameters propose.
-_REFINED = 4
+_REFINED = 2
 _REASONS_SPELT_OUT = 200
 
 
@@ -328,9 +328,7 @@ def _sorted(
     strata = np.zeros(2 * total, dtype=np.int64)
     strata[1::2] = unit_counts
     keys = _keys(labels) if plan.resamples else np.zeros(total, dtype=np.uint64)
-    rho = rho_of(options, X, y, weights) if n else np.zeros(3)
-    # the objective of rounding error is per group: about its share of the points
-    rho[2] /= max(total, 1)
+    rho = np.array([options.delta, options.penalty, ROUNDING])
     return _Batch(X, y, weights, offsets, units, strata, np.arange(0, 2 * total + 1, 2), keys, rho, run_counts)
 
 

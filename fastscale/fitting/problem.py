@@ -19,7 +19,7 @@ Ints = np.ndarray[Any, np.dtype[np.int64]]
 
 SCALE_CODE = {"log": 0, "linear": 1, "logit": 2}
 # The objective of residuals that are pure rounding error, per unit of weight: a fit below it is perfect.
-_ROUNDING = 1e-24
+ROUNDING = 1e-24
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def rho_of(options: Options, X: Array, y: Array, w: Array) -> Array:
     total = float(w.sum())
     scale = float(np.dot(w, y * y) / total) if options.residual == "linear" and total > 0 else 1.0
     ranges = np.column_stack([X.min(axis=1), X.max(axis=1)]).ravel()
-    return np.concatenate([[options.delta, options.penalty, _ROUNDING * scale * total], ranges])
+    return np.concatenate([[options.delta, options.penalty, ROUNDING * scale * total], ranges])
 
 
 def pad(rows: Array, zero: bool = False) -> Array:

@@ -21,6 +21,7 @@ from typing import Any
 import numba
 from numba import njit, types
 from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.errors import NumbaExperimentalFeatureWarning
 
 
 def _array(ndim: int, dtype: Any = types.float64) -> types.Array:
@@ -133,7 +134,10 @@ def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = 
     dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(fastmath) or False)(py_func)
     if cache_folder() is not None:
         dispatcher._cache = _Cache(py_func)
-    dispatcher.compile(signature)
+    with warnings.catch_warnings():
+        # functions as arguments are what all of this rests on; its tests are what we rely on, not the label
+        warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)
+        dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher
 

@@ -3,14 +3,30 @@
 import numpy as np
 from numba import njit
 
-from fastscale.kernels.search import choose, place, project
-from fastscale.kernels.solver import DEGENERATE, NONFINITE, TOO_FEW, factor, gather_free, newton
+from fastscale.kernels.search import choose, place, project, projection_targets
+from fastscale.kernels.solver import DEGENERATE, NONFINITE, TOO_FEW, descend, factor, gather_free, newton
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def own_options(rho, scale, X, y, w, n, own):
+    """The kernel's options for one group: rho[0:2] as they are, rho[2] per unit of weight, and the group's own ranges."""
+    own[0], own[1] = rho[0], rho[1]
+    total = 0.0
+    for i in range(n):
+        total += w[i] * (y[i] * y[i] if scale == 1 else 1.0)
+    own[2] = rho[2] * total
+    for r in range(X.shape[0]):
+        low, high = np.inf, -np.inf
+        for i in range(n):
+            low, high = min(low, X[r, i]), max(high, X[r, i])
+        own[3 + 2 * r], own[4 + 2 * r] = low, high
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def solve_group(
     objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi, free, spacing,
-    rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, work, small, starts, start_values, chosen, taken,
+    rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small, starts, start_values,
+    chosen, taken,
 ):  # fmt: skip
     """The global optimum over the start grid: every start placed and projected, the promising ones refined.
 
@@ -32,19 +48,25 @@ def solve_group(
         if not varies:
             return np.nan, DEGENERATE, 0
     g, H = work[0], work[1]
+    projection_targets(ys, ws, ns, scale, target, weight)
     for s in range(grid.shape[0]):
         place(grid, anchors, rows, Xs, ns, s, starts[s])
         start_values[s] = np.inf
-        if project(predict, starts[s], linear, logs, lo, hi, Xs, ys, ws, ns, scale, value, J, small):
+        if project(predict, starts[s], linear, logs, lo, hi, Xs, ns, target, weight, value, J, small):
             start_values[s] = objective(starts[s], Xs, ys, ws, padded_s, rho, g, H)
     count = choose(starts, start_values, spacing, wanted, chosen, taken)
     best, status, spent = np.inf, NONFINITE, grid.shape[0]
     for c in range(count):
         for j in range(p):
             trial[j] = starts[chosen[c], j]
-        f, state, evaluations = newton(
-            objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-        )
+        if c == 0:  # close already
+            f, state, evaluations = newton(
+                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+            )
+        else:
+            f, state, evaluations = descend(
+                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+            )
         spent += evaluations
         if f < best:
             best, status = f, state

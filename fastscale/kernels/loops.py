@@ -22,10 +22,10 @@ from fastscale.kernels.compiling import (
     VECTOR,
     entry,
 )  # fmt: skip
-from fastscale.kernels.groups import quantiles, sandwich, solve_group
+from fastscale.kernels.groups import own_options, quantiles, sandwich, solve_group
 from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, shifted_start, spread
-from fastscale.kernels.search import choose, place, project, projection_workspace
-from fastscale.kernels.solver import AT_BOUND, NONFINITE, newton, workspace
+from fastscale.kernels.search import choose, place, project, projection_targets, projection_workspace
+from fastscale.kernels.solver import AT_BOUND, NONFINITE, descend, newton, workspace
 
 INT = types.int64
 # Starts are told apart on at most so many points; the best are then refined on all of them.
@@ -54,11 +54,13 @@ def project_starts(
     g, H = np.zeros(p), np.zeros((p, p))
     value, J = np.zeros(X.shape[1]), np.zeros((p, X.shape[1]))
     small = projection_workspace(p)
+    target, weight = np.zeros(n), np.zeros(n)
+    projection_targets(y, w, n, scale, target, weight)
     for s in range(begin, end):
         theta = thetas[s]
         place(grid, anchors, rows, X, n, s, theta)
         values[s] = np.inf
-        if project(predict, theta, linear, logs, lo, hi, X, y, w, n, scale, value, J, small):
+        if project(predict, theta, linear, logs, lo, hi, X, n, target, weight, value, J, small):
             values[s] = objective(theta, X, y, w, n, rho, g, H)
 
 
@@ -78,7 +80,7 @@ def refine_starts(
     """Run the solver from each of thetas[begin:end], in place."""
     work = workspace(thetas.shape[1])
     for s in range(begin, end):
-        values[s], status[s], evaluations[s] = newton(
+        values[s], status[s], evaluations[s] = descend(
             objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
         )
 
@@ -165,6 +167,7 @@ def batch_chunk(
     full = (np.zeros((v, capacity)), np.zeros(capacity), np.zeros(capacity))
     part = (np.zeros((v, capacity)), np.zeros(capacity), np.zeros(capacity))
     value, J = np.zeros(capacity), np.zeros((p, capacity))
+    target, weight = np.zeros(capacity), np.zeros(capacity)
     work, small = workspace(p), projection_workspace(p)
     S = grid.shape[0]
     starts, start_values = np.zeros((S, p)), np.zeros(S)
@@ -173,6 +176,7 @@ def batch_chunk(
     counts, times = np.zeros(most), np.zeros(most)
     scores = np.zeros((most, p))
     sample = np.zeros((max(resamples, 1), p))
+    own = np.zeros(3 + 2 * v)
     Xf, yf, wf = full
     Xb, yb, wb = part
     for k in range(begin, end):
@@ -182,6 +186,7 @@ def batch_chunk(
             for r in range(v):
                 Xf[r, i] = X[r, first + i]
             yf[i], wf[i] = y[first + i], w[first + i]
+        own_options(rho, scale, Xf, yf, wf, n, own)
         padded = pad(Xf, yf, wf, n)
         Xs, ys, ws, ns, padded_s = Xf, yf, wf, n, padded
         if n > SCREENING_POINTS:
@@ -194,8 +199,8 @@ def batch_chunk(
             padded_s = pad(Xs, ys, ws, ns)
         f, state, evaluations = solve_group(
             objective, predict, Xf, yf, wf, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi,
-            free, spacing, rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, work, small, starts,
-            start_values, chosen, taken,
+            free, spacing, own, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small,
+            starts, start_values, chosen, taken,
         )  # fmt: skip
         values[k] = f
         status[k, 0], status[k, 1] = state, evaluations
@@ -205,7 +210,7 @@ def batch_chunk(
             errors[k, :] = np.nan
             endpoints[k, :, :] = np.nan
             continue
-        sandwich(objective, predict, theta, lo, hi, free, Xf, yf, wf, n, padded, rho, scale, units, first, value, J, work, scores,
+        sandwich(objective, predict, theta, lo, hi, free, Xf, yf, wf, n, padded, own, scale, units, first, value, J, work, scores,
                  errors[k])  # fmt: skip
         bounds = strata[strata_offsets[k] : strata_offsets[k + 1]]
         boot_counts[k, :] = 0
@@ -216,7 +221,7 @@ def batch_chunk(
             for j in range(p):
                 trial[j] = theta[j]
             fb, state, _ = newton(
-                objective, trial, lo, hi, free, Xb, yb, wb, filled, rho, work, tolerance, max_evaluations
+                objective, trial, lo, hi, free, Xb, yb, wb, filled, own, work, tolerance, max_evaluations
             )
             boot_counts[k, state] += 1
             for j in range(p):

@@ -45,16 +45,41 @@ def nonnegative_least_squares(A, b, k, signed, active, M, L, rhs, x, best):
                 best[j] = 0.0
             for a in range(m):
                 best[active[a]] = x[a]
+            if subset == 0:  # nothing wants to be held: this is the minimum
+                break
     return found
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def project(predict, theta, linear, logs, lo, hi, X, y, w, n, scale, value, J, small):
+def projection_targets(y, w, n, scale, target, weight):
+    """What `project` fits, and with what weights: relative squares for a log residual, plain ones for the others.
+
+    y is on the residual's scale: 0 log, 1 linear, 2 logit.
+    """
+    for i in range(n):
+        if scale == 0:
+            target[i] = np.exp(y[i])
+            weight[i] = w[i] / (target[i] * target[i])
+        else:
+            target[i] = y[i] if scale == 1 else 1.0 / (1.0 + np.exp(-y[i]))
+            weight[i] = w[i]
+
+
+@njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def weighted_dot(a, b, weight, n):
+    """Sum of a * b * weight."""
+    total = 0.0
+    for i in range(n):
+        total += a[i] * b[i] * weight[i]
+    return total
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def project(predict, theta, linear, logs, lo, hi, X, n, target, weight, value, J, small):
     """Set the parameters that enter linearly to their weighted least-squares values, given the others, in place.
 
-    linear[j]: the parameter enters the prediction linearly; logs[j]: its coordinate is its logarithm. The squares are
-    relative for a log residual (scale 0: y holds logs), of y itself for a linear one (scale 1). Returns False where the
-    equations are singular.
+    linear[j]: the parameter enters the prediction linearly; logs[j]: its coordinate is its logarithm. Returns False where
+    the equations are singular.
     """
     A, b, signed, active, M, L, rhs, x, best, columns = small
     p = theta.size
@@ -68,24 +93,15 @@ def project(predict, theta, linear, logs, lo, hi, X, y, w, n, scale, value, J, s
     if k == 0:
         return True
     predict(theta, X, n, value, J)
-    for a in range(k):
-        b[a] = 0.0
-        for c in range(a + 1):
-            A[a, c] = 0.0
     for i in range(n):
-        target = np.exp(y[i]) if scale == 0 else y[i]
-        weight = w[i] / (target * target) if scale == 0 else w[i]
-        rest = value[i]
-        for a in range(k):
-            rest -= J[columns[a], i]
-        for a in range(k):
-            ja = J[columns[a], i] * weight
-            b[a] += ja * (target - rest)
-            for c in range(a + 1):
-                A[a, c] += ja * J[columns[c], i]
+        value[i] = target[i] - value[i]  # what the linear parameters have to explain, less themselves at 1
     for a in range(k):
-        for c in range(a):
-            A[c, a] = A[a, c]
+        b[a] = weighted_dot(J[columns[a]], value, weight, n)
+        for c in range(a + 1):
+            A[a, c] = A[c, a] = weighted_dot(J[columns[a]], J[columns[c]], weight, n)
+    for a in range(k):
+        for c in range(k):
+            b[a] += A[a, c]
     if not nonnegative_least_squares(A, b, k, signed, active, M, L, rhs, x, best):
         return False
     for a in range(k):

@@ -16,6 +16,10 @@ CONVERGED, AT_BOUND, NOT_CONVERGED, SINGULAR, NONFINITE, TOO_FEW, DEGENERATE, IN
 
 TOLERANCE = 1e-13
 MAX_EVALUATIONS = 300
+# `descend`: how many times delta the residuals are when it goes by stages; what a stage divides delta by; its evaluations.
+_FAR = 3.0
+_SHRINK = 0.25
+_STAGE_EVALUATIONS = 30
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -149,9 +153,11 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
         if m == 0:
             status = CONVERGED
             break
+        # The diagonal can vanish, where curvatures cancel or no residual is within delta. g^2/f is a curvature too: no
+        # step along one coordinate alone may promise more than the whole objective.
         largest = 0.0
         for a in range(m):
-            scale[a] = abs(Hf[a, a])
+            scale[a] = max(abs(Hf[a, a]), gf[a] * gf[a] / (f + rho[2]))
             largest = max(largest, scale[a])
         if not (largest > 0.0 and np.isfinite(largest)):
             status = SINGULAR if largest == 0.0 else NONFINITE
@@ -215,16 +221,51 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
                     H[i, j] = L[i, j]
             f = f_trial
             m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
-            growth = 4.0
-            if gain > 0.25:
-                damping = 0.0 if damping < 1e-5 else damping * 0.05
-            else:
+            if gain < 0.25:
                 damping = max(damping * 2.0, 1e-6)
+            elif growth > 4.0:  # less damping has just failed: near the edge of where the model holds, feel the way
+                damping *= 0.5
+            else:
+                damping = 0.0 if damping < 1e-5 else damping * 0.05
+            growth = 4.0
         else:
-            damping = max(damping * growth, 1e-4)
+            damping = damping * growth if damping > 0.0 else 1e-4
             growth *= 2.0
             if damping > 1e15:
                 break
     if status == CONVERGED and held > 0:
         status = AT_BOUND
     return f, status, evaluations
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations):
+    """`newton` from a start that may be far: least squares first, then Huber with delta shrinking to its value.
+
+    Where most residuals are beyond delta the objective is nearly piecewise linear and Newton's method creeps (80 to 250
+    evaluations); each stage here starts with its residuals within reach of delta and takes a few. Returns as `newton` does.
+    """
+    stage = rho.copy()
+    g, H = work[0], work[1]
+    stage[0] = np.inf
+    total = 0.0
+    for i in range(n):
+        total += w[i]
+    f = objective(theta, X, y, w, n, stage, g, H)
+    spent = 1
+    if np.isfinite(f) and total > 0.0:
+        delta = np.sqrt(2.0 * f / total)
+        first = True
+        while delta > _FAR * rho[0] and spent < max_evaluations // 2:
+            stage[0] = np.inf if first else delta
+            stage[2] = rho[2]
+            f, _, more = newton(objective, theta, lo, hi, free, X, y, w, n, stage, work, 1e-3, _STAGE_EVALUATIONS)
+            spent += more
+            if first:
+                # the spread that least squares leaves, outliers and all
+                delta = min(delta, np.sqrt(2.0 * f / total))
+                first = False
+            else:
+                delta *= _SHRINK
+    f, status, more = newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations)
+    return f, status, spent + more

@@ -266,12 +266,9 @@ class Law:
             raise LawError(f"no residual scale {scale!r}; known are {', '.join(SCALES)}")
         module, _, function = (self.point or "").partition(":")
         logs = frozenset(itertools.compress(self.names, self.logs))
-        return kernels(
-            Definition(
-                self.parsed, (module, function) if self.point else None, self.names, self.variable_names, logs,
-                frozenset(p.name for p in self.parameters if p.lower >= 0), scale,
-            )  # fmt: skip
-        )
+        point = (module, function) if self.point else None
+        positive = frozenset(p.name for p in self.parameters if p.lower >= 0)
+        return kernels(Definition(self.parsed, point, self.names, self.variable_names, logs, positive, scale))
 
     # -- start points
 

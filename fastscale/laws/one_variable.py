@@ -3,7 +3,7 @@
 from fastscale.laws.law import Law, Parameter
 
 # Exponents of a decay: dense where scaling laws live, since the scale parameters are solved for at each.
-_DECAY = (0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.3, 1.7, 2.2, 3.0)
+_DECAY = (0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.95, 1.5, 2.5)
 
 LAWS = (
     Law(

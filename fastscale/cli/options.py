@@ -1,0 +1,168 @@
+"""Options that several commands share, and how NAME=VALUE is read."""
+
+from __future__ import annotations
+
+import math
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from fastscale.errors import FitError
+
+
+class Residual(StrEnum):
+    """Scales of the residual."""
+
+    LOG = "log"
+    LINEAR = "linear"
+    LOGIT = "logit"
+
+
+class Kind(StrEnum):
+    """What a resample draws."""
+
+    PAIRS = "pairs"
+    CLUSTERS = "clusters"
+
+
+class Starts(StrEnum):
+    """Which starts of the grids are refined."""
+
+    SCREEN = "screen"
+    ALL = "all"
+
+
+class Diverged(StrEnum):
+    """What becomes of rows whose loss is far out."""
+
+    KEEP = "keep"
+    DROP = "drop"
+
+
+Many = list[str] | None
+
+RunsArgument = Annotated[
+    Many,
+    typer.Argument(
+        metavar="[RUNS]...",
+        show_default=False,
+        help="Files of training runs, or quoted globs: CSV, Parquet, JSON lines. Without any: the embedded simulated example.",
+    ),
+]
+LawOption = Annotated[
+    str,
+    typer.Option("--law", metavar="NAME|FORMULA", help="A law by name ('fastscale laws' lists them), or a formula such as 'E + A/N**a'."),
+]
+LawsOption = Annotated[
+    Many,
+    typer.Option("--law", metavar="NAME|FORMULA", show_default="chinchilla", help="A law by name, or a formula; repeat for several."),
+]
+NOption = Annotated[str | None, typer.Option("--n", metavar="COLUMN", help="Column of N, parameters.")]
+DOption = Annotated[str | None, typer.Option("--d", metavar="COLUMN", help="Column of D, training tokens.")]
+COption = Annotated[str | None, typer.Option("--c", metavar="COLUMN", help="Column of C, training FLOP.")]
+XOption = Annotated[str | None, typer.Option("--x", metavar="COLUMN", help="Column of x, for laws of one variable.")]
+LossOption = Annotated[str | None, typer.Option("--loss", metavar="COLUMN", help="Column of the loss, or of another response.")]
+RunOption = Annotated[str | None, typer.Option("--run", metavar="COLUMN", help="Column that says which run a row belongs to.")]
+ColumnOption = Annotated[
+    Many, typer.Option("--column", metavar="NAME=COLUMN", help="Column of any other variable of the formula; repeatable.")
+]
+WhereOption = Annotated[
+    Many,
+    typer.Option(
+        "--where",
+        metavar="COLUMN=VALUE",
+        help="Only rows with this value (text, number, true or false); repeatable: values of one column are alternatives.",
+    ),
+]
+DivergedOption = Annotated[Diverged, typer.Option("--diverged", help="Keep or drop rows with a loss far above the others.")]
+DeltaOption = Annotated[
+    float, typer.Option("--delta", metavar="NUMBER|inf", help="Huber's delta in units of the residual; inf: least squares.")
+]
+ResidualOption = Annotated[Residual, typer.Option("--residual", help="Scale on which prediction and loss are compared.")]
+FixOption = Annotated[Many, typer.Option("--fix", metavar="NAME=NUMBER", help="Hold a parameter, as in alpha=0.5; repeatable.")]
+TieOption = Annotated[Many, typer.Option("--tie", metavar="NAME=NAME", help="Make one follow another, as in beta=alpha; repeatable.")]
+BoundOption = Annotated[
+    Many, typer.Option("--bound", metavar="NAME=LOW:HIGH", help="Bound a parameter, as in E=0:2 or E=1: ; repeatable.")
+]
+BootstrapOption = Annotated[int, typer.Option("--bootstrap", metavar="NUMBER", min=0, help="Resamples for the intervals; 0: none.")]
+KindOption = Annotated[
+    Kind | None,
+    typer.Option("--kind", show_default="clusters where a run column is known", help="Resample whole runs (clusters) or rows (pairs)."),
+]
+SeedOption = Annotated[int, typer.Option("--seed", metavar="NUMBER", help="Seed of the resamples.")]
+LevelOption = Annotated[float, typer.Option("--level", metavar="NUMBER", help="Level of the intervals, between 0 and 1.")]
+StartsOption = Annotated[Starts, typer.Option("--starts", help="Refine the promising part of the start grid, or all of it.")]
+ThreadsOption = Annotated[int | None, typer.Option("--threads", metavar="NUMBER", min=1, show_default="all processors", help="Threads.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No notes on the reading, no progress.")]
+CostOption = Annotated[str | None, typer.Option("--cost", metavar="FORMULA", show_default="6*N*D", help="Cost of a run in N and D.")]
+BudgetOption = Annotated[
+    list[float] | None,
+    typer.Option("--budget", metavar="NUMBER", help="Compute budget, such as 5.76e23 FLOP; repeatable."),
+]
+SaveOption = Annotated[
+    list[Path] | None,
+    typer.Option("--save", metavar="PATH", help="Keep the fit (.json) or fit and draws (.parquet); repeatable."),
+]
+
+
+def pairs(option: str, items: Many, example: str) -> dict[str, str]:
+    """NAME=VALUE as given to a repeatable option.
+
+    Raises
+    ------
+    FitError
+        For an item without a name or a value, or a name given twice.
+    """
+    found: dict[str, str] = {}
+    for item in items or []:
+        name, _, value = (part.strip() for part in item.partition("="))
+        if not name or not value:
+            raise FitError(f"{option} {item!r}: a name, '=' and a value, such as {option} {example}")
+        if name in found:
+            raise FitError(f"{option}: {name} is given twice, {found[name]} and {value}")
+        found[name] = value
+    return found
+
+
+def fit_keywords(delta: float, residual: Residual, fix: Many, tie: Many, bound: Many) -> dict[str, Any]:
+    """Keywords of `fastscale.fit` and `fit_groups`."""
+    return {
+        "delta": delta,
+        "residual": residual.value,
+        "fixed": {name: _float("--fix", name, text) for name, text in pairs("--fix", fix, "alpha=0.5").items()},
+        "tied": pairs("--tie", tie, "beta=alpha"),
+        "bounds": {name: _range(name, text) for name, text in pairs("--bound", bound, "E=0:2").items()},
+    }
+
+
+def column_keywords(
+    n: str | None, d: str | None, c: str | None, x: str | None, loss: str | None, run: str | None, column: Many
+) -> dict[str, str]:
+    """Names of columns by variable, those that were given."""
+    named = {"N": n, "D": d, "C": c, "x": x, "loss": loss, "run": run}
+    found = {name: value for name, value in named.items() if value is not None}
+    for name, value in pairs("--column", column, "lr=learning_rate").items():
+        if name in found:
+            raise FitError(f"--column {name}={value}: the column of {name} is {found[name]!r} already")
+        found[name] = value
+    return found
+
+
+def _float(option: str, name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise FitError(f"{option} {name}={text}: {text!r} is not a number") from None
+
+
+def _range(name: str, text: str) -> tuple[float, float]:
+    low, colon, high = (part.strip() for part in text.partition(":"))
+    if not colon or not (low or high):
+        raise FitError(f"--bound {name}={text}: a lower and an upper bound, such as --bound {name}=0:2; one may be left out")
+    return (
+        _float("--bound", name, low) if low else -math.inf,
+        _float("--bound", name, high) if high else math.inf,
+    )

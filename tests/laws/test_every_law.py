@@ -1,0 +1,219 @@
+"""What every law has to fulfil, run over the registry: a law joins by being in it."""
+
+from __future__ import annotations
+
+import pickle
+import zlib
+
+import numpy as np
+import pytest
+import support
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.mathtext import MathTextParser
+from support import Points
+
+from fastscale import laws
+from fastscale.fitting.first import first_fit
+from fastscale.fitting.problem import Options, Problem, Space
+
+REGISTRY = laws.registry()
+every_law = pytest.mark.parametrize("name", sorted(REGISTRY))
+with_formula = pytest.mark.parametrize("name", sorted(n for n, law in REGISTRY.items() if law.formula))
+every_scale = pytest.mark.parametrize("scale", ["log", "linear", "logit"])
+
+
+def generator(*key: object) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(repr(key).encode()))
+
+
+def case(name: str, scale: str, n: int, *key: object) -> tuple[Points, np.ndarray]:
+    """Points around the predictions of parameters drawn for the law, and these."""
+    law, rng = REGISTRY[name], generator(name, scale, n, *key)
+    columns = support.columns_for(law, n, rng)
+    theta = support.draw(law, columns, rng, *((0.01, 0.95) if scale == "logit" else (0.02, 200.0)))
+    clean = support.predict(law, support.natural(law, theta), columns)
+    response = clean * np.exp(rng.normal(0, 0.2, n))
+    if scale == "logit":
+        response = 1 / (1 + np.exp(-(np.log(clean / (1 - clean)) + rng.normal(0, 0.3, n))))
+    return Points(law, columns, response, rng.uniform(0.5, 2.0, n), scale), theta
+
+
+@with_formula
+def test_prediction_is_the_formula_at_200_points(name: str) -> None:
+    points, theta = case(name, "log", 200)
+    J, value = np.empty((len(theta), 200)), np.empty(200)
+    points.law.kernels("log").predict(theta, np.ascontiguousarray(points.rows), 200, value, J)
+    expected = support.predict(points.law, support.natural(points.law, theta), points.columns)
+    np.testing.assert_allclose(value, expected, rtol=2e-12)
+    expected_J = support.jacobian(points.law, theta, points.columns)
+    np.testing.assert_allclose(J, expected_J, rtol=1e-10, atol=1e-13 * np.abs(expected_J).max())
+
+
+@with_formula
+@every_scale
+def test_objective_is_the_sum_over_200_points(name: str, scale: str) -> None:
+    points, theta = case(name, scale, 200)
+    for points.delta, points.penalty in ((np.inf, 1.0), (1e-2, 1.0), (0.1, 3.0)):
+        f, g, _ = points.kernel(theta)
+        assert f == pytest.approx(points.objective(theta), rel=1e-11)
+        size = np.abs(points.scores(theta)).sum(axis=0)
+        assert (np.abs(g - points.gradient(theta)) <= 1e-10 * size).all()
+
+
+@with_formula
+@every_scale
+def test_gradient_and_hessian_to_ten_digits(name: str, scale: str) -> None:
+    points, theta = case(name, scale, 5)
+    stencils = support.mp_derivatives(points.law, theta, points.columns)
+    residuals = np.sort(np.abs(support.transform(support.predict(points.law, support.natural(points.law, theta),
+                                                                 points.columns), scale) - points.y))  # fmt: skip
+    # half of the points on the straight part of Huber's function, none near its kink
+    for points.delta, points.penalty in ((np.inf, 1.0), (residuals[2:4].mean(), 1.0), (residuals[1:3].mean(), 2.5)):
+        support.assert_derivatives(points, theta, stencils)
+
+
+@every_law
+@every_scale
+def test_finite_far_out(name: str, scale: str) -> None:
+    """Sizes to 1e15, data to 1e17, exponents to 5, scales to e**60: never NaN, and infinity only outside the domain."""
+    law, rng = REGISTRY[name], generator(name, scale, "far")
+    exponents = law.parsed.power_exponents if law.parsed else set()
+    starts = law.search_grid()
+    refused = 0
+    for _ in range(300):
+        top = [{"N": 1e15, "D": 1e17, "C": 1e27}.get(v, 1e15) for v in law.variable_names]
+        columns = [np.exp(rng.uniform(0, np.log(t), 8)) for t in top]
+        theta = starts.values[rng.integers(len(starts.values))].copy()
+        for j, p in enumerate(law.parameters):
+            if p.name in exponents:
+                theta[j] = np.exp(rng.uniform(np.log(0.01), np.log(5.0))) * (1 if p.positive else rng.choice([-1, 1]))
+            elif law.logs[j]:
+                theta[j] = rng.uniform(-10.0, 60.0)
+            elif p.relative_to:
+                theta[j] /= np.ptp(columns[law.variable_names.index(p.relative_to.removeprefix("1/"))])
+            else:
+                theta[j] = np.exp(rng.uniform(-5, 5)) * (1 if p.positive else rng.choice([-1, 1]))
+        theta = np.clip(theta, *law.box)
+        response = rng.uniform(0.1, 0.9, 8) if scale == "logit" else np.exp(rng.uniform(-1, 3, 8))
+        points = Points(law, columns, response, np.ones(8), scale, delta=rng.choice([1e-3, np.inf]))
+        f, g, H = points.kernel(theta)
+        assert not np.isnan(f)
+        value, J = np.empty(8), np.empty((len(theta), 8))
+        law.kernels(scale).predict(theta, np.ascontiguousarray(points.rows), 8, value, J)
+        assert np.isfinite(value).all() and np.isfinite(J).all(), (theta, value, J)
+        if f == np.inf:
+            refused += 1
+            outside = (value <= 0) | (value >= 1 - 1e-15) if scale == "logit" else value <= 0
+            assert scale != "linear" and outside.any(), theta
+        else:
+            assert np.isfinite(g).all() and np.isfinite(H).all(), (theta, g, H)
+    if scale != "logit" and all(p.positive for p in law.parameters):
+        assert refused == 0
+
+
+@every_law
+@settings(max_examples=15)
+@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from(["log", "linear", "logit"]))
+def test_order_and_repetition_do_not_matter(name: str, seed: int, scale: str) -> None:
+    """A permutation changes nothing but rounding; a point twice is a point of weight two."""
+    points, theta = case(name, scale, 11, "order")
+    rng = np.random.default_rng(seed)
+    points.delta = rng.choice([1e-3, 0.1, np.inf])
+    f, g, H = points.kernel(theta)
+    order = rng.permutation(11)
+    shuffled = Points(points.law, [c[order] for c in points.columns], points.response[order], points.w[order], scale,
+                      points.delta)  # fmt: skip
+    twice = rng.random(11) < 0.4
+    heavier = Points(points.law, points.columns, points.response, np.where(twice, 2.0, 1.0) * points.w, scale, points.delta)
+    rows = np.concatenate([np.arange(11), np.flatnonzero(twice)])
+    repeated = Points(points.law, [c[rows] for c in points.columns], points.response[rows], points.w[rows], scale,
+                      points.delta)  # fmt: skip
+    size = np.sqrt(np.outer(*[np.abs(np.diag(heavier.kernel(theta)[2])) + np.abs(np.diag(H))] * 2))
+    for one, other in (((f, g, H), shuffled.kernel(theta)), (heavier.kernel(theta), repeated.kernel(theta))):
+        assert other[0] == pytest.approx(one[0], rel=1e-12)
+        np.testing.assert_allclose(other[1], one[1], rtol=1e-10, atol=1e-11 * np.abs(points.scores(theta)).sum())
+        assert (np.abs(other[2] - one[2]) <= 1e-10 * (size + np.abs(one[2]))).all()
+
+
+def problem(points: Points) -> Problem:
+    options = Options(delta=points.delta, residual=points.scale)
+    return Problem.of(Space.of(points.law, options), options, np.array(points.columns), points.response, points.w)
+
+
+@with_formula
+@pytest.mark.parametrize("number", range(3))
+def test_noiseless_data_give_the_truth_back(name: str, number: int) -> None:
+    law, rng = REGISTRY[name], generator(name, number, "recover")
+    columns = support.columns_for(law, 40, rng)
+    truth = support.draw(law, columns, rng, 0.05, 100.0, condition=3e3)
+    clean = support.predict(law, support.natural(law, truth), columns)
+    for delta in (1e-3, np.inf):
+        points = Points(law, columns, clean, np.ones(40), delta=delta)
+        theta, f, status, _, _ = first_fit(problem(points), threads=1)
+        assert status == 0
+        assert points.objective(theta) < 1e-22
+        np.testing.assert_allclose(law.to_natural(theta), law.to_natural(truth), rtol=1e-8)
+
+
+@with_formula
+def test_units_of_the_variables_do_not_matter(name: str) -> None:
+    """Sizes in units or in millions: the same objective, the same predictions."""
+    law, rng = REGISTRY[name], generator(name, "units")
+    columns = support.columns_for(law, 40, rng)
+    truth = support.draw(law, columns, rng, 0.05, 100.0, condition=1e3)
+    response = support.predict(law, support.natural(law, truth), columns) * np.exp(rng.normal(0, 0.01, 40))
+    fits = []
+    for unit in (1.0, 1e-6):
+        points = Points(law, [unit * c for c in columns], response, np.ones(40), delta=1e-2)
+        theta, f, status, _, _ = first_fit(problem(points), threads=1)
+        assert status in (0, 1)
+        assert f == pytest.approx(points.objective(theta), rel=1e-9)
+        fits.append((f, support.predict(law, support.natural(law, theta), points.columns)))
+    assert fits[1][0] == pytest.approx(fits[0][0], rel=1e-8)
+    np.testing.assert_allclose(fits[1][1], fits[0][1], rtol=1e-6)
+
+
+@every_law
+def test_starts_lie_within_the_bounds(name: str) -> None:
+    law = REGISTRY[name]
+    lo, hi = law.box
+    assert (lo < hi).all()
+    for grid in filter(None, (law.search_grid(), law.published_grid)):
+        still = [j for j in range(len(law.names)) if grid.anchors[j] == 0]
+        assert np.isfinite(grid.values).all()
+        assert (grid.values[:, still] >= lo[still]).all() and (grid.values[:, still] <= hi[still]).all()
+        assert len(np.unique(grid.values, axis=0)) == len(grid.values)
+    for p in law.parameters:
+        assert all(p.lower <= s <= p.upper for s in p.start)
+
+
+@every_law
+def test_described_for_people(name: str) -> None:
+    law = REGISTRY[name]
+    assert law.name == name and law.title and law.source and law.predicts
+    assert law.latex and not law.latex.startswith("$")
+    parser = MathTextParser("agg")
+    parser.parse(f"${law.latex}$")
+    for p in law.parameters:
+        assert p.meaning, p.name
+        if p.latex:
+            parser.parse(f"${p.latex}$")
+    assert all(v.meaning for v in law.variables)
+    assert name in repr(law) and law._repr_latex_() == f"${law.latex}$"
+
+
+@every_law
+def test_coordinates_go_there_and_back(name: str) -> None:
+    law = REGISTRY[name]
+    theta = np.clip(law.search_grid().values[::7], *law.box)
+    np.testing.assert_allclose(law.to_coordinates(law.to_natural(theta)), theta, rtol=1e-14, atol=1e-14)
+    assert np.exp(theta[:, law.logs]) == pytest.approx(law.to_natural(theta)[:, law.logs])
+
+
+@every_law
+def test_pickles(name: str) -> None:
+    law = REGISTRY[name]
+    again = pickle.loads(pickle.dumps(law))
+    assert again.names == law.names and again.formula == law.formula and again.bounds == law.bounds
+    assert (again.box[0] == law.box[0]).all() and (again.logs == law.logs).all()

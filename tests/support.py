@@ -1,0 +1,368 @@
+"""References that share no code with the library: formulas by eval, objectives by NumPy and mpmath, SciPy as solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import mpmath
+import numpy as np
+from scipy import optimize
+
+from fastscale.laws import Law
+
+MP = mpmath.mp.clone()
+MP.dps = 70
+
+NUMPY_NAMES: dict[str, Any] = {
+    "__builtins__": {},
+    "exp": np.exp,
+    "log": np.log,
+    "sqrt": np.sqrt,
+    "tanh": np.tanh,
+    "sigmoid": lambda u: 1.0 / (1.0 + np.exp(-u)),
+    "softplus": lambda u: np.log1p(np.exp(u)),
+}
+MP_NAMES: dict[str, Any] = {
+    "__builtins__": {},
+    "exp": MP.exp,
+    "log": MP.log,
+    "sqrt": MP.sqrt,
+    "tanh": MP.tanh,
+    "sigmoid": lambda u: 1 / (1 + MP.exp(-u)),
+    "softplus": lambda u: MP.log(1 + MP.exp(u)),
+}
+# where data of each variable lie
+RANGES = {"N": (1e7, 1e11), "D": (1e9, 1e13), "C": (1e18, 1e24), "S": (1e2, 1e6), "U": (1e8, 1e12)}
+
+
+# -- formulas
+
+
+def predict(law: Law, natural: Any, columns: Any) -> Any:
+    """The formula at natural parameters (real or complex), as Python and NumPy understand it."""
+    names = dict(zip(law.names, natural, strict=True)) | dict(zip(law.variable_names, columns, strict=True))
+    assert law.formula is not None
+    with np.errstate(all="ignore"):
+        return np.broadcast_to(eval(law.formula, NUMPY_NAMES, names), np.shape(columns[0]))
+
+
+def natural(law: Law, theta: Any) -> list[Any]:
+    """Natural parameters of coordinates, complex ones too."""
+    with np.errstate(all="ignore"):
+        return [np.exp(t) if log else t for t, log in zip(theta, law.logs, strict=True)]
+
+
+def jacobian(law: Law, theta: Any, columns: Any) -> np.ndarray:
+    """d prediction / d coordinates, (parameters, points), by complex steps."""
+    rows = []
+    for j in range(len(theta)):
+        shifted = np.array(theta, dtype=complex)
+        shifted[j] += 1e-30j
+        rows.append(predict(law, natural(law, shifted), columns).imag / 1e-30)
+    return np.array(rows)
+
+
+def transform(values: Any, scale: str) -> Any:
+    """The residual's scale."""
+    with np.errstate(all="ignore"):
+        return {"log": np.log, "linear": np.asarray, "logit": lambda v: np.log(v / (1 - v))}[scale](values)
+
+
+def slope(values: Any, scale: str) -> Any:
+    return {"log": 1 / values, "linear": np.ones_like(values), "logit": 1 / (values * (1 - values))}[scale]
+
+
+# -- data
+
+
+@dataclass
+class Points:
+    """Points of a law, and the same as the kernels want them."""
+
+    law: Law
+    columns: list[np.ndarray]
+    response: np.ndarray
+    w: np.ndarray
+    scale: str = "log"
+    delta: float = np.inf
+    penalty: float = 1.0
+
+    @property
+    def n(self) -> int:
+        return len(self.response)
+
+    @property
+    def y(self) -> np.ndarray:
+        return transform(self.response, self.scale)
+
+    @property
+    def rows(self) -> np.ndarray:
+        logs = [name in self.law.log_variables for name in self.law.variable_names]
+        return np.array([np.log(c) if log else c for c, log in zip(self.columns, logs, strict=True)])
+
+    @property
+    def rho(self) -> np.ndarray:
+        ranges = np.column_stack([self.rows.min(axis=1), self.rows.max(axis=1)]).ravel()
+        square = np.average(self.y**2, weights=self.w) if self.scale == "linear" else 1.0
+        return np.concatenate([[self.delta, self.penalty, 1e-24 * square * self.w.sum()], ranges])
+
+    def padded(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
+        """X, y, w with the first point repeated at weight zero up to a multiple of 8, and that multiple."""
+        extra = -self.n % 8
+        X = np.concatenate([self.rows, np.repeat(self.rows[:, :1], extra, axis=1)], axis=1)
+        y = np.concatenate([self.y, np.repeat(self.y[:1], extra)])
+        return np.ascontiguousarray(X), y, np.concatenate([self.w, np.zeros(extra)]), self.n + extra
+
+    # the naive objective
+
+    def terms(self, theta: Any) -> tuple[np.ndarray, np.ndarray]:
+        """(objective of each point, derivative of it by the transformed prediction)."""
+        r = transform(predict(self.law, natural(self.law, theta), self.columns), self.scale) - self.y
+        factor = self.w * np.where(r > 0, self.penalty, 1.0)
+        with np.errstate(all="ignore"):
+            inside = np.abs(r) <= self.delta
+            f = factor * np.where(inside, r * r / 2, self.delta * (np.abs(r) - self.delta / 2) if self.delta < np.inf else 0)
+        return f, factor * np.clip(r, -self.delta, self.delta)
+
+    def objective(self, theta: Any) -> float:
+        f = self.terms(theta)[0].sum()
+        return float(f) if np.isfinite(f) else np.inf
+
+    def scores(self, theta: Any) -> np.ndarray:
+        """Gradient of each point's objective, (points, parameters)."""
+        value = predict(self.law, natural(self.law, theta), self.columns)
+        return (self.terms(theta)[1] * slope(value, self.scale) * jacobian(self.law, theta, self.columns)).T
+
+    def gradient(self, theta: Any) -> np.ndarray:
+        return self.scores(theta).sum(axis=0)
+
+    def hessian(self, theta: Any) -> np.ndarray:
+        """Central differences of the exact gradient."""
+        theta = np.asarray(theta, dtype=float)
+        columns = []
+        for j in range(len(theta)):
+            step = np.zeros(len(theta))
+            step[j] = 1e-6 * max(1.0, abs(theta[j]))
+            columns.append((self.gradient(theta + step) - self.gradient(theta - step)) / (2 * step[j]))
+        H = np.array(columns)
+        return (H + H.T) / 2
+
+    # ours
+
+    def kernel(self, theta: Any) -> tuple[float, np.ndarray, np.ndarray]:
+        """(f, g, full H) of the compiled objective, without padding."""
+        p = len(self.law.names)
+        g, H = np.full(p, np.nan), np.full((p, p), np.nan)
+        X = np.ascontiguousarray(self.rows)
+        f = self.law.kernels(self.scale).objective(
+            np.array(theta, dtype=float), X, np.ascontiguousarray(self.y), self.w, self.n, self.rho, g, H
+        )
+        return f, g, np.triu(H) + np.triu(H, 1).T
+
+
+def columns_for(law: Law, n: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Log-uniform values of each variable."""
+    return [
+        np.exp(rng.uniform(*np.log(RANGES.get(name, (1e2, 1e6))), n)) if n > 2 else np.array(RANGES.get(name, (1e2, 1e6)))
+        for name in law.variable_names
+    ]
+
+
+def draw(
+    law: Law, columns: Any, rng: np.random.Generator, low: float, high: float, condition: float = 1e12
+) -> np.ndarray:
+    """Coordinates near a random start of the law's grid whose predictions lie in (low, high).
+
+    Terms with a linear parameter contribute about equally. `condition` bounds that of the scaled Jacobian.
+    """
+    grid = law.search_grid()
+    box = law.box
+    for attempt in range(4000):
+        theta = grid.values[rng.integers(len(grid.values))].copy()
+        for j, p in enumerate(law.parameters):
+            if p.relative_to is not None:
+                column = columns[law.variable_names.index(p.relative_to.removeprefix("1/"))]
+                if p.relative_to.startswith("1/"):
+                    theta[j] /= np.ptp(column)
+                else:
+                    theta[j] += np.log(column).mean()
+            if law.logs[j]:
+                theta[j] += rng.normal() * (0.3 if attempt < 1000 else 10.0)
+            else:
+                theta[j] *= np.exp(0.2 * rng.normal())
+        theta = np.clip(theta, *box)
+        values = np.array(natural(law, theta), dtype=float)
+        for j in np.flatnonzero(law.linear):
+            values[j] = 0.0
+        rest = predict(law, values, columns)
+        linear = np.flatnonzero(law.linear)
+        for j in linear:
+            one = values.copy()
+            one[j] = 1.0
+            size = np.mean(np.abs(predict(law, one, columns) - rest))
+            sign = 1.0 if law.parameters[j].positive else rng.choice([-1.0, 1.0])
+            theta[j] = sign * rng.uniform(0.3, 1.5) / size
+        values[linear] = theta[linear]
+        if linear.size and not rest.any():  # homogeneous: any size of the prediction can be had
+            top = predict(law, values, columns).max()
+            if top > 0:
+                values[linear] *= min(1.0, 0.9 * high / top)
+                theta[linear] = values[linear]
+        log_linear = [j for j in linear if law.logs[j]]
+        theta[log_linear] = np.log(theta[log_linear])
+        found = predict(law, natural(law, theta), columns)
+        inside = np.isfinite(theta).all() and np.isfinite(found).all() and (found > low).all() and (found < high).all()
+        if inside and (theta > box[0]).all() and (theta < box[1]).all():
+            J = jacobian(law, theta, columns) / found
+            # every parameter has a say: a change by its own size, or by one, moves the prediction by 1e-4 at least
+            say = np.sqrt(np.mean(J**2, axis=1)) * np.maximum(1.0, np.abs(theta))
+            if not (np.isfinite(J).all() and (say > 1e-4).all()):
+                continue
+            sizes = np.linalg.svd(J / np.linalg.norm(J, axis=1, keepdims=True), compute_uv=False)
+            if sizes[0] < condition * sizes[-1]:
+                return theta
+    raise AssertionError(f"{law.name}: no parameters found whose predictions lie in ({low}, {high})")
+
+
+# -- mpmath
+
+
+def mp_derivatives(law: Law, theta: Any, columns: Any) -> list[dict[Any, Any]]:
+    """For each point the predictions at the stencil of second-order central differences, 70 digits.
+
+    Keys: () the point itself, (j, sign), (j, sign, k, sign).
+    """
+    theta = [MP.mpf(float(t)) for t in theta]
+    steps = steps_of(theta)
+    keys: list[tuple[int, ...]] = [()]
+    keys += [(j, s) for j in range(len(theta)) for s in (-1, 1)]
+    keys += [(j, s, k, t) for j, k in combinations(range(len(theta)), 2) for s in (-1, 1) for t in (-1, 1)]
+    code = compile(law.formula or "", "formula", "eval")
+    result = []
+    for point in zip(*columns, strict=True):
+        variables = {name: MP.mpf(float(v)) for name, v in zip(law.variable_names, point, strict=True)}
+        values = {}
+        for key in keys:
+            moved = list(theta)
+            for j, s in zip(key[::2], key[1::2], strict=True):
+                moved[j] += s * steps[j]
+            names = {n: MP.exp(t) if log else t for n, t, log in zip(law.names, moved, law.logs, strict=True)}
+            values[key] = eval(code, MP_NAMES, names | variables)
+        result.append(values)
+    return result
+
+
+def steps_of(theta: list[Any]) -> list[Any]:
+    return [MP.mpf(10) ** -20 * (abs(t) if t != 0 else 1) for t in theta]
+
+
+def mp_gradient_hessian(values: dict[Any, Any], steps: list[Any]) -> tuple[list[Any], list[list[Any]]]:
+    """First and second derivatives from the values at the stencil."""
+    p = len(steps)
+    g = [(values[j, 1] - values[j, -1]) / (2 * steps[j]) for j in range(p)]
+    H = [[MP.mpf(0)] * p for _ in range(p)]
+    for j in range(p):
+        H[j][j] = (values[j, 1] - 2 * values[()] + values[j, -1]) / steps[j] ** 2
+        for k in range(j + 1, p):
+            mixed = values[j, 1, k, 1] - values[j, 1, k, -1] - values[j, -1, k, 1] + values[j, -1, k, -1]
+            H[j][k] = H[k][j] = mixed / (4 * steps[j] * steps[k])
+    return g, H
+
+
+def mp_objective(points: Points, theta: Any, stencils: Any) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(f, g, H, sum of |g_i|, sum of |H_i|) of the objective, in 70 digits, by central differences with steps of 1e-20."""
+    steps = steps_of([MP.mpf(float(t)) for t in theta])
+    change = {"log": MP.log, "linear": lambda v: v, "logit": lambda v: MP.log(v / (1 - v))}[points.scale]
+    f, gs, Hs = MP.mpf(0), [], []
+    for values, y, w in zip(stencils, points.y, points.w, strict=True):
+        losses = {}
+        for key, value in values.items():
+            r = change(value) - MP.mpf(float(y))
+            factor = MP.mpf(float(w)) * (points.penalty if r > 0 else 1)
+            if abs(r) <= points.delta:
+                losses[key] = factor * r * r / 2
+            else:
+                losses[key] = factor * points.delta * (abs(r) - MP.mpf(points.delta) / 2)
+        f += losses[()]
+        g, H = mp_gradient_hessian(losses, steps)
+        gs.append([float(v) for v in g])
+        Hs.append([[float(v) for v in row] for row in H])
+    gs, Hs = np.array(gs), np.array(Hs)
+    return float(f), gs.sum(axis=0), Hs.sum(axis=0), np.abs(gs).sum(axis=0), np.abs(Hs).sum(axis=0)
+
+
+def assert_derivatives(points: Points, theta: Any, stencils: Any, tolerance: float = 1e-10) -> None:
+    """f, g and H of the kernel against mpmath, relative to the sum of the sizes of the points' shares."""
+    f, g, H = points.kernel(theta)
+    f_mp, g_mp, H_mp, g_size, H_size = mp_objective(points, theta, stencils)
+    np.testing.assert_allclose(f, f_mp, rtol=tolerance)
+    # a Hessian entry is a difference of two parts of about the geometric mean of the diagonal
+    diagonal = np.sqrt(np.diag(H_size))
+    assert (np.abs(g - g_mp) <= tolerance * (g_size + diagonal * np.sqrt(f_mp))).all(), (g, g_mp, g / g_mp - 1)
+    assert (np.abs(H - H_mp) <= tolerance * (H_size + np.outer(diagonal, diagonal))).all(), (H, H_mp)
+
+
+# -- SciPy
+
+
+def scipy_best(points: Points, starts: Any, lo: Any, hi: Any, free: Any) -> tuple[float, np.ndarray]:
+    """The best objective that SciPy finds from these starts: L-BFGS-B, then a trust-region Newton method off the bounds."""
+    free = np.asarray(free)
+    count = free.max() + 1
+    spread = (free[:, None] == np.arange(count)).astype(float)
+    first = np.array([np.flatnonzero(free == k)[0] for k in range(count)])
+    bounds = list(zip(np.asarray(lo)[first], np.asarray(hi)[first], strict=True))
+    best, best_theta = np.inf, None
+    for start in starts:
+        fixed = np.where(free < 0, start, 0.0)
+        unit = points.objective(start)
+        if not np.isfinite(unit) or unit == 0:
+            continue
+
+        def full(z: np.ndarray, fixed: np.ndarray = fixed) -> np.ndarray:
+            return fixed + spread @ z
+
+        def value(z: np.ndarray, unit: float = unit) -> tuple[float, np.ndarray]:
+            f = points.objective(full(z)) / unit
+            if not np.isfinite(f):
+                return 1e300, np.zeros(len(z))
+            return f, np.nan_to_num(spread.T @ points.gradient(full(z)) / unit)
+
+        z = np.asarray(start)[first]
+        for _ in range(2):
+            options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-16, "gtol": 1e-14, "maxcor": 30}
+            z = optimize.minimize(value, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+        moving = (z > np.array(bounds)[:, 0]) & (z < np.array(bounds)[:, 1])
+        candidates = [z]
+        if moving.any():
+
+            def inner(v: np.ndarray, z: np.ndarray = z, moving: np.ndarray = moving) -> np.ndarray:
+                whole = z.copy()
+                whole[moving] = v
+                return whole
+
+            polished = optimize.minimize(
+                lambda v: value(inner(v))[0],
+                z[moving],
+                jac=lambda v: value(inner(v))[1][moving],
+                hess=lambda v: np.nan_to_num((spread.T @ points.hessian(full(inner(v))) @ spread)[np.ix_(moving, moving)] / unit),
+                method="trust-exact",
+                options={"gtol": 1e-12, "maxiter": 60},
+            )
+            candidates.append(np.clip(inner(polished.x), *np.array(bounds).T))
+        for c in candidates:
+            f = points.objective(full(c))
+            if f < best:
+                best, best_theta = f, full(c)
+    assert best_theta is not None, "SciPy found nothing"
+    return best, best_theta
+
+
+def kkt(points: Points, theta: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> float:
+    """The largest violation of the optimality conditions in the box: gradients scaled by the curvature and the objective."""
+    g = points.gradient(theta)
+    pulled = np.where((theta <= lo) & (g > 0), 0.0, np.where((theta >= hi) & (g < 0), 0.0, g))
+    curvature = np.sqrt(np.abs(np.diag(points.hessian(theta))))
+    return float(np.max(np.abs(pulled) / (curvature * np.sqrt(points.objective(theta)))))
