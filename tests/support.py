@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -71,7 +72,9 @@ def transform(values: Any, scale: str) -> Any:
 
 
 def slope(values: Any, scale: str) -> Any:
-    return {"log": 1 / values, "linear": np.ones_like(values), "logit": 1 / (values * (1 - values))}[scale]
+    if scale == "logit":
+        return 1 / (values * (1 - values))
+    return 1 / values if scale == "log" else np.ones_like(values)
 
 
 # -- data
@@ -309,6 +312,12 @@ def assert_derivatives(points: Points, theta: Any, stencils: Any, tolerance: flo
 
 def scipy_best(points: Points, starts: Any, lo: Any, hi: Any, free: Any) -> tuple[float, np.ndarray]:
     """The best objective that SciPy finds from these starts: L-BFGS-B, then a trust-region Newton method off the bounds."""
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # trial steps overflow
+        return _scipy_best(points, starts, lo, hi, free)
+
+
+def _scipy_best(points: Points, starts: Any, lo: Any, hi: Any, free: Any) -> tuple[float, np.ndarray]:
     free = np.asarray(free)
     count = free.max() + 1
     spread = (free[:, None] == np.arange(count)).astype(float)

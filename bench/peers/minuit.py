@@ -12,6 +12,8 @@ from bench.data import DELTA, Array
 from bench.peers import group_starts, natural
 from bench.peers.workers import Workers
 
+METHOD = "iminuit + Numba"
+
 
 @njit(fastmath=True, nogil=True)
 def _value_and_gradient(theta: Array, x: Array, y: Array, g: Array) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,16 @@ def dropped_table(rows: Any = (), column: str = "", values: Any = (), reason: st
     ).astype({"column": object, "value": object, "reason": object})
 
 
+@cache
+def _nothing_dropped() -> pd.DataFrame:
+    return dropped_table()
+
+
 def join_dropped(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the tables of dropped rows as one, in the order of the input's rows."""
     filled = [table for table in tables if len(table)]
     if not filled:
-        return dropped_table()
+        return _nothing_dropped().copy()
     joined = pd.concat(filled, ignore_index=True)
     return joined.sort_values("row", kind="stable", ignore_index=True)
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from fastscale._version import __version__
 from fastscale.cli.output import BAD_INPUT, INTERRUPTED, say
+from fastscale.cli.wording import reword
 from fastscale.errors import FastscaleError
 
 EPILOG = """\b
@@ -43,7 +44,7 @@ class Commands(TyperGroup):
                 warnings.showwarning = _show_warning
                 return super().invoke(ctx)
         except FastscaleError as error:
-            say(str(error))
+            say(reword(str(error)))
         except BrokenPipeError:
             raise  # the reader of a pipe went away: no error of ours
         except OSError as error:

@@ -12,11 +12,8 @@ from fastscale.cli import output
 from fastscale.errors import FitError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from fastscale.cli.reading import Archive
     from fastscale.fitting import GroupFits
-    from fastscale.laws import Law
 
 EPILOG = """\b
 Examples:
@@ -25,12 +22,10 @@ Examples:
   fastscale batch runs.csv --by task --by metric --law power_offset --law power_law --x flops --out fits.csv
   fastscale batch runs.csv --by family --json | jq '.fits[] | {group, status}'
 
-A group that cannot be fitted gets a row whose status and message say why; the others are not affected. 'fastscale.load' reads
-a .parquet file back in Python. In a .csv file text that a spreadsheet would run as a formula begins with an apostrophe.
+A group that cannot be fitted gets a row whose status and message say why; the others are not affected.
+'fastscale.load' reads a .parquet file back in Python. In a .csv file text that a spreadsheet would run as a
+formula begins with an apostrophe.
 """
-
-_ROWS_SHOWN = 10
-_FAILURES_SHOWN = 20
 
 ByOption = Annotated[list[str], typer.Option("--by", metavar="COLUMN", help="Column that names the group; repeatable.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="PATH", help="Write the table: .parquet or .csv.")]
@@ -38,7 +33,8 @@ OutOption = Annotated[Path | None, typer.Option("--out", metavar="PATH", help="W
 
 def batch(
     runs: o.RunsArgument = None,
-    by: ByOption = ...,  # type: ignore[assignment]
+    *,
+    by: ByOption,
     law: o.LawsOption = None,
     bootstrap: o.BootstrapOption = 0,
     out: OutOption = None,
@@ -69,40 +65,50 @@ def batch(
         output.check_target(out, (".parquet", ".csv"), "--out")
     keywords = o.fit_keywords(delta, residual, fix, tie, bound)
     columns = o.column_keywords(n, d, c, x, loss, run, column)
-    from fastscale.cli.reading import open_archive
+    from fastscale.cli import groups
+    from fastscale.cli.reading import check_column, open_archive
     from fastscale.laws import get
 
     names = law or ["chinchilla"]
-    if len(set(names)) < len(names):
-        raise FitError("--law: a law is named twice")
-    known = {name: get(name) for name in names if name.isidentifier()}  # a wrong name is said before any work
+    for option, given in (("--law", names), ("--by", by)):
+        if len(set(given)) < len(given):
+            raise FitError(f"{option}: {next(name for name in given if given.count(name) > 1)!r} is given twice")
+    for name in names:
+        if name.isidentifier():
+            get(name)  # a wrong name is said before any work
     archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=False)
+    for name in by:
+        check_column(archive.runs.frame, name, "--by")
     output.announce_compiling("batch_chunk", quiet)
-    keywords |= {"bootstrap": bootstrap, "level": level, "kind": kind.value if kind else None, "seed": seed, "threads": threads}
-    fits, finished = _fit(archive, names, by, {**keywords, **columns, "progress": output.progress_wanted(quiet)})
+    keywords |= {
+        "bootstrap": bootstrap,
+        "level": level,
+        "kind": kind.value if kind else None,
+        "seed": seed,
+        "threads": threads,
+    }
+    tables = _fit(archive, names, by, {**keywords, **columns, "progress": output.progress_wanted(quiet)})
+    fits = groups.join(tables)
     written = None
     if out is not None:
         output.write_csv(fits, out) if out.suffix == ".csv" else fits.save(out)
         written = str(out)
-    laws = {str(name): known.get(str(name)) for name in fits["law"].unique()}
-    failures = fits.failures()
     if json:
-        output.print_json(_document(archive, fits, laws, failures, written))
+        output.print_json(groups.document(archive, tables, fits, written))
     else:
-        typer.echo(_text(archive, fits, laws, failures, written, quiet))
-    if finished < len(names):
-        output.say(f"interrupted: {finished} of {len(names)} laws were finished ({', '.join(names[:finished])})")
+        typer.echo(groups.text(archive, tables, written, quiet))
+    failed = len(fits.failures())
+    if len(tables) < len(names):
+        output.say(f"interrupted: {len(tables)} of {len(names)} laws were finished ({', '.join(names[: len(tables)])})")
         raise typer.Exit(output.INTERRUPTED)
-    if len(failures):
-        output.say(f"{len(failures):,} of {len(fits):,} fits failed")
-        raise typer.Exit(output.NO_OPTIMUM if len(failures) == len(fits) else output.SOME_FAILED)
+    if failed:
+        output.say(f"{failed:,} of {len(fits):,} fits failed")
+        raise typer.Exit(output.NO_OPTIMUM if failed == len(fits) else output.SOME_FAILED)
 
 
-def _fit(archive: Archive, laws: list[str], by: list[str], keywords: dict[str, Any]) -> tuple[GroupFits, int]:
-    """`fit_groups` law by law, so that an interrupt leaves what was finished; and how many laws that were."""
-    import pandas as pd
-
-    from fastscale.fitting import GroupFits, fit_groups
+def _fit(archive: Archive, laws: list[str], by: list[str], keywords: dict[str, Any]) -> list[GroupFits]:
+    """`fit_groups` law by law, so that an interrupt leaves those that were finished."""
+    from fastscale.fitting import fit_groups
 
     tables: list[GroupFits] = []
     for name in laws:
@@ -113,8 +119,4 @@ def _fit(archive: Archive, laws: list[str], by: list[str], keywords: dict[str, A
                 output.say(f"interrupted: no law was finished ({name} was under way), nothing was written")
                 raise typer.Exit(output.INTERRUPTED) from None
             break
-    if len(tables) == 1:
-        return tables[0], 1
-    # all laws number the groups alike, so that the rows of one group stand together when sorted by position
-    joined = pd.concat([pd.DataFrame(part) for part in tables]).sort_index(kind="stable").reset_index(drop=True)
-    return GroupFits.of(joined, tables[0].about), len(tables)
+    return tables

@@ -10,6 +10,8 @@ import typer
 from fastscale.cli import options as o
 from fastscale.cli import output
 
+from fastscale.errors import FitError
+
 if TYPE_CHECKING:
     from fastscale.cli.reading import Archive
     from fastscale.fitting import Bootstrap, Fit
@@ -58,23 +60,22 @@ def fit(
     """Fit a law to runs, globally, with bootstrap intervals.
 
     The law's whole start grid is searched, so that no start has to be given. Columns are found by their usual names (params,
-    tokens, flops, loss, run_id and many more); 'fastscale check RUNS' shows what is found, and the options below name others.
+    tokens, flops, loss, run_id and many more): 'fastscale check RUNS' shows what is found, the options below name others.
     Where a run column is known, whole runs are resampled, which is what makes intervals honest for checkpoints.
     """
     output.check_level(level)
+    output.check_budgets(budget or [])
     for path in save or []:
         output.check_target(path, (".json", ".parquet"), "--save")
         if path.suffix == ".parquet" and bootstrap == 0:
-            raise typer.BadParameter(f"{path} is for draws, and --bootstrap 0 makes none; name a .json file for the fit")
+            raise FitError(f"--save {path} is for draws, and --bootstrap 0 makes none; a .json file keeps the fit")
     keywords = o.fit_keywords(delta, residual, fix, tie, bound)
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import results
     from fastscale.cli.reading import open_archive
 
     archive = open_archive(runs, where, columns, diverged.value, "fitting")
-    fitted, boot, interrupted = fit_archive(
-        archive, law, bootstrap, keywords, kind, seed, starts, threads, quiet
-    )
+    fitted, boot, interrupted = fit_archive(archive, law, bootstrap, keywords, kind, seed, starts, threads, quiet)
     truth = archive.truth if archive.truth is not None and set(archive.truth) == set(fitted.law.names) else None
     allocation = results.Allocation(fitted, boot, budget, level, None) if budget else None
     saved = _save(fitted, boot, save or [])
@@ -89,8 +90,9 @@ def fit(
         output.print_json(document)
     else:
         lines = [] if quiet else [*reading_lines(archive, fitted), ""]
-        lines += [f"{fitted.law.name}: {fitted.law.formula or fitted.law.point}"]
-        lines += [results.fit_table(fitted, boot, level, truth), *results.fit_facts(fitted, boot, level)]
+        lines += [output.heading(fitted.law)]
+        lines += [results.fit_table(fitted, boot, level, truth)] if fitted.params.notna().any() else []
+        lines += results.fit_facts(fitted, boot, level)
         lines += ["", allocation.text()] if allocation else []
         lines += [f"saved: {path}" for path in saved]
         typer.echo("\n".join(lines))
@@ -112,7 +114,7 @@ def fit_archive(
     import fastscale
 
     output.announce_compiling("refine_starts", quiet)
-    fitted = fastscale.fit(law, archive.runs, starts=starts.value, threads=threads, **keywords, **archive.columns)
+    fitted = fastscale.fit(law, archive.runs, starts=starts.value, threads=threads, **{**keywords, **archive.columns})
     if not bootstrap or not fitted.ok:
         return fitted, None, False
     try:
@@ -133,7 +135,9 @@ def reading_lines(archive: Archive, fitted: Fit) -> list[str]:
         named["run"] = run
     lines = [archive.read_line(), f"columns: {', '.join(f'{variable}={name}' for variable, name in named.items())}"]
     if run is None:
-        lines.append("note: no run column is known, so rows count as independent; checkpoints of a run are not: --run COLUMN")
+        lines.append(
+            "note: no run column is known, so rows count as independent; checkpoints of a run are not: --run COLUMN"
+        )
     points = fitted.points
     return lines + (account(points.dropped, points.notes) if points is not None else [])
 

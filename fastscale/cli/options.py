@@ -46,25 +46,31 @@ Many = list[str] | None
 RunsArgument = Annotated[
     Many,
     typer.Argument(
-        metavar="[RUNS]...",
+        metavar="RUNS",
         show_default=False,
-        help="Files of training runs, or quoted globs: CSV, Parquet, JSON lines. Without any: the embedded simulated example.",
+        help="Files of training runs, or quoted globs: CSV, Parquet, JSON lines. None: the embedded simulated example.",
     ),
 ]
 LawOption = Annotated[
     str,
-    typer.Option("--law", metavar="NAME|FORMULA", help="A law by name ('fastscale laws' lists them), or a formula such as 'E + A/N**a'."),
+    typer.Option("--law", metavar="NAME|FORMULA", help="A law by name (see 'fastscale laws'), or a formula."),
 ]
 LawsOption = Annotated[
     Many,
-    typer.Option("--law", metavar="NAME|FORMULA", show_default="chinchilla", help="A law by name, or a formula; repeat for several."),
+    typer.Option(
+        "--law", metavar="NAME|FORMULA", show_default="chinchilla", help="A law by name, or a formula; repeatable."
+    ),
 ]
 NOption = Annotated[str | None, typer.Option("--n", metavar="COLUMN", help="Column of N, parameters.")]
 DOption = Annotated[str | None, typer.Option("--d", metavar="COLUMN", help="Column of D, training tokens.")]
 COption = Annotated[str | None, typer.Option("--c", metavar="COLUMN", help="Column of C, training FLOP.")]
 XOption = Annotated[str | None, typer.Option("--x", metavar="COLUMN", help="Column of x, for laws of one variable.")]
-LossOption = Annotated[str | None, typer.Option("--loss", metavar="COLUMN", help="Column of the loss, or of another response.")]
-RunOption = Annotated[str | None, typer.Option("--run", metavar="COLUMN", help="Column that says which run a row belongs to.")]
+LossOption = Annotated[
+    str | None, typer.Option("--loss", metavar="COLUMN", help="Column of the loss, or of another response.")
+]
+RunOption = Annotated[
+    str | None, typer.Option("--run", metavar="COLUMN", help="Column that says which run a row belongs to.")
+]
 ColumnOption = Annotated[
     Many, typer.Option("--column", metavar="NAME=COLUMN", help="Column of any other variable of the formula; repeatable.")
 ]
@@ -81,23 +87,36 @@ DeltaOption = Annotated[
     float, typer.Option("--delta", metavar="NUMBER|inf", help="Huber's delta in units of the residual; inf: least squares.")
 ]
 ResidualOption = Annotated[Residual, typer.Option("--residual", help="Scale on which prediction and loss are compared.")]
-FixOption = Annotated[Many, typer.Option("--fix", metavar="NAME=NUMBER", help="Hold a parameter, as in alpha=0.5; repeatable.")]
-TieOption = Annotated[Many, typer.Option("--tie", metavar="NAME=NAME", help="Make one follow another, as in beta=alpha; repeatable.")]
-BoundOption = Annotated[
-    Many, typer.Option("--bound", metavar="NAME=LOW:HIGH", help="Bound a parameter, as in E=0:2 or E=1: ; repeatable.")
+FixOption = Annotated[Many, typer.Option("--fix", metavar="NAME=NUMBER", help="Hold a parameter: alpha=0.5; repeatable.")]
+TieOption = Annotated[
+    Many, typer.Option("--tie", metavar="NAME=NAME", help="Make one follow another: beta=alpha; repeatable.")
 ]
-BootstrapOption = Annotated[int, typer.Option("--bootstrap", metavar="NUMBER", min=0, help="Resamples for the intervals; 0: none.")]
+BoundOption = Annotated[
+    Many, typer.Option("--bound", metavar="NAME=LOW:HIGH", help="Bound a parameter: E=0:2, E=1: or E=:2; repeatable.")
+]
+BootstrapOption = Annotated[
+    int, typer.Option("--bootstrap", metavar="NUMBER", min=0, help="Resamples for intervals; 0: none.")
+]
 KindOption = Annotated[
     Kind | None,
-    typer.Option("--kind", show_default="clusters where a run column is known", help="Resample whole runs (clusters) or rows (pairs)."),
+    typer.Option(
+        "--kind", show_default="clusters where runs are known", help="Resample whole runs (clusters) or rows (pairs)."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="NUMBER", help="Seed of the resamples.")]
 LevelOption = Annotated[float, typer.Option("--level", metavar="NUMBER", help="Level of the intervals, between 0 and 1.")]
 StartsOption = Annotated[Starts, typer.Option("--starts", help="Refine the promising part of the start grid, or all of it.")]
-ThreadsOption = Annotated[int | None, typer.Option("--threads", metavar="NUMBER", min=1, show_default="all processors", help="Threads.")]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", metavar="NUMBER", min=1, show_default="all processors", help="Threads; no result depends on it."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="No notes on the reading, no progress.")]
-CostOption = Annotated[str | None, typer.Option("--cost", metavar="FORMULA", show_default="6*N*D", help="Cost of a run in N and D.")]
+CostOption = Annotated[
+    str | None, typer.Option("--cost", metavar="FORMULA", show_default="6*N*D", help="Cost of a run in N and D.")
+]
 BudgetOption = Annotated[
     list[float] | None,
     typer.Option("--budget", metavar="NUMBER", help="Compute budget, such as 5.76e23 FLOP; repeatable."),

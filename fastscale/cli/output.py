@@ -19,6 +19,8 @@ from fastscale.errors import DataError, FitError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from fastscale.laws import Law
+
 NO_OPTIMUM = 1
 BAD_INPUT = 2
 SOME_FAILED = 3
@@ -64,6 +66,12 @@ def table(frame: pd.DataFrame, index: bool = True) -> str:
     return frame.to_string(float_format=number, na_rep="", index=index, line_width=width)
 
 
+def heading(law: Law) -> str:
+    """A law's name and formula; a formula of one's own has no other name."""
+    formula = law.formula or str(law.point)
+    return f"{law.name}: {formula}" if law.name.isidentifier() else formula
+
+
 def percent(level: float) -> str:
     """As in "95 %"."""
     return f"{100 * level:g} %"
@@ -74,6 +82,13 @@ def check_level(level: float) -> None:
     if not 0 < level < 1:
         hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
         raise FitError(f"--level {level:g}: a number between 0 and 1.{hint}")
+
+
+def check_budgets(budgets: list[float]) -> None:
+    """Refuse a budget that is none before any work is done."""
+    for budget in budgets:
+        if not (math.isfinite(budget) and budget > 0):
+            raise FitError(f"--budget {budget:g}: a positive number, such as 1e21")
 
 
 def check_target(path: Path, suffixes: tuple[str, ...], option: str) -> None:
@@ -107,7 +122,7 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     safe = frame.rename(columns=_unarmed)
     for position, dtype in enumerate(safe.dtypes):
         if dtype.kind not in "biufcmM":
-            safe.isetitem(position, safe.iloc[:, position].map(_unarmed))
+            safe.isetitem(position, safe.iloc[:, position].map(_unarmed).to_numpy(dtype=object))
     _write_whole(path, lambda file: safe.to_csv(file, index=False))
 
 

@@ -14,6 +14,7 @@ from fastscale.archive.notes import Origin
 from fastscale.archive.runs import Options
 from fastscale.cli.options import Many
 from fastscale.cli.output import say
+from fastscale.cli.wording import reword
 from fastscale.errors import ColumnError, DataError, FitError, did_you_mean
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from fastscale.archive import Runs
 
+EXAMPLE = "the embedded simulated example"
 FAMILY = "besiroglu"
 _SAID_BY_COUNTS = ("duplicate_rows", "resumed_run", "truncated_line")
 
@@ -54,7 +56,7 @@ class Archive:
     """
 
     runs: Runs
-    columns: Mapping[str, str]
+    columns: Mapping[str, Any]
     rows: int
     where: tuple[str, ...] = ()
     truth: Mapping[str, float] | None = None
@@ -71,16 +73,17 @@ class Archive:
 
     def record(self) -> dict[str, Any]:
         """What was read, for JSON."""
-        files = list(self.runs.origin.sources)
-        simulated = self.source == _EXAMPLE
-        return {"sources": files, "simulated": simulated, "rows": self.rows, "where": list(self.where), "kept": len(self.runs.frame)}
-
-
-_EXAMPLE = "the embedded simulated example"
+        return {
+            "sources": list(self.runs.origin.sources),
+            "simulated": self.source == EXAMPLE,
+            "rows": self.rows,
+            "where": list(self.where),
+            "kept": len(self.runs.frame),
+        }
 
 
 def open_archive(
-    paths: Many, where: Many, columns: Mapping[str, str], diverged: str, job: str, one_family: bool = True
+    paths: Many, where: Many, columns: Mapping[str, Any], diverged: str, job: str, one_family: bool = True
 ) -> Archive:
     """Read the files, or the embedded example where there are none, and keep the rows that are wanted.
 
@@ -99,13 +102,13 @@ def open_archive(
         raw, truth = read_runs(list(paths), duplicates="keep"), None
     else:
         raw = read_runs(example_runs(), duplicates="keep")
-        raw = replace(raw, origin=Origin((_EXAMPLE,)))
+        raw = replace(raw, origin=Origin((EXAMPLE,)))
         chosen = [item.partition("=")[2].strip() for item in where if item.partition("=")[0].strip() == "family"]
         if one_family and not chosen:
             chosen, where = [FAMILY], [*where, f"family={FAMILY}"]
         truth = EXAMPLE_TRUTH.get(chosen[0]) if len(chosen) == 1 else None
         others = ", ".join(name for name in EXAMPLE_TRUTH if name not in chosen)
-        say(f"no archive given: {job} {_EXAMPLE}" + (f", family {' and '.join(map(repr, chosen))}" if chosen else ""))
+        say(f"no archive given: {job} {EXAMPLE}" + (f", family {' and '.join(map(repr, chosen))}" if chosen else ""))
         if one_family:
             say(f"other families: {others} (--where family=NAME); all of them: fastscale batch --by family")
     kept = np.flatnonzero(matching(raw.frame, where)) if where else np.arange(len(raw.frame))
@@ -117,6 +120,14 @@ def open_archive(
     )
     mapping: dict[str, Any] = {**raw.columns, **columns}
     return Archive(read_runs(part, diverged=diverged, **mapping), columns, len(raw.frame), tuple(where), truth)
+
+
+def check_column(frame: pd.DataFrame, name: str, option: str) -> None:
+    """Refuse a column that does not exist, with the near names and those that there are."""
+    names = [str(column) for column in frame.columns]
+    if name not in names:
+        listed = ", ".join(map(repr, names[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+        raise ColumnError(f"{option}: there is no column {name!r}.{did_you_mean(name, names)} Columns are: {listed}")
 
 
 def matching(frame: pd.DataFrame, where: list[str]) -> Any:
@@ -136,9 +147,7 @@ def matching(frame: pd.DataFrame, where: list[str]) -> Any:
     names = {str(name): name for name in frame.columns}
     found = np.ones(len(frame), dtype=bool)
     for name, values in wanted.items():
-        if name not in names:
-            listed = ", ".join(map(repr, list(names)[:12])) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
-            raise ColumnError(f"--where: there is no column {name!r}.{did_you_mean(name, names)} Columns are: {listed}")
+        check_column(frame, name, "--where")
         column = frame[names[name]]
         matches = np.logical_or.reduce([_equal(column, value) for value in values])
         if not matches.any():
@@ -173,4 +182,4 @@ def account(dropped: pd.DataFrame, notes: Any) -> list[str]:
     """Lines on what was dropped and noted; notes that only repeat a count are left out."""
     counts = dropped_counts(dropped)
     lines = [f"dropped: {', '.join(f'{count:,} {reason}' for reason, count in counts.items())}"] if counts else []
-    return lines + [f"note: {note}" for note in notes if note.code not in _SAID_BY_COUNTS]
+    return lines + [f"note: {reword(str(note))}" for note in notes if note.code not in _SAID_BY_COUNTS]

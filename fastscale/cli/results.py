@@ -38,17 +38,18 @@ def fit_table(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[str
 def fit_facts(fit: Fit, boot: Bootstrap | None, level: float) -> list[str]:
     """Objective, status, starts and resamples, a line each."""
     options = fit.options
+    objective = f", objective {fit.objective:.10g}" if math.isfinite(fit.objective) else ""
+    robust = f"Huber delta {options.delta:g}" if options.delta < math.inf else "least squares"
     of_runs = f" of {fit.runs:,} runs" if fit.runs is not None else ""
     lines = [
-        f"fit: {fit.n:,} points{of_runs}, Huber delta {options.delta:g} on the {options.residual} scale, objective {fit.objective:.10g}",
+        f"fit: {fit.n:,} points{of_runs}, {robust} on the {options.residual} scale{objective}",
         f"status: {fit.status.label} ({fit.status.message})",
     ]
     if (search := fit.search) is not None:
         ratio = search.next_basin / fit.objective if fit.objective > 0 else math.nan
         basin = f"next minimum at {ratio:.4g} times the objective" if math.isfinite(ratio) else "no other minimum found"
-        lines.append(
-            f"starts: {search.evaluated:,} evaluated, {search.refined:,} refined, {search.at_best:,} at the best optimum; {basin}"
-        )
+        tried = f"{search.evaluated:,} evaluated, {search.refined:,} refined"
+        lines.append(f"starts: {tried}, {search.at_best:,} at the best optimum; {basin}")
     chosen = [f"{name}={value:g}" for name, value in options.fixed.items()]
     chosen += [f"{name}={leader}" for name, leader in options.tied.items()]
     chosen += [f"{low:g} <= {name} <= {high:g}" for name, (low, high) in options.bounds.items()]
@@ -56,12 +57,15 @@ def fit_facts(fit: Fit, boot: Bootstrap | None, level: float) -> list[str]:
         lines.append(f"held: {', '.join(chosen)}")
     if boot is None:
         if fit.ok and fit.problem is not None:
-            lines.append(f"std. errors: sandwich, over {'points' if fit.runs is None else 'runs'}; --bootstrap gives intervals")
+            lines.append(
+                f"std. errors: sandwich, over {'points' if fit.runs is None else 'runs'}; --bootstrap gives intervals"
+            )
         return lines
     counts = ", ".join(f"{count:,} {label}" for label, count in boot.counts.items())
     units = f"{boot.units:,} {'runs' if boot.kind == 'clusters' else 'points'}"
     lines.append(
-        f"intervals: {percent(level)}, percentiles of {len(boot):,} resamples of {units} ({boot.kind}, seed {boot.seed}): {counts}"
+        f"intervals: {percent(level)}, percentiles of {len(boot):,} resamples of {units} "
+        f"({boot.kind}, seed {boot.seed}): {counts}"
     )
     if boot.withheld is not None:
         lines.append(f"no interval: {boot.withheld}")
@@ -72,13 +76,13 @@ def fit_record(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[st
     """Everything about a fit that a program may want."""
     errors = fit.standard_errors
     parameters: dict[str, dict[str, Any]] = {
-        name: {"estimate": value, "standard_error": errors[name]} for name, value in fit.params.items()
+        name: {"estimate": fit.params[name], "standard_error": errors[name]} for name in fit.law.names
     }
     if boot is not None:
         drawn, ends = boot.standard_errors, boot.interval(level)
-        for name, row in ends.iterrows():
-            more = {"bootstrap_standard_error": drawn[name], "lower": row["lower"], "upper": row["upper"]}
-            parameters[str(name)].update(more)
+        for name in fit.law.names:
+            lower, upper = ends.loc[name, ["lower", "upper"]]
+            parameters[name] |= {"bootstrap_standard_error": drawn[name], "lower": lower, "upper": upper}
     for name, value in (truth or {}).items():
         parameters[name]["truth"] = value
     search = fit.search
@@ -147,7 +151,9 @@ class Allocation:
             shown.index.name = None
             lines = [f"compute-optimal at C = {number(budget)}, cost {self.cost}", table(shown)]
             if frame["estimate"].isna().any():
-                lines.append("there is no optimum: the loss falls to the end of the range of sizes, or the budget buys nothing")
+                lines.append(
+                    "there is no optimum: the loss falls to the end of the range of sizes, or the budget buys nothing"
+                )
             if (share := self.missing.get(budget, 0.0)) > 0:
                 lines.append(f"in {share:.2%} of the resamples there is no optimum; the interval is of the others")
             parts.append("\n".join(lines))

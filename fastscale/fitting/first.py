@@ -15,6 +15,7 @@ from fastscale.laws.law import Array
 _REFINED_ON_ALL = 8
 # Starts refined from each grid; the next number where fewer than so many of them agree on the best optimum.
 _DEEPENING = (32, 128, 512)
+_STRAIGHT = 8
 _ENOUGH_AT_BEST = 3
 # Objectives this close (relative) are the same optimum.
 SAME_OPTIMUM = 1e-7
@@ -44,7 +45,7 @@ class Search:
 
 
 def screen(problem: Problem, threads: int | None) -> list[tuple[Array, Array, Array]]:
-    """(coordinates, objectives, grid spacing) of every start, a triple for each grid."""
+    """(coordinates, objectives, grid positions) of every start, a triple for each grid."""
     objective, predict = problem.kernels
     space = problem.space
     found = []
@@ -59,7 +60,7 @@ def screen(problem: Problem, threads: int | None) -> list[tuple[Array, Array, Ar
             threads,
             at_least=64,
         )
-        found.append((thetas, values, grid.spacing))
+        found.append((thetas, values, grid.cells))
     grid = space.search
     projected, projected_values = np.empty_like(grid.values), np.empty(len(grid.values))
     run_chunks(
@@ -72,21 +73,21 @@ def screen(problem: Problem, threads: int | None) -> list[tuple[Array, Array, Ar
         threads,
         at_least=16,
     )
-    found.append((projected, projected_values, grid.spacing))
+    found.append((projected, projected_values, grid.cells))
     return found
 
 
 def refine(
-    problem: Problem, thetas: Array, threads: int | None, tolerance: float = TOLERANCE
+    problem: Problem, thetas: Array, threads: int | None, staged: bool = True
 ) -> tuple[Array, Array, np.ndarray, int]:
-    """Run the solver from each start: (coordinates, objectives, status, evaluations in all)."""
+    """Run the solver from each start, by stages of delta or straight: (coordinates, objectives, status, evaluations in all)."""
     space = problem.space
     thetas = np.array(thetas)
     values, status, spent = np.empty(len(thetas)), np.empty(len(thetas), np.int64), np.empty(len(thetas), np.int64)
     run_chunks(
         lambda a, b: loops.refine_starts(
             problem.kernels.objective, thetas, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
-            problem.padded, problem.rho, tolerance, MAX_EVALUATIONS, a, b, values, status, spent,
+            problem.padded, problem.rho, TOLERANCE, MAX_EVALUATIONS, int(staged), a, b, values, status, spent,
         ),  # fmt: skip
         len(thetas),
         threads,
@@ -95,10 +96,10 @@ def refine(
     return thetas, values, status, int(spent.sum())
 
 
-def choose(thetas: Array, values: Array, spacing: Array, wanted: int) -> Array:
-    """The `wanted` best starts that differ by more than a grid step, best first."""
+def choose(thetas: Array, values: Array, cells: np.ndarray, wanted: int) -> Array:
+    """The local minima of the grid, best first, then the best of the others, up to `wanted`."""
     chosen = np.empty(min(wanted, len(values)), np.int64)
-    count = loops.choose_starts(thetas, values, spacing, len(chosen), chosen)
+    count = loops.choose_starts(cells, values, len(chosen), chosen)
     return thetas[chosen[:count]]
 
 
@@ -119,6 +120,8 @@ def first_fit(
     else:
         grids, evaluated, steps = [], len(starts), [None]
     account = _Account()
+    if grids:  # straight from where the linear parameters are solved for, which is close
+        account.refine(thinned, choose(*grids[-1], _STRAIGHT), threads, staged=False)
     for wanted in steps:
         if not isinstance(starts, str):
             candidates = np.asarray(starts, dtype=float)
@@ -159,14 +162,14 @@ class _Account:
     def __init__(self) -> None:
         self.thetas, self.values = np.empty((0, 0)), np.empty(0)
         self.status, self.spent = np.empty(0, np.int64), 0
-        self._seen: set[bytes] = set()
+        self._seen: set[tuple[bool, bytes]] = set()
 
-    def refine(self, problem: Problem, candidates: Array, threads: int | None) -> None:
-        new = [c for c in candidates if c.tobytes() not in self._seen]
+    def refine(self, problem: Problem, candidates: Array, threads: int | None, staged: bool = True) -> None:
+        new = [c for c in candidates if (staged, c.tobytes()) not in self._seen]
         if not new:
             return
-        self._seen.update(c.tobytes() for c in new)
-        thetas, values, status, spent = refine(problem, np.array(new), threads)
+        self._seen.update((staged, c.tobytes()) for c in new)
+        thetas, values, status, spent = refine(problem, np.array(new), threads, staged)
         values = np.where(np.isfinite(values), values, np.inf)
         self.thetas = np.concatenate([self.thetas, thetas]) if len(self.values) else thetas
         self.values, self.status = np.concatenate([self.values, values]), np.concatenate([self.status, status])

@@ -22,8 +22,8 @@ from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 
-# Starts refined in each group, of those that the grid and the closed form of the linear parameters propose.
-_REFINED = 2
+# Starts refined in each group at most; see kernels.groups.solve_group.
+_REFINED = 16
 _REASONS_SPELT_OUT = 200
 
 
@@ -189,7 +189,7 @@ def _fit_law(
             lambda a, b: loops.batch_chunk(
                 kernels.objective, kernels.predict, batch.X, batch.y, batch.w, batch.offsets, batch.units, batch.strata,
                 batch.strata_offsets, batch.keys, grid.values, grid.anchors, grid.rows, space.solved.astype(np.int64),
-                law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.spacing, batch.rho,
+                law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, batch.rho,
                 SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, np.uint64(plan.seed), tails, a, b,
                 thetas, values, status, errors, ends, counts, draws,
             ),  # fmt: skip

@@ -137,11 +137,13 @@ class Space:
         return None if self.held or len(set(self.free)) < len(self.free) else self.law.published_grid
 
     def tie(self, grid: StartGrid) -> StartGrid:
-        values = grid.values
+        values = grid.values.copy()
         for k in range(self.free_count):
             members = np.flatnonzero(self.free == k)
             values[:, members[1:]] = values[:, members[:1]]
-        return StartGrid(np.unique(values, axis=0), grid.anchors, grid.rows, grid.spacing)
+        _, first = np.unique(values, axis=0, return_index=True)
+        first.sort()
+        return StartGrid(np.ascontiguousarray(values[first]), grid.anchors, grid.rows, np.ascontiguousarray(grid.cells[first]))
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,13 @@
 import numpy as np
 from numba import njit
 
+from fastscale.kernels.elementary import log
 from fastscale.kernels.search import choose, place, project, projection_targets
-from fastscale.kernels.solver import DEGENERATE, NONFINITE, TOO_FEW, descend, factor, gather_free, newton
+from fastscale.kernels.solver import DEGENERATE, NONFINITE, TOO_FEW, descend, factor, gather_free, newton, solve_factored
+
+
+# Objective over delta^2 per unit of weight above which a fit counts as rough: residuals of about four delta.
+_ROUGH = 3.5
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -24,14 +29,15 @@ def own_options(rho, scale, X, y, w, n, own):
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def solve_group(
-    objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi, free, spacing,
+    objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi, free, cells,
     rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small, starts, start_values,
     chosen, taken,
 ):  # fmt: skip
     """The global optimum over the start grid: every start placed and projected, the promising ones refined.
 
-    Xs, ys, ws are the points on which starts are compared: all of them, or some of many. Writes theta; returns (objective, status, evaluations). Fewer points than free parameters and constant variables are
-    told by status, with a NaN objective.
+    Xs, ys, ws are the points on which starts are compared: all of them, or some of many. Refined are up to four local minima
+    of the grid, and up to `wanted` starts where the fit is rough. Writes theta; returns (objective, status, evaluations).
+    Fewer points than free parameters and constant variables are told by status, with a NaN objective.
     """
     p = theta.size
     needed = 0
@@ -54,24 +60,35 @@ def solve_group(
         start_values[s] = np.inf
         if project(predict, starts[s], linear, logs, lo, hi, Xs, ns, target, weight, value, J, small):
             start_values[s] = objective(starts[s], Xs, ys, ws, padded_s, rho, g, H)
-    count = choose(starts, start_values, spacing, wanted, chosen, taken)
     best, status, spent = np.inf, NONFINITE, grid.shape[0]
-    for c in range(count):
-        for j in range(p):
-            trial[j] = starts[chosen[c], j]
-        if c == 0:  # close already
-            f, state, evaluations = newton(
-                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-            )
-        else:
-            f, state, evaluations = descend(
-                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-            )
-        spent += evaluations
-        if f < best:
-            best, status = f, state
+    total = 0.0
+    for i in range(n):
+        total += w[i]
+    for wider in range(2):
+        # residuals of several delta: a law that fits badly, whose objective has the most shallow minima
+        if wider == 1 and not best > _ROUGH * rho[0] * rho[0] * total:
+            break
+        count = choose(cells, start_values, wanted if wider == 1 else min(wanted, 4), wider == 1, chosen, taken)
+        # Straight from the best start (way 0), which is close, and by stages too: with delta far below the residuals the
+        # objective has shallow minima, and the two ways seldom end in the same poor one.
+        for way in range(1 if wider == 1 else 0, count + 1):
             for j in range(p):
-                theta[j] = trial[j]
+                trial[j] = starts[chosen[max(way - 1, 0)], j]
+            if way == 0 and count > 0:
+                f, state, evaluations = newton(
+                    objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+                )
+            elif count > 0:
+                f, state, evaluations = descend(
+                    objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+                )
+            else:
+                break
+            spent += evaluations
+            if f < best:
+                best, status = f, state
+                for j in range(p):
+                    theta[j] = trial[j]
     if not np.isfinite(best):
         return np.nan, NONFINITE, spent
     return best, status, spent
@@ -81,7 +98,7 @@ def solve_group(
 def residual_derivatives(value, y, scale):
     """(residual, derivative of the transformed prediction): scale 0 log, 1 linear, 2 logit; y is transformed already."""
     if scale == 0:
-        return np.log(max(value, 1e-300)) - y, 1.0 / value
+        return log(value) - y, 1.0 / value
     if scale == 1:
         return value - y, 1.0
     inside = min(max(value, 1e-15), 1.0 - 1e-15)
@@ -118,25 +135,22 @@ def sandwich(
         for j in range(p):
             if free[j] >= 0 and slot[free[j]] >= 0:
                 scores[units[first + i], slot[free[j]]] += clipped * J[j, i]
-    # rows of scores become H^-1 score
-    for u in range(units_n):
-        for a in range(m):
-            s = scores[u, a]
-            for b in range(a):
-                s -= L[a, b] * scores[u, b]
-            scores[u, a] = s * L[a, a]
-        for a in range(m - 1, -1, -1):
-            s = scores[u, a]
-            for b in range(a + 1, m):
-                s -= L[b, a] * scores[u, b]
-            scores[u, a] = s * L[a, a]
     factor_ = units_n / (units_n - 1.0) * (n - 1.0) / (n - m)
+    row, unit = steps[0], steps[1]
     for j in range(p):
-        if free[j] >= 0 and slot[free[j]] >= 0:
-            total = 0.0
-            for u in range(units_n):
-                total += scores[u, slot[free[j]]] ** 2
-            errors[j] = np.sqrt(factor_ * total)
+        if free[j] < 0 or slot[free[j]] < 0:
+            continue
+        a = slot[free[j]]
+        unit[:m] = 0.0
+        unit[a] = -1.0
+        solve_factored(L, m, unit, row)  # row a of H^-1
+        total = 0.0
+        for u in range(units_n):
+            s = 0.0
+            for b in range(m):
+                s += row[b] * scores[u, b]
+            total += s * s
+        errors[j] = np.sqrt(factor_ * total)
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")

@@ -64,25 +64,30 @@ def project_starts(
             values[s] = objective(theta, X, y, w, n, rho, g, H)
 
 
-@entry(MATRIX, VECTOR, VECTOR, INT, OUT_INTS, result=INT)
-def choose_starts(thetas, values, spacing, wanted, chosen):
+@entry(INT_MATRIX, VECTOR, INT, OUT_INTS, result=INT)
+def choose_starts(cells, values, wanted, chosen):
     """See search.choose."""
-    return choose(thetas, values, spacing, wanted, chosen, np.zeros(values.size, np.bool_))
+    return choose(cells, values, wanted, True, chosen, np.zeros(values.size, np.bool_))
 
 
 @entry(
-    OBJECTIVE, OUT_MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, REAL, INT, INT, INT, OUT, OUT_INTS,
+    OBJECTIVE, OUT_MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, REAL, INT, INT, INT, INT, OUT, OUT_INTS,
     OUT_INTS,
 )  # fmt: skip
 def refine_starts(
-    objective, thetas, lo, hi, free, X, y, w, n, rho, tolerance, max_evaluations, begin, end, values, status, evaluations
+    objective, thetas, lo, hi, free, X, y, w, n, rho, tolerance, max_evaluations, staged, begin, end, values, status, evaluations
 ):
-    """Run the solver from each of thetas[begin:end], in place."""
+    """Run the solver from each of thetas[begin:end], in place: by stages (see solver.descend) or straight."""
     work = workspace(thetas.shape[1])
     for s in range(begin, end):
-        values[s], status[s], evaluations[s] = descend(
-            objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
-        )
+        if staged:
+            values[s], status[s], evaluations[s] = descend(
+                objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
+            )
+        else:
+            values[s], status[s], evaluations[s] = newton(
+                objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
+            )
 
 
 @entry(
@@ -145,12 +150,12 @@ def predict_many(predict, thetas, X, begin, end, out):
 
 @entry(
     OBJECTIVE, PREDICT, MATRIX, VECTOR, VECTOR, INTS, INTS, INTS, INTS, types.Array(types.uint64, 1, "C", readonly=True),
-    MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, VECTOR, VECTOR, INT, INT, REAL, INT, INT, types.uint64, VECTOR,
+    MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, types.uint64, VECTOR,
     INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
 )  # fmt: skip
 def batch_chunk(
     objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys,
-    grid, anchors, rows, linear, logs, lo, hi, free, spacing, rho, scale, wanted, tolerance, max_evaluations, resamples, seed,
+    grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, resamples, seed,
     levels, begin, end, thetas, values, status, errors, endpoints, boot_counts, draws,
 ):  # fmt: skip
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
@@ -199,7 +204,7 @@ def batch_chunk(
             padded_s = pad(Xs, ys, ws, ns)
         f, state, evaluations = solve_group(
             objective, predict, Xf, yf, wf, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi,
-            free, spacing, own, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small,
+            free, cells, own, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small,
             starts, start_values, chosen, taken,
         )  # fmt: skip
         values[k] = f

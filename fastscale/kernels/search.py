@@ -5,6 +5,9 @@ from numba import njit
 
 from fastscale.kernels.solver import factor, solve_factored
 
+# A local minimum that is not among so many best starts is not worth a descent.
+_LOOKED_AT = 64
+
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def nonnegative_least_squares(A, b, k, signed, active, M, L, rhs, x, best):
@@ -151,19 +154,30 @@ def place(grid, anchors, rows, X, n, s, theta):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def choose(thetas, values, spacing, wanted, chosen, taken):
-    """The promising, distinct starts: best first, leaving out those within one grid step of a better one.
+def neighbours(cells, a, b):
+    """Whether two starts are at most one step of the grid apart in every coordinate."""
+    for j in range(cells.shape[1]):
+        if abs(cells[a, j] - cells[b, j]) > 1:
+            return False
+    return True
 
-    spacing[j] is one grid step of coordinate j, 0 where it does not count. Where fewer than `wanted` are distinct, the
-    best of the others fill up. Returns how many were chosen; a start whose value is not finite never is.
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def choose(cells, values, wanted, fill, chosen, taken):
+    """The promising, distinct starts, best first: each is more than a grid step from the better ones already chosen.
+
+    cells[s] is the position of start s on the grid. Without `fill`, a start counts only if it is a local minimum of the grid;
+    with it, the best of the others fill up to `wanted`. Returns how many were chosen; a start whose value is not finite never
+    is.
     """
     count = 0
-    p = thetas.shape[1]
-    for fill in range(2):
+    for filling in range(2 if fill else 1):
         taken[:] = False
         for c in range(count):
             taken[chosen[c]] = True
-        while count < wanted:
+        for looked_at in range(values.size):
+            if count == wanted or (not fill and looked_at == _LOOKED_AT):
+                break
             best = -1
             for o in range(values.size):
                 if not taken[o] and values[o] < (np.inf if best < 0 else values[best]):
@@ -171,18 +185,16 @@ def choose(thetas, values, spacing, wanted, chosen, taken):
             if best < 0:
                 break
             taken[best] = True
-            near = False
-            if fill == 0:
+            distinct = True
+            if filling == 0:
                 for c in range(count):
-                    same = True
-                    for j in range(p):
-                        if spacing[j] > 0.0 and abs(thetas[chosen[c], j] - thetas[best, j]) > 1.01 * spacing[j]:
-                            same = False
+                    distinct = distinct and not neighbours(cells, chosen[c], best)
+                if not fill and distinct:
+                    for o in range(values.size):
+                        if values[o] < values[best] and neighbours(cells, o, best):
+                            distinct = False
                             break
-                    if same:
-                        near = True
-                        break
-            if not near:
+            if distinct:
                 chosen[count] = best
                 count += 1
     return count

@@ -90,12 +90,12 @@ class Parameter:
 
 @dataclass(frozen=True)
 class StartGrid:
-    """Start points in kernel coordinates, as `fastscale.kernels.search.place` reads them."""
+    """Start points in kernel coordinates, as `fastscale.kernels.search.place` reads them; cells are their grid positions."""
 
     values: Array
     anchors: np.ndarray[Any, np.dtype[np.int64]]
     rows: np.ndarray[Any, np.dtype[np.int64]]
-    spacing: Array
+    cells: np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -297,7 +297,7 @@ class Law:
     def _start_grid(self, values: list[list[float]], held: Mapping[int, float] | None = None) -> StartGrid:
         held = held or {}
         p = len(values)
-        anchors, rows, spacing = np.zeros(p, np.int64), np.zeros(p, np.int64), np.zeros(p)
+        anchors, rows = np.zeros(p, np.int64), np.zeros(p, np.int64)
         for j, parameter in enumerate(self.parameters):
             if j in held:
                 values[j] = [held[j]]
@@ -306,12 +306,11 @@ class Law:
             if self.logs[j]:
                 column = np.log(column)
             values[j] = list(column)
-            if len(column) > 1:
-                spacing[j] = np.max(np.diff(np.sort(column)))
             if parameter.relative_to is not None:
                 anchors[j], rows[j] = self._anchor(parameter.relative_to, bool(self.logs[j]))
         grid = np.array(list(itertools.product(*values)), dtype=float).reshape(-1, p)
-        return StartGrid(grid, anchors, rows, spacing)
+        cells = np.array(list(itertools.product(*(range(len(v)) for v in values))), dtype=np.int64).reshape(-1, p)
+        return StartGrid(grid, anchors, rows, cells)
 
     def _anchor(self, relative_to: str, is_log: bool) -> tuple[int, int]:
         inverse = relative_to.startswith("1/")

@@ -29,7 +29,7 @@ def ours_nnls(A: np.ndarray, b: np.ndarray, signed: np.ndarray) -> np.ndarray | 
 @given(SEEDS, st.integers(1, 5))
 def test_nonnegative_least_squares_like_scipy(seed: int, k: int) -> None:
     rng = np.random.default_rng(seed)
-    M, target = rng.normal(size=(k + rng.integers(0, 10), k)), None
+    M = rng.normal(size=(k + rng.integers(0, 10), k))
     target = M @ rng.normal(size=k) + 0.3 * rng.normal(size=len(M))
     expected, distance = optimize.nnls(M, target)
     found = ours_nnls(M.T @ M, M.T @ target, np.zeros(k))
@@ -148,25 +148,31 @@ def test_starts_are_placed_where_the_data_are() -> None:
     np.testing.assert_allclose(thetas, expected, rtol=1e-13)
 
 
-def naive_choice(thetas: np.ndarray, values: np.ndarray, spacing: np.ndarray, wanted: int) -> list[int]:
-    """Best first; those within a step of a better one wait until nothing else is left."""
+def naive_choice(cells: np.ndarray, values: np.ndarray, wanted: int, fill: bool) -> list[int]:
+    """Best first; those within a grid step of a better one wait until nothing else is left, or for good."""
     order = [i for i in np.argsort(values, kind="stable").tolist() if np.isfinite(values[i])]
+
+    def near(i: int, k: int) -> bool:
+        return bool((np.abs(cells[i] - cells[k]) <= 1).all())
+
     chosen: list[int] = []
     for i in order:
-        near = any((np.abs(thetas[i] - thetas[c]) <= 1.01 * spacing)[spacing > 0].all() for c in chosen)
-        if not near and len(chosen) < wanted:
+        lowest = fill or not any(near(i, k) and values[k] < values[i] for k in range(len(values)))
+        if len(chosen) < wanted and lowest and not any(near(i, c) for c in chosen):
             chosen.append(i)
-    return (chosen + [i for i in order if i not in chosen])[:wanted]
+    return (chosen + [i for i in order if i not in chosen])[:wanted] if fill else chosen
 
 
 @settings(max_examples=100)
-@given(SEEDS, st.integers(1, 40), st.integers(1, 12))
-def test_choice_like_plain_python(seed: int, count: int, wanted: int) -> None:
+@given(SEEDS, st.integers(1, 40), st.integers(1, 12), st.booleans())
+def test_choice_like_plain_python(seed: int, count: int, wanted: int, fill: bool) -> None:
     rng = np.random.default_rng(seed)
-    thetas = rng.integers(0, 5, size=(count, 3)).astype(float)
+    cells = rng.integers(0, rng.integers(2, 9), size=(count, 2))
     values = rng.choice([rng.normal(), np.inf, np.nan, *rng.normal(size=20)], size=count)
-    spacing = rng.choice([0.0, 1.0, 2.0], size=3)
     chosen = np.full(wanted, -1, np.int64)
-    number = loops.choose_starts(thetas, values, spacing, wanted, chosen)
-    assert chosen[:number].tolist() == naive_choice(thetas, values, spacing, wanted)
+    if fill:
+        number = loops.choose_starts(cells, values, wanted, chosen)
+    else:
+        number = search.choose(cells, values, wanted, False, chosen, np.zeros(count, np.bool_))
+    assert chosen[:number].tolist() == naive_choice(cells, values, wanted, fill)
     assert np.isfinite(values[chosen[:number]]).all()

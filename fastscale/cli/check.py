@@ -1,0 +1,91 @@
+"""`fastscale check`: what is in an archive, before anything is fitted."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from fastscale.cli import options as o
+from fastscale.cli import output
+from fastscale.cli.wording import reword
+from fastscale.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastscale.archive import Runs
+
+EPILOG = """\b
+Examples:
+  fastscale check runs.csv
+  fastscale check 'logs/*.jsonl' --n params --loss eval_loss
+  fastscale check runs.csv --json | jq .dropped
+"""
+
+
+def check(
+    runs: o.RunsArgument = None,
+    n: o.NOption = None,
+    d: o.DOption = None,
+    c: o.COption = None,
+    x: o.XOption = None,
+    loss: o.LossOption = None,
+    run: o.RunOption = None,
+    column: o.ColumnOption = None,
+    where: o.WhereOption = None,
+    diverged: o.DivergedOption = o.Diverged.KEEP,
+    json: o.JsonOption = False,
+) -> None:
+    """Read an archive and report: columns found, values converted, rows dropped, anything odd.
+
+    The exit code is 2 where a fit on the columns found would be refused; the message says which rows and why.
+    """
+    columns = o.column_keywords(n, d, c, x, loss, run, column)
+    from fastscale.cli.reading import dropped_counts, open_archive
+
+    archive = open_archive(runs, where, columns, diverged.value, "checking", one_family=False)
+    read = archive.runs
+    variables = _variables(read, columns)
+    usable, dropped, refused = _usable(read, variables)
+    known = {str(name) for name in read.columns.values()}
+    others = [str(name) for name in read.frame.columns if str(name) not in known]
+    if json:
+        output.print_json(
+            {
+                "archive": archive.record(),
+                "columns": {variable: str(name) for variable, name in read.columns.items()},
+                "other_columns": others,
+                "dropped": dropped_counts(dropped),
+                "notes": [{"code": note.code, "message": note.message, "count": note.count} for note in read.warnings],
+                "variables": variables,
+                "usable": usable,
+                "refused": refused,
+            }
+        )
+    else:
+        lines = [archive.read_line(), *reword(read.report()).splitlines()[1:]]
+        if others:
+            lines += ["Other columns:", f"  {', '.join(others)}"]
+        if refused is None:
+            lines += ["Rows for a fit:", f"  {usable:,} with {', '.join([*variables, 'loss'])}"]
+            lines += [f"  {count:,} left out: {reason}" for reason, count in dropped_counts(dropped).items()]
+        typer.echo("\n".join(lines))
+    if refused is not None:
+        output.say(f"a fit would be refused: {reword(refused)}")
+        raise typer.Exit(output.BAD_INPUT)
+
+
+def _variables(runs: Runs, given: Mapping[str, str]) -> list[str]:
+    """The variables that a fit would most likely use: N and D, else C, and what was named."""
+    if named := [name for name in given if name not in ("loss", "run")]:
+        return named
+    return [name for name in ("N", "D") if name in runs.columns] or [name for name in ("C", "S") if name in runs.columns]
+
+
+def _usable(runs: Runs, variables: list[str]) -> tuple[int, Any, str | None]:
+    try:
+        points = runs.select(variables, positive=variables)
+    except DataError as error:
+        return 0, runs.dropped, str(error)
+    return points.n, points.dropped, None

@@ -1,0 +1,133 @@
+"""The fits of a batch as tables for people and records for machines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import pandas as pd
+
+from fastscale.cli.output import heading, number, percent, table
+from fastscale.cli.reading import Archive, account, dropped_counts
+from fastscale.fitting import GroupFits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROWS_SHOWN = 10
+FAILURES_SHOWN = 20
+
+
+def join(tables: list[GroupFits]) -> GroupFits:
+    """The tables of several laws as one, the rows of a group together, as `fit_groups` gives them."""
+    if len(tables) == 1:
+        return tables[0]
+    joined = pd.concat([pd.DataFrame(part) for part in tables]).sort_index(kind="stable").reset_index(drop=True)
+    return GroupFits.of(joined, about(tables[0]))
+
+
+def about(fits: GroupFits) -> dict[str, Any]:
+    """What the fits were made with."""
+    return cast("dict[str, Any]", fits.about)
+
+
+def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: bool) -> str:
+    """A summary of each law: how its groups ended, the first rows, the failures with their reasons."""
+    lines = [] if quiet else [archive.read_line(), *account(archive.runs.dropped, archive.runs.warnings), ""]
+    for part in tables:
+        lines += [*_summary(part, archive.rows), ""]
+    if written is not None:
+        rows, columns = sum(map(len, tables)), len(join(tables).columns)
+        lines.append(f"written: {written} ({rows:,} rows x {columns} columns)")
+    return "\n".join(lines).rstrip()
+
+
+def _summary(fits: GroupFits, rows: int) -> list[str]:
+    by, level = about(fits)["by"], about(fits)["level"]
+    counts = ", ".join(f"{count:,} {status}" for status, count in fits["status"].value_counts().items())
+    used = f"{int(fits['n'].sum()):,} of {rows:,} rows used"
+    lines = [_heading(fits), f"{len(fits):,} groups by {', '.join(by)}, {used}: {counts}"]
+    good = fits.drop(index=fits.failures().index)
+    if len(good):
+        drawn = about(fits)["resamples"]
+        inside = f"estimate [{percent(level)} interval, {drawn:,} resamples]" if drawn else "estimate (standard error)"
+        shown = min(len(good), ROWS_SHOWN)
+        lines.append(f"{'first ' if shown < len(good) else ''}{shown:,} rows, {inside}:")
+        lines.append(table(_cells(good.head(ROWS_SHOWN), by)))
+        if drawn and (good["resamples_failed"] > 0).any():
+            lines.append(f"resamples without an optimum: {int(good['resamples_failed'].sum()):,} in all")
+    failures = fits.failures()
+    if len(failures):
+        lines.append(f"failed, {min(len(failures), FAILURES_SHOWN):,} of {len(failures):,}:")
+        for _, row in failures.head(FAILURES_SHOWN).iterrows():
+            lines.append(f"  {_label(row, by)}: {row['status']} ({row['message']})")
+    return lines
+
+
+def _heading(fits: GroupFits) -> str:
+    from fastscale.laws import registry
+
+    name = str(fits["law"].iloc[0])
+    known = registry().get(name)
+    return name if known is None else heading(known)
+
+
+def _label(row: pd.Series[Any], by: list[str]) -> str:
+    return ", ".join(f"{name}={row[name]}" for name in by)
+
+
+def parameters(fits: pd.DataFrame, by: list[str]) -> list[str]:
+    """Names of the parameters that one law's table has: those with a standard error."""
+    own = [str(name) for name in fits.columns[len(by) :]]
+    return [name.removesuffix("_se") for name in own if name.endswith("_se") and name.removesuffix("_se") in own]
+
+
+def _cells(fits: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """One cell a parameter: the estimate with its interval, or its standard error."""
+    frame = fits[[*by, "status", "n"]].copy()
+    frame["objective"] = fits["objective"].map(number)
+    for name in parameters(fits, by):
+        interval = f"{name}_lower" in fits.columns
+        cells = []
+        for _, row in fits.iterrows():
+            if interval:
+                extra = f"[{number(row[f'{name}_lower'], 4)}, {number(row[f'{name}_upper'], 4)}]"
+            else:
+                extra = f"({number(row[f'{name}_se'], 2)})"
+            cells.append(f"{number(row[name], 4)} {extra}")
+        frame[name] = cells
+    return frame.set_index(by)
+
+
+def document(archive: Archive, tables: list[GroupFits], fits: GroupFits, written: str | None) -> dict[str, Any]:
+    """The whole batch, for JSON."""
+    by = about(tables[0])["by"]
+    named = {str(part["law"].iloc[0]): parameters(part, by) for part in tables}
+    notes = [{"code": note.code, "message": note.message, "count": note.count} for note in archive.runs.warnings]
+    return {
+        "archive": archive.record(),
+        "dropped": dropped_counts(archive.runs.dropped),
+        "notes": notes,
+        **about(tables[0]),
+        "laws": list(named),
+        "counts": {str(status): int(count) for status, count in fits["status"].value_counts().items()},
+        "failed": len(fits.failures()),
+        "fits": list(_records(fits, by, named)),
+        "written": written,
+    }
+
+
+def _records(fits: GroupFits, by: list[str], named: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
+    facts = [
+        name for name in ("status", "message", "n", "runs", "objective", "resamples_ok", "resamples_failed") if name in fits
+    ]
+    ends = ("standard_error", "_se"), ("lower", "_lower"), ("upper", "_upper")
+    columns = {str(name): fits[name].tolist() for name in fits.columns}
+    for i, law in enumerate(columns["law"]):
+        record: dict[str, Any] = {"group": {name: columns[name][i] for name in by}, "law": law}
+        record |= {("points" if name == "n" else name): columns[name][i] for name in facts}
+        record["parameters"] = {
+            name: {"estimate": columns[name][i]}
+            | {key: columns[name + end][i] for key, end in ends if name + end in columns}
+            for name in named[law]
+        }
+        yield record

@@ -1,0 +1,49 @@
+"""The library's messages, which speak of keywords, said in options of the command line."""
+
+from __future__ import annotations
+
+import re
+
+_OPTIONS = {
+    **{name: f"--{name.lower()}" for name in ("N", "D", "C", "x", "loss", "run")},
+    **{name: f"--{name}" for name in ("cost", "delta", "residual", "bootstrap", "kind", "seed", "level", "diverged")},
+    **{name: f"--{name}" for name in ("starts", "threads", "by")},
+    "resamples": "--bootstrap",
+}
+# N='params' or run=..., as a message quotes a keyword
+_KEYWORD = re.compile(r"(?<![\w-])(\w+)=(?:'([^']*)'|\"([^\"]*)\"|(\.\.\.|…)|(-?[\d.]+(?:e[+-]?\d+)?\b))")
+_PHRASES = (
+    (re.compile(r"fastscale\.laws\.table\(\) lists"), "'fastscale laws' lists"),
+    (re.compile(r"^fixed: "), "--fix: "),
+    (re.compile(r"^tied: "), "--tie: "),
+    (re.compile(r"^bounds: |^bounds of "), "--bound "),
+    (
+        re.compile(r"such as fit\('(\w+)', runs, (\w)=…\)"),
+        lambda m: f"such as --law {m[1]} {_OPTIONS.get(m[2], m[2])} COLUMN",
+    ),
+)
+
+
+def reword(message: str) -> str:
+    """A message of the library with its keywords as options; messages that name options already stay."""
+    if message.startswith("--"):
+        return message
+    for pattern, said in _PHRASES:
+        message = pattern.sub(said, message)
+    return _KEYWORD.sub(_as_option, message)
+
+
+def _as_option(found: re.Match[str]) -> str:
+    name, *values = found.groups()
+    value = next(value for value in values if value is not None)
+    if value in ("...", "…", "column"):
+        value = "COLUMN"
+    if name in _OPTIONS:
+        return f"{_OPTIONS[name]} {_quoted(value)}"
+    if found[2] is not None or found[3] is not None:
+        return f"--column {_quoted(f'{name}={value}')}"
+    return found[0]
+
+
+def _quoted(value: str) -> str:
+    return f"'{value}'" if re.search(r"[^\w./:,=+-]", value) else value

@@ -1,0 +1,207 @@
+"""Kernels generated from formulas of users: functions, powers, nesting, signs."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+import numpy as np
+import pytest
+import support
+from support import Points
+
+from fastscale import laws
+from fastscale.codegen.emit import kernel_source
+from fastscale.kernels.loops import refine_starts
+from fastscale.laws import Law
+
+# formula: (range of the variables, parameters, positive)
+FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
+    "E + A*exp(-k*N**c)": ((1e2, 1e9), dict(E=1.5, A=2.0, k=0.3, c=0.15), "A k"),
+    "E + A*(1 - tanh(b*log(x/d)))": ((1e1, 1e5), dict(E=1.5, A=0.7, b=0.4, d=500.0), ""),
+    "E + A*sigmoid(s*(m - log(x)))": ((1e1, 1e5), dict(E=0.1, A=0.8, s=1.3, m=6.0), "A"),
+    "E + softplus(a - b*log(x))": ((1e1, 1e5), dict(E=0.1, a=3.0, b=0.6), ""),
+    "softplus(b*(x - m))": ((1.0, 8.0), dict(b=2.0, m=3.0), "b"),
+    "sqrt(a + b/x)": ((1.0, 1e3), dict(a=0.2, b=3.0), "a b"),
+    "sqrt(a - b*x)": ((0.1, 2.0), dict(a=3.0, b=1.1), ""),
+    "a + b*x + c*x**2 - d*x**3": ((0.1, 2.0), dict(a=2.0, b=-0.5, c=0.3, d=0.1), ""),
+    "E + A*(x + d)**-alpha": ((1.0, 1e4), dict(E=0.5, A=4.0, d=20.0, alpha=0.4), "A d alpha"),
+    "E + A*(x + d)**alpha": ((1.0, 1e4), dict(E=0.5, A=4.0, d=20.0, alpha=-0.4), ""),
+    "A*(1/x + g)**alpha": ((1.0, 1e4), dict(A=4.0, g=0.01, alpha=0.5), "A g alpha"),
+    "E + (A/N**a + B/D**b)**g": ((1e2, 1e9), dict(E=0.4, A=30.0, a=0.4, B=60.0, b=0.35, g=0.7), "A B g"),
+    "1/(1 + exp(a - b*x))": ((1.0, 8.0), dict(a=3.0, b=1.0), ""),
+    "E + a*x/(b + x)": ((0.1, 50.0), dict(E=0.3, a=2.0, b=3.0), ""),
+    "a*x**0.5 + b*x**-1 + c*x**1.5": ((0.5, 9.0), dict(a=1.0, b=2.0, c=0.1), ""),
+    "log(a + b*x)": ((1.0, 9.0), dict(a=2.0, b=0.7), ""),
+    "E*(1 - exp(-x/t))": ((0.1, 9.0), dict(E=0.9, t=2.0), ""),
+    "a*2**(-x/b) + c": ((0.1, 9.0), dict(a=1.0, b=2.0, c=0.5), ""),
+    "a*x**-5 + b*x**5 + c": ((0.5, 2.0), dict(a=0.3, b=0.1, c=1.0), ""),
+    "a + b*(x - c)**2": ((0.1, 4.0), dict(a=0.6, b=0.3, c=2.0), ""),
+    "a + b*(x - c)**4": ((0.1, 4.0), dict(a=0.6, b=0.1, c=2.0), ""),
+    "a + b*(x - c)**3": ((0.1, 4.0), dict(a=2.6, b=0.1, c=2.0), ""),
+    "a + b*(x - c)**5": ((0.1, 4.0), dict(a=3.6, b=0.1, c=2.0), ""),
+    "a + b*(x - c)**6": ((0.1, 4.0), dict(a=0.6, b=0.02, c=2.0), ""),
+    "a + b*(x - c)**-3": ((2.5, 9.0), dict(a=2.6, b=0.1, c=2.0), ""),
+    "a + b*(c - x)**-5": ((2.5, 9.0), dict(a=3.6, b=0.1, c=2.0), ""),
+    "a**2*x + b**3/x": ((0.5, 9.0), dict(a=-0.7, b=1.3), ""),
+    "-(-a - b/x)*c": ((0.5, 9.0), dict(a=0.7, b=1.3, c=0.8), ""),
+    "a*(b + log(x)**2)/x**c": ((2.0, 900.0), dict(a=0.7, b=1.3, c=0.4), ""),
+    "exp(-a)*(x**b + 1)": ((2.0, 900.0), dict(a=0.7, b=0.3), ""),
+    "exp(a/x)/b": ((0.5, 9.0), dict(a=1.0, b=3.0), ""),
+    "E + A*exp(-(x/t)**s)": ((0.1, 90.0), dict(E=0.2, A=1.0, t=7.0, s=0.6), "A t s"),
+    "E + b*x**-c*(1 + (x/d)**(1/f))**(-g*f)": ((1.0, 1e5), dict(E=0.1, b=3.0, c=0.1, d=300.0, f=0.3, g=0.3), "b d f"),
+    "sqrt(tanh(a*x)) + softplus(-x*b)*sigmoid(c)": ((0.1, 3.0), dict(a=0.7, b=0.3, c=0.4), ""),
+    "A/N**a*B/D**b": ((1e2, 1e9), dict(A=30.0, a=0.1, B=0.6, b=0.05), "A B"),
+    "a + 1e16*b*x + 0.1*x": ((0.1, 3.0), dict(a=0.7, b=1e-16), ""),
+}  # fmt: skip
+
+
+def example(text: str, scale: str, n: int) -> tuple[Points, np.ndarray]:
+    span, values, positive = FORMULAS[text]
+    law = Law(text, positive=tuple(positive.split()))
+    rng = np.random.default_rng(zlib.crc32(text.encode()))
+    columns = [np.exp(rng.uniform(*np.log(span), n)) for _ in law.variables]
+    theta = np.array([math.log(values[p]) if log else values[p] for p, log in zip(law.names, law.logs, strict=True)])
+    clean = support.predict(law, list(values[p] for p in law.names), columns)
+    response = clean * np.exp(rng.normal(0, 0.2, n))
+    if scale == "logit":
+        response = rng.uniform(0.1, 0.9, n)
+    return Points(law, columns, response, rng.uniform(0.5, 2, n), scale), theta
+
+
+class Interpreted:
+    """The generated module run by Python itself: the same source without a compiler."""
+
+    def __init__(self, points: Points) -> None:
+        law = points.law
+        logs = frozenset(n for n, log in zip(law.names, law.logs, strict=True) if log)
+        positive = frozenset(p.name for p in law.parameters if p.lower >= 0)
+        self.names: dict = {}
+        exec(kernel_source(law.parsed, logs, positive, points.scale), self.names)
+
+    def kernels(self, scale: str) -> Interpreted:
+        return self
+
+    @property
+    def objective(self):
+        return self.names["objective"]
+
+    @property
+    def predict(self):
+        return self.names["predict"]
+
+
+class WithKernels:
+    """A law whose kernels are others."""
+
+    def __init__(self, law: Law, kernels: Interpreted) -> None:
+        self._law, self.kernels = law, kernels.kernels
+
+    def __getattr__(self, name: str):
+        return getattr(self._law, name)
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_source_of_every_scale_is_right(text: str) -> None:
+    """Values and derivatives of the generated source to ten digits, on every residual scale that the values allow."""
+    points, theta = example(text, "linear", 4)
+    clean = support.predict(points.law, support.natural(points.law, theta), points.columns)
+    assert np.isfinite(clean).all()
+    stencils = support.mp_derivatives(points.law, theta, points.columns)
+    scales = ["linear", "log"] + ["logit"] * bool((clean < 1).all())
+    for scale in scales if (clean > 0).all() else scales[:1]:
+        points, _ = example(text, scale, 4)
+        points.law = WithKernels(points.law, Interpreted(points))
+        for points.penalty in (1.0, 2.0):
+            support.assert_derivatives(points, theta, stencils)
+    J, value = np.empty((len(theta), 4)), np.empty(4)
+    points.law.kernels("").predict(theta, points.rows, 4, value, J)
+    np.testing.assert_allclose(value, clean, rtol=1e-12)
+    expected = support.jacobian(points.law, theta, points.columns)
+    np.testing.assert_allclose(J, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max())
+
+
+COMPILED = [
+    "E + A*exp(-k*N**c)", "E + A*sigmoid(s*(m - log(x)))", "E + A*(x + d)**-alpha", "sqrt(a - b*x)",
+    "E + (A/N**a + B/D**b)**g", "a + b*(x - c)**5",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", COMPILED)
+def test_compiled_is_right(text: str) -> None:
+    points, theta = example(text, "log", 5)
+    stencils = support.mp_derivatives(points.law, theta, points.columns)
+    residuals = np.sort(np.abs(np.log([float(s[()]) for s in stencils]) - points.y))
+    for points.delta in (np.inf, residuals[2:4].mean()):
+        support.assert_derivatives(points, theta, stencils)
+    many, theta = example(text, "log", 203)
+    assert many.kernel(theta)[0] == pytest.approx(many.objective(theta), rel=1e-11)
+
+
+def test_a_formula_of_a_user_fits() -> None:
+    """A stretched exponential by `laws.get`, without any hint: the truth again, from noiseless data."""
+    from fastscale.fitting.first import first_fit
+    from fastscale.fitting.problem import Options, Problem, Space
+
+    law = laws.get("E + A*exp(-k*N**c)")
+    truth = dict(E=1.5, A=2.0, k=0.3, c=0.15)
+    N = np.geomspace(1e2, 1e9, 60)
+    response = truth["E"] + truth["A"] * np.exp(-truth["k"] * N ** truth["c"])
+    for noise in (0.0, 0.002):
+        data = response * np.exp(noise * np.random.default_rng(0).normal(size=60))
+        options = Options(delta=1e-2)
+        theta, f, status, _, _ = first_fit(Problem.of(Space.of(law, options), options, N[None], data, None), threads=1)
+        if noise == 0:
+            np.testing.assert_allclose(law.to_natural(theta), list(truth.values()), rtol=1e-7)
+        points = Points(law, [N], data, np.ones(60), delta=1e-2)
+        theirs, _ = support.scipy_best(points, [np.array(list(truth.values()))], *law.box, np.arange(4))
+        assert f <= theirs * (1 + 1e-9) + 1e-22
+        assert status == 0
+
+
+@pytest.mark.parametrize("scale", ["log", "logit"])
+def test_predictions_outside_the_domain_are_refused(scale: str) -> None:
+    points, _ = example("a + b*x + c*x**2 - d*x**3", "linear", 8)
+    points.scale, points.response = scale, np.full(8, 0.5)
+    assert points.kernel([0.5, 0.0, 0.0, 0.0])[0] == pytest.approx(points.objective([0.5, 0, 0, 0]), abs=1e-20)
+    assert points.kernel([-0.5, 0.0, 0.0, 0.0])[0] == np.inf
+    assert (points.kernel([1.5, 0.0, 0.0, 0.0])[0] == np.inf) == (scale == "logit")
+
+
+def test_exponents_out_of_range_are_refused() -> None:
+    """exp is trusted to 345; beyond it the objective is infinite rather than wrong, and the solver steps back."""
+    points, theta = example("E + A*(x + d)**-alpha", "log", 8)
+    law = Law("E + A/x**alpha", positive=("A",))
+    points = Points(law, [np.geomspace(1e2, 1e8, 8)], np.full(8, 2.0), np.ones(8))
+    for alpha, refused in ((18.0, False), (19.5, True), (-18.0, False), (-19.5, True)):
+        f, g, H = points.kernel([1.0, 0.0, alpha])
+        assert (f == np.inf) == refused
+        assert refused or (np.isfinite(g).all() and np.isfinite(H).all())
+        assert refused or f == pytest.approx(points.objective([1.0, 0.0, alpha]), rel=1e-10)
+
+
+def test_a_kernel_reads_the_lower_rows_only() -> None:
+    """n points of longer buffers: what lies behind them is not looked at."""
+    points, theta = example("E + a*x/(b + x)", "log", 13)
+    padded = Points(points.law, points.columns, points.response, points.w)
+    X = np.concatenate([padded.rows, np.full((1, 3), np.nan)], axis=1)
+    y, w = (np.concatenate([v, np.full(3, np.nan)]) for v in (padded.y, padded.w))
+    g, H = np.empty(3), np.empty((3, 3))
+    f = points.law.kernels("log").objective(theta, X, y, w, 13, padded.rho, g, H)
+    assert f == padded.kernel(theta)[0]
+    assert points.law.kernels("log").objective(theta, X, y, w, 0, padded.rho, g, H) == 0
+    assert (g == 0).all() and (np.triu(H) == 0).all()
+
+
+def test_kernels_are_values_that_other_functions_take() -> None:
+    """A kernel of a user goes through the solver that was compiled without it."""
+    points, theta = example("E + a*x/(b + x)", "log", 40)
+    X, y, w, n = points.padded()
+    thetas, values = theta[None].copy(), np.empty(1)
+    status, spent = np.empty(1, np.int64), np.empty(1, np.int64)
+    refine_starts(
+        points.law.kernels("log").objective, thetas, *points.law.box, np.arange(3), X, y, w, n, points.rho, 1e-13, 300, False, 0, 1,
+        values, status, spent,
+    )  # fmt: skip
+    best, _ = support.scipy_best(points, theta[None], *points.law.box, np.arange(3))
+    assert status[0] == 0 and values[0] <= best * (1 + 1e-9)
