@@ -47,8 +47,10 @@ def runs_for(law: Law, n: int = 240) -> pd.DataFrame:
 @pytest.mark.parametrize("name", registry())
 def bench_kernel(timed: Timed, repeat: Any, name: str, n: int, times: int) -> None:
     law = registry()[name]
-    fitted = fastscale.fit(law, runs_for(law), loss="loss", **{v: v for v in law.variable_names})
+    columns: dict[str, Any] = {v: v for v in law.variable_names}
+    fitted = fastscale.fit(law, runs_for(law), loss="loss", **columns)
     problem = fitted.problem
+    assert problem is not None
     take = np.arange(n) % problem.padded
     X, y, w = (np.ascontiguousarray(a[..., take]) for a in (problem.X, problem.y, problem.w))
     args = (problem.kernels.objective, fitted.theta, X, y, w, n, problem.rho, times)

@@ -29,12 +29,13 @@ class Chinchilla:
     @property
     def X(self) -> Array:
         """Logarithms of N and D: (2, points)."""
-        return np.log(self.frame[["params_n", "tokens_d"]].to_numpy(dtype=float).T).copy()
+        columns: Array = np.array([self.frame["params_n"], self.frame["tokens_d"]], dtype=float)
+        return np.asarray(np.log(columns))
 
     @property
     def y(self) -> Array:
         """Logarithm of the loss."""
-        return np.log(self.frame["loss"].to_numpy(dtype=float))
+        return np.asarray(np.log(np.array(self.frame["loss"], dtype=float)))
 
     @property
     def label(self) -> str:
@@ -112,11 +113,12 @@ def objective(params: Array, X: Array, y: Array, w: Array | None = None, delta: 
         log loss and weights: (points,) or (fits, points).
     """
     K = len(X)
-    prediction = params[:, :1]
+    prediction: Array = params[:, :1]
     with np.errstate(all="ignore"):
         for k in range(K):
             prediction = prediction + params[:, 1 + k, None] * np.exp(-params[:, 1 + K + k, None] * X[k])
         r = np.log(prediction) - y
     clipped = np.clip(r, -delta, delta)
     rho = clipped * (r - 0.5 * clipped)
-    return np.sum(rho if w is None else rho * w, axis=1)
+    total: Array = np.sum(rho if w is None else rho * w, axis=1)
+    return total

@@ -8,6 +8,8 @@ import resource
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 import fastscale
 from bench import data
 
@@ -41,15 +43,19 @@ def _peak_by_resource() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def fit(frame: pd.DataFrame) -> pd.DataFrame:
+    """The job: the offset power law in every group."""
+    return fastscale.fit_groups("power_offset", frame, by="group", x="x", loss="loss", delta=data.DELTA)
+
+
 def main() -> None:
     count = int(sys.argv[1])
-    fit = {"by": "group", "x": "x", "loss": "loss", "delta": data.DELTA}
-    fastscale.fit_groups("power_offset", data.groups(100), **fit)  # imports and compiles what is needed
+    fit(data.groups(100))  # imports and compiles what is needed
     frame = data.groups(count)
     size = int(frame.memory_usage(deep=True).sum())
     forget_peak()
     before = resident()
-    table = fastscale.fit_groups("power_offset", frame, **fit)
+    table = fit(frame)
     growth = peak() - before
     result = int(table.memory_usage(deep=True).sum())
     sizes = {"input_bytes": size, "growth_bytes": growth, "result_bytes": result, "times_input": growth / size}

@@ -8,9 +8,10 @@ from typing import Any
 
 HEADER = ("what", "fastscale, median", "peer", "its median", "ratio", "quality")
 LEGEND = (
-    "Ratio: the peer's time over fastscale's, same points, same run, all cores. Quality, fastscale / peer: of one fit, how far "
-    "its objective lies above the best that any method found (relative); of many, the share within 1e-9 (and within 1e-6) of "
-    "the best. Peers get arrays of logarithms; fastscale gets a table, checks it, and gives standard errors too."
+    "Ratio: the peer's time over fastscale's, same points, same run, all cores. Quality, fastscale / peer: for one fit, how "
+    "far its objective lies above the best that any method found (relative); for many, the share within 1e-9 (and within "
+    "1e-6) of the best. Peers are handed arrays of logarithms; fastscale is handed a table, checks it, and gives standard "
+    "errors too."
 )
 
 
@@ -30,7 +31,7 @@ def markdown(records: Sequence[dict[str, Any]]) -> str:
             continue
         name, took = what, seconds(median(ours))
         for method, peer in methods.items():
-            ratio = f"{two_digits(median(peer) / median(ours))} ×"  # noqa: RUF001
+            ratio = f"{two_digits(median(peer) / median(ours))} ×"
             rows.append((name, took, method, seconds(median(peer)), ratio, f"{quality(ours)} / {quality(peer)}"))
             name = took = ""
         if not methods:

@@ -19,7 +19,7 @@ from bench.data import DELTA, Array, objective
 from bench.peers import group_starts, natural
 from bench.peers.workers import cores
 
-jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
 
 METHOD = "JAX Newton, vmapped"
 MOST_ITERATIONS = 200
@@ -150,4 +150,5 @@ def fit_groups(x: Array, y: Array, wanted: int = 1) -> Array:
     found = np.array([natural(_groups([starts, x, y], w)) for starts in group_starts(x, y, wanted)])
     values = np.array([objective(answer, x[None], y) for answer in found])
     best = np.argmin(np.where(np.isfinite(values), values, np.inf), axis=0)
-    return found[best, np.arange(len(x))]
+    chosen: Array = found[best, np.arange(len(x))]
+    return chosen

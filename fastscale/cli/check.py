@@ -47,7 +47,8 @@ def check(
     archive = open_archive(runs, where, columns, diverged.value, "checking", one_family=False)
     read = archive.runs
     variables = _variables(read, columns)
-    usable, dropped, refused = _usable(read, variables)
+    usable, dropped, constant, refused = _usable(read, variables)
+    missing = {name: text for name in ("N", "D", "loss") if name not in variables and (text := _missing(read, name))}
     known = {str(name) for name in read.columns.values()}
     others = [str(name) for name in read.frame.columns if str(name) not in known]
     if json:
@@ -55,21 +56,24 @@ def check(
             {
                 "archive": archive.record(),
                 "columns": {variable: str(name) for variable, name in read.columns.items()},
+                "missing": missing,
                 "other_columns": others,
                 "dropped": dropped_counts(dropped),
                 "notes": [{"code": note.code, "message": note.message, "count": note.count} for note in read.warnings],
                 "variables": variables,
+                "constant": constant,
                 "usable": usable,
                 "refused": refused,
             }
         )
     else:
         lines = [archive.read_line(), *reword(read.report()).splitlines()[1:]]
-        if others:
-            lines += ["Other columns:", f"  {', '.join(others)}"]
+        lines += ["Other columns:", f"  {', '.join(others)}"] if others else []
+        lines += ["Not found:", *(f"  {reword(text)}" for text in missing.values())] if missing else []
         if refused is None:
             lines += ["Rows for a fit:", f"  {usable:,} with {', '.join([*variables, 'loss'])}"]
             lines += [f"  {count:,} left out: {reason}" for reason, count in dropped_counts(dropped).items()]
+            lines += [f"  {name} is the same in all of them: a law of {name} cannot be fitted" for name in constant]
         typer.echo("\n".join(lines))
     if refused is not None:
         output.say(f"a fit would be refused: {reword(refused)}")
@@ -83,9 +87,20 @@ def _variables(runs: Runs, given: Mapping[str, str]) -> list[str]:
     return [name for name in ("N", "D") if name in runs.columns] or [name for name in ("C", "S") if name in runs.columns]
 
 
-def _usable(runs: Runs, variables: list[str]) -> tuple[int, Any, str | None]:
+def _missing(runs: Runs, name: str) -> str | None:
+    """Why a standard variable was not found; None where it was."""
+    try:
+        runs.column_of(name)
+    except DataError as error:
+        return str(error)
+    return None
+
+
+def _usable(runs: Runs, variables: list[str]) -> tuple[int, Any, list[str], str | None]:
+    """How many rows a fit would take, what it would drop, variables with one value, and why it would be refused."""
     try:
         points = runs.select(variables, positive=variables)
     except DataError as error:
-        return 0, runs.dropped, str(error)
-    return points.n, points.dropped, None
+        return 0, runs.dropped, [], str(error)
+    constant = [name for name, row in zip(variables, points.X, strict=True) if row.min() == row.max()]
+    return points.n, points.dropped, constant, None

@@ -9,7 +9,6 @@ import typer
 
 from fastscale.cli import options as o
 from fastscale.cli import output
-
 from fastscale.errors import FitError
 
 if TYPE_CHECKING:

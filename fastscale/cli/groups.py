@@ -90,7 +90,8 @@ def _cells(fits: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         cells = []
         for _, row in fits.iterrows():
             if interval:
-                extra = f"[{number(row[f'{name}_lower'], 4)}, {number(row[f'{name}_upper'], 4)}]"
+                ends = [number(row[f"{name}_{end}"], 4) for end in ("lower", "upper")]
+                extra = f"[{', '.join(ends)}]" if all(ends) else "[no interval]"
             else:
                 extra = f"({number(row[f'{name}_se'], 2)})"
             cells.append(f"{number(row[name], 4)} {extra}")

@@ -25,9 +25,10 @@ def law_record(law: Law) -> dict[str, Any]:
 def fit_table(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[str, float] | None) -> str:
     """Estimate, standard error, interval, and the truth where it is known."""
     frame = pd.DataFrame({"estimate": fit.params})
-    frame["std. error"] = fit.standard_errors if boot is None else boot.standard_errors
-    if boot is not None:
-        ends = boot.interval(level)
+    if boot is None or boot.withheld is not None:
+        frame["std. error"] = fit.standard_errors
+    else:
+        frame["std. error"], ends = boot.standard_errors, boot.interval(level)
         frame["lower"], frame["upper"] = ends["lower"], ends["upper"]
     if truth is not None:
         frame["truth"] = pd.Series(truth)

@@ -299,21 +299,21 @@ def _sorted(
     law: Law, points: Points, codes: np.ndarray, labels: pd.DataFrame, options: Options, plan: _Plan
 ) -> _Batch:
     n, total = points.n, len(labels)
+    if plan.kind == "clusters" and points.runs is None:
+        raise FitError("kind='clusters' draws whole runs: name their column, run='…'")
     counts = np.bincount(codes, minlength=total)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    columns, response = points.X, points.y
-    weights = np.ones(n) if points.w is None else points.w
-    runs = points.runs
-    if n and np.any(np.diff(codes) < 0):
+    columns, response, weights, runs = points.X, points.y, points.w, points.runs
+    if np.any(codes[1:] < codes[:-1]):
         order = np.argsort(codes, kind="stable")
-        columns, response, weights = columns[:, order], response[order], weights[order]
-        codes, runs = codes[order], None if runs is None else runs[order]
+        columns, response, codes = columns[:, order], response[order], codes[order]
+        weights = None if weights is None else weights[order]
+        runs = None if runs is None else runs[order]
     X = law.rows(list(columns))
     y = transform(response, options.residual)
-    use_runs = runs is not None and plan.kind != "pairs"
-    if plan.kind == "clusters" and runs is None:
-        raise FitError("kind='clusters' draws whole runs: name their column, run='…'")
-    units = np.arange(n, dtype=np.int64) - np.repeat(offsets[:-1], counts)
+    # empty arrays stand for weights of 1 and for every point its own unit: at millions of points they are worth saving
+    w = np.empty(0) if weights is None else np.ascontiguousarray(weights)
+    units = np.empty(0, dtype=np.int64)
     unit_counts = run_counts = counts
     if runs is not None:
         # runs numbered within their group, in order of appearance
@@ -321,7 +321,7 @@ def _sorted(
         first = np.zeros(int(pairs.max(initial=-1)) + 1, np.int64)
         first[pairs[::-1]] = codes[::-1]
         run_counts = np.bincount(first, minlength=total)
-        if use_runs:
+        if plan.kind != "pairs":
             starts = np.concatenate([[0], np.cumsum(run_counts)])[:-1]
             units = np.ascontiguousarray(pairs - starts[codes], dtype=np.int64)
             unit_counts = run_counts
@@ -329,7 +329,7 @@ def _sorted(
     strata[1::2] = unit_counts
     keys = _keys(labels) if plan.resamples else np.zeros(total, dtype=np.uint64)
     rho = np.array([options.delta, options.penalty, ROUNDING])
-    return _Batch(X, y, weights, offsets, units, strata, np.arange(0, 2 * total + 1, 2), keys, rho, run_counts)
+    return _Batch(X, y, w, offsets, units, strata, np.arange(0, 2 * total + 1, 2), keys, rho, run_counts)
 
 
 def _keys(labels: pd.DataFrame) -> np.ndarray:

@@ -5,11 +5,13 @@ from numba import njit
 
 from fastscale.kernels.elementary import log
 from fastscale.kernels.search import choose, place, project, projection_targets
-from fastscale.kernels.solver import DEGENERATE, NONFINITE, TOO_FEW, descend, factor, gather_free, newton, solve_factored
+from fastscale.kernels.solver import AT_BOUND, DEGENERATE, NONFINITE, TOO_FEW, descend, factor, gather_free, newton, solve_factored
 
 
-# Objective over delta^2 per unit of weight above which a fit counts as rough: residuals of about four delta.
-_ROUGH = 3.5
+# Objective over delta^2 per unit of weight above which a fit counts as rough: residuals of about ten delta.
+_ROUGH = 10.0
+# Points per free parameter from which one way down is enough.
+_MANY = 12
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -69,21 +71,25 @@ def solve_group(
         if wider == 1 and not best > _ROUGH * rho[0] * rho[0] * total:
             break
         count = choose(cells, start_values, wanted if wider == 1 else min(wanted, 4), wider == 1, chosen, taken)
-        # Straight from the best start (way 0), which is close, and by stages too: with delta far below the residuals the
-        # objective has shallow minima, and the two ways seldom end in the same poor one.
-        for way in range(1 if wider == 1 else 0, count + 1):
+        # Straight from the best start, which is close; from the others by stages. Where points are few or the straight way
+        # did not arrive, by stages from the best too: the objective then has shallow minima, and the two ways seldom end in
+        # the same poor one. If rough, both ways from all.
+        for way in range(2 * count):
+            c, staged = way // 2, way % 2 == 1
+            if wider == 0 and not staged and c > 0:
+                continue
+            if wider == 0 and staged and c == 0 and status <= AT_BOUND and n >= _MANY * needed:
+                continue
             for j in range(p):
-                trial[j] = starts[chosen[max(way - 1, 0)], j]
-            if way == 0 and count > 0:
-                f, state, evaluations = newton(
-                    objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-                )
-            elif count > 0:
+                trial[j] = starts[chosen[c], j]
+            if staged:
                 f, state, evaluations = descend(
                     objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
                 )
             else:
-                break
+                f, state, evaluations = newton(
+                    objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+                )
             spent += evaluations
             if f < best:
                 best, status = f, state
@@ -111,7 +117,7 @@ def sandwich(
 ):  # fmt: skip
     """Standard errors of theta from H^-1 (sum of squared scores of the units) H^-1, NaN where H is singular.
 
-    With G units and m parameters that move, the sum is scaled by G/(G - 1) * (n - 1)/(n - m), as is usual for clusters
+    Without `units` every row is its own. With G units and m parameters that move, the sum is scaled by G/(G - 1) * (n - 1)/(n - m), as is usual for clusters
     (Cameron, Miller 2015); with rows as units that is n/(n - m). A coordinate that is fixed or at a bound gets 0 or NaN.
     """
     g, H, gf, Hf, L, steps, trial, slot = work
@@ -120,8 +126,8 @@ def sandwich(
         errors[j] = 0.0 if free[j] < 0 else np.nan
     objective(theta, X, y, w, padded, rho, g, H)
     m, _ = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
-    units_n = 0
-    for i in range(n):
+    units_n = 0 if units.size else n
+    for i in range(n if units.size else 0):
         units_n = max(units_n, units[first + i] + 1)
     if m == 0 or n <= m or units_n < 2 or not factor(Hf, m, 0.0, steps[0], L):
         return
@@ -134,7 +140,7 @@ def sandwich(
         clipped = min(max(r, -rho[0]), rho[0]) * w[i] * slope * (rho[1] if r > 0.0 else 1.0)
         for j in range(p):
             if free[j] >= 0 and slot[free[j]] >= 0:
-                scores[units[first + i], slot[free[j]]] += clipped * J[j, i]
+                scores[units[first + i] if units.size else i, slot[free[j]]] += clipped * J[j, i]
     factor_ = units_n / (units_n - 1.0) * (n - 1.0) / (n - m)
     row, unit = steps[0], steps[1]
     for j in range(p):

@@ -160,7 +160,8 @@ def batch_chunk(
 ):  # fmt: skip
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
 
-    Group k has the points offsets[k]:offsets[k+1], its units numbered from 0 within the group, its strata bounds at
+    Group k has the points offsets[k]:offsets[k+1] (without w all weigh 1), its units numbered from 0 within the group (without
+    units every point is one), its strata bounds at
     strata[strata_offsets[k]:strata_offsets[k+1]]. Draws are kept only if `draws` has room for them.
     """
     p = grid.shape[1]
@@ -190,7 +191,7 @@ def batch_chunk(
         for i in range(n):
             for r in range(v):
                 Xf[r, i] = X[r, first + i]
-            yf[i], wf[i] = y[first + i], w[first + i]
+            yf[i], wf[i] = y[first + i], w[first + i] if w.size else 1.0
         own_options(rho, scale, Xf, yf, wf, n, own)
         padded = pad(Xf, yf, wf, n)
         Xs, ys, ws, ns, padded_s = Xf, yf, wf, n, padded
@@ -222,7 +223,7 @@ def batch_chunk(
         for b in range(resamples):
             draw_counts(resample_key(seed, keys[k], uint64(b)), bounds, counts)
             spread(units, counts, first, n, times)
-            _, filled = compress(X, y, w, first, n, times, Xb, yb, wb)
+            _, filled = compress(Xf, yf, wf, 0, n, times, Xb, yb, wb)
             for j in range(p):
                 trial[j] = theta[j]
             fb, state, _ = newton(

@@ -44,9 +44,9 @@ def draw_counts(key, strata, counts):
 
 @njit(nogil=True, fastmath=False)
 def spread(units, counts, first, n, times):
-    """times[i] = how often point first + i is in the resample."""
+    """times[i] = how often point first + i is in the resample; without `units` every point is a unit."""
     for i in range(n):
-        times[i] = counts[units[first + i]]
+        times[i] = counts[units[first + i]] if units.size else counts[i]
 
 
 @njit(nogil=True, fastmath=False)

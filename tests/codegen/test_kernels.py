@@ -153,9 +153,10 @@ def test_a_formula_of_a_user_fits() -> None:
         theta, f, status, _, _ = first_fit(Problem.of(Space.of(law, options), options, N[None], data, None), threads=1)
         if noise == 0:
             np.testing.assert_allclose(law.to_natural(theta), list(truth.values()), rtol=1e-7)
-        points = Points(law, [N], data, np.ones(60), delta=1e-2)
-        theirs, _ = support.scipy_best(points, [np.array(list(truth.values()))], *law.box, np.arange(4))
-        assert f <= theirs * (1 + 1e-9) + 1e-22
+        else:
+            points = Points(law, [N], data, np.ones(60), delta=1e-2)
+            theirs, _ = support.scipy_best(points, [np.array(list(truth.values()))], *law.box, np.arange(4))
+            assert f <= theirs * (1 + 1e-9)
         assert status == 0
 
 
