@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from typing import Any
 
@@ -41,12 +42,16 @@ RANGES = {"N": (1e7, 1e11), "D": (1e9, 1e13), "C": (1e18, 1e24), "S": (1e2, 1e6)
 # -- formulas
 
 
+@cache
+def compiled(formula: str) -> Any:
+    return compile(formula, "formula", "eval")
+
+
 def predict(law: Law, natural: Any, columns: Any) -> Any:
     """The formula at natural parameters (real or complex), as Python and NumPy understand it."""
     names = dict(zip(law.names, natural, strict=True)) | dict(zip(law.variable_names, columns, strict=True))
-    assert law.formula is not None
     with np.errstate(all="ignore"):
-        return np.broadcast_to(eval(law.formula, NUMPY_NAMES, names), np.shape(columns[0]))
+        return np.broadcast_to(eval(compiled(law.formula), NUMPY_NAMES, names), np.shape(columns[0]))
 
 
 def natural(law: Law, theta: Any) -> list[Any]:
@@ -242,7 +247,7 @@ def mp_derivatives(law: Law, theta: Any, columns: Any) -> list[dict[Any, Any]]:
     keys: list[tuple[int, ...]] = [()]
     keys += [(j, s) for j in range(len(theta)) for s in (-1, 1)]
     keys += [(j, s, k, t) for j, k in combinations(range(len(theta)), 2) for s in (-1, 1) for t in (-1, 1)]
-    code = compile(law.formula or "", "formula", "eval")
+    code = compiled(law.formula)
     result = []
     for point in zip(*columns, strict=True):
         variables = {name: MP.mpf(float(v)) for name, v in zip(law.variable_names, point, strict=True)}
@@ -319,54 +324,46 @@ def scipy_best(points: Points, starts: Any, lo: Any, hi: Any, free: Any) -> tupl
 
 def _scipy_best(points: Points, starts: Any, lo: Any, hi: Any, free: Any) -> tuple[float, np.ndarray]:
     free = np.asarray(free)
-    count = free.max() + 1
-    spread = (free[:, None] == np.arange(count)).astype(float)
-    first = np.array([np.flatnonzero(free == k)[0] for k in range(count)])
-    bounds = list(zip(np.asarray(lo)[first], np.asarray(hi)[first], strict=True))
-    best, best_theta = np.inf, None
+    spread = (free[:, None] == np.arange(free.max() + 1)).astype(float)
+    first = np.argmax(spread, axis=0)
+    low, high = np.asarray(lo)[first], np.asarray(hi)[first]
+    fixed = np.where(free < 0, starts[0], 0.0)
+    unit = next(f for f in map(points.objective, starts) if 0 < f < np.inf)
+
+    def value(z: np.ndarray) -> tuple[float, np.ndarray]:
+        theta = fixed + spread @ z
+        f = points.objective(theta) / unit
+        return (f, np.nan_to_num(spread.T @ points.gradient(theta) / unit)) if f < np.inf else (1e300, np.zeros(len(z)))
+
+    options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-16, "gtol": 1e-14, "maxcor": 30}
+    ends = []
     for start in starts:
-        fixed = np.where(free < 0, start, 0.0)
-        unit = points.objective(start)
-        if not np.isfinite(unit) or unit == 0:
-            continue
-
-        def full(z: np.ndarray, fixed: np.ndarray = fixed) -> np.ndarray:
-            return fixed + spread @ z
-
-        def value(z: np.ndarray, unit: float = unit) -> tuple[float, np.ndarray]:
-            f = points.objective(full(z)) / unit
-            if not np.isfinite(f):
-                return 1e300, np.zeros(len(z))
-            return f, np.nan_to_num(spread.T @ points.gradient(full(z)) / unit)
-
-        z = np.asarray(start)[first]
+        z = np.asarray(start, dtype=float)[first]
         for _ in range(2):
-            options = {"maxiter": 2000, "maxfun": 4000, "ftol": 1e-16, "gtol": 1e-14, "maxcor": 30}
-            z = optimize.minimize(value, z, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-        moving = (z > np.array(bounds)[:, 0]) & (z < np.array(bounds)[:, 1])
-        candidates = [z]
-        if moving.any():
+            z = optimize.minimize(value, z, jac=True, method="L-BFGS-B", bounds=np.array([low, high]).T, options=options).x
+        ends.append(z)
+    z = min(ends, key=lambda z: value(z)[0])
+    moving = (z > low) & (z < high)
 
-            def inner(v: np.ndarray, z: np.ndarray = z, moving: np.ndarray = moving) -> np.ndarray:
-                whole = z.copy()
-                whole[moving] = v
-                return whole
+    def inner(v: np.ndarray) -> np.ndarray:
+        whole = z.copy()
+        whole[moving] = v
+        return whole
 
-            polished = optimize.minimize(
-                lambda v: value(inner(v))[0],
-                z[moving],
-                jac=lambda v: value(inner(v))[1][moving],
-                hess=lambda v: np.nan_to_num((spread.T @ points.hessian(full(inner(v))) @ spread)[np.ix_(moving, moving)] / unit),
-                method="trust-exact",
-                options={"gtol": 1e-12, "maxiter": 60},
-            )
-            candidates.append(np.clip(inner(polished.x), *np.array(bounds).T))
-        for c in candidates:
-            f = points.objective(full(c))
-            if f < best:
-                best, best_theta = f, full(c)
-    assert best_theta is not None, "SciPy found nothing"
-    return best, best_theta
+    def part(v: np.ndarray) -> tuple[float, np.ndarray]:
+        f, g = value(inner(v))
+        return f, g[moving]
+
+    def curvature(v: np.ndarray) -> np.ndarray:
+        H = spread.T @ points.hessian(fixed + spread @ inner(v)) @ spread
+        return np.nan_to_num(H[np.ix_(moving, moving)] / unit)
+
+    if moving.any():
+        options = {"gtol": 1e-12, "maxiter": 60}
+        polished = optimize.minimize(part, z[moving], jac=True, hess=curvature, method="trust-exact", options=options)
+        z = min(z, np.clip(inner(polished.x), low, high), key=lambda z: value(z)[0])
+    theta = fixed + spread @ z
+    return points.objective(theta), theta
 
 
 def kkt(points: Points, theta: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> float:

@@ -81,10 +81,12 @@ def check(
 
 
 def _variables(runs: Runs, given: Mapping[str, str]) -> list[str]:
-    """The variables that a fit would most likely use: N and D, else C, and what was named."""
-    if named := [name for name in given if name not in ("loss", "run")]:
+    """The variables that a fit would most likely use: N and D with what was named, or x alone, or C or S."""
+    named = [name for name in given if name not in ("loss", "run")]
+    if "x" in named:
         return named
-    return [name for name in ("N", "D") if name in runs.columns] or [name for name in ("C", "S") if name in runs.columns]
+    found = [name for name in ("N", "D") if name in runs.columns]
+    return list(dict.fromkeys(found + named)) or [name for name in ("C", "S") if name in runs.columns]
 
 
 def _missing(runs: Runs, name: str) -> str | None:

@@ -81,15 +81,15 @@ def resampling(
         kind = "strata" if strata is not None else "clusters" if points.runs is not None else "pairs"
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
-    if (kind == "strata") != (strata is not None):
-        raise FitError("kind='strata' and strata= go together: strata is one label a point")
+    if kind != "strata" and strata is not None:
+        raise FitError(f"strata= goes with kind='strata', not with kind={kind!r}")
     if kind == "clusters":
         if points.runs is None:
             raise FitError("kind='clusters' draws whole runs: name their column, run='…', when you fit")
         bounds = np.array([0, int(points.runs.max()) + 1], dtype=np.int64)
         return Resampling(kind, 0, np.ascontiguousarray(points.runs), bounds, no_indices, no_weights, int(resamples))
     if kind == "strata":
-        labels = np.asarray(strata)
+        labels = _levels(points) if strata is None else np.asarray(strata)
         if labels.shape != (n,):
             raise FitError(f"strata: one label for each of the {n} fitted points; got the shape {labels.shape}")
         codes = pd.factorize(labels, use_na_sentinel=False)[0]
@@ -99,6 +99,25 @@ def resampling(
         bounds = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
         return Resampling(kind, 0, units, bounds, no_indices, no_weights, int(resamples))
     return Resampling(kind, 0, rows, whole, no_indices, no_weights, int(resamples))
+
+
+def _levels(points: Points) -> np.ndarray:
+    """Strata where none are given: the levels of the first variable, such as model size.
+
+    Where its values do not repeat, as when they were read off a figure, equally filled bins of it: ten, or as many as leave
+    eight points in each.
+    """
+    row = points.X[0]
+    codes, values = pd.factorize(row)
+    if 2 * len(values) <= points.n:
+        return np.asarray(codes)
+    bins = min(10, points.n // 8)
+    if bins < 2:
+        raise FitError(
+            f"kind='strata': {points.variables[0]} has {len(values):,} values among {points.n:,} points, too few to draw "
+            "within; give strata= one label a point, such as the compute budget"
+        )
+    return np.asarray(pd.qcut(row, bins, labels=False, duplicates="drop"))
 
 
 def memory_limit() -> int:
@@ -142,7 +161,9 @@ def run_bootstrap(
     if fit.problem is None or fit.points is None:
         raise FitError("this fit was loaded from a file and has no data to resample; fit again")
     if isinstance(strata, str):
-        raise FitError(f"strata={strata!r}: pass the labels themselves, one for each fitted point")
+        if fit.source is None:
+            raise FitError("strata as a column's name needs the runs that were fitted; pass the labels themselves")
+        strata = fit.source.frame[fit.source.column_of(strata)].to_numpy()[fit.points.rows]
     drawn = resampling(fit.points, resamples, kind, strata, indices, weights)
     seed = seed_of(seed)
     problem, space = fit.problem, fit.problem.space
@@ -283,7 +304,8 @@ class Bootstrap:
             step = max(1, _ROWS_OF_BAND // max(len(draws), 1))
             for a in range(0, len(estimate), step):
                 part = predict_points(self.fit.law, residual, draws, [c[a : a + step] for c in columns])
-                lower[a : a + step], upper[a : a + step] = np.nanquantile(part, _tails(level), axis=0)
+                # a row that cannot be predicted is NaN in every draw, and stays so
+                lower[a : a + step], upper[a : a + step] = np.quantile(part, _tails(level), axis=0)
         index = pd.RangeIndex(len(estimate)) if index is None else index
         return pd.DataFrame({"estimate": estimate, "lower": lower, "upper": upper}, index=index)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import Points
+from fastscale.archive import Points, Runs
 from fastscale.errors import FitError
 from fastscale.fitting import show
 from fastscale.fitting.data import open_runs, prediction_columns, refuse_constant, resolve_law, select
@@ -89,9 +89,10 @@ def fit(
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     law, opened = resolve_law(law, opened, columns)
     points = select(law, opened, options, weights)
-    refuse_constant(law, points, options.fixed)
+    if points.n >= Space.of(law, options).free_count:
+        refuse_constant(law, points, options.fixed)
     names = {v: str(opened.column_of(v)) for v in law.variable_names}
-    return fit_points(law, points, options, starts, threads, names)
+    return replace(fit_points(law, points, options, starts, threads, names), source=opened)
 
 
 def fit_points(
@@ -164,6 +165,7 @@ class Fit:
     problem: Problem | None = None
     other_optima: Array = field(default_factory=lambda: np.empty((0, 0)))
     saved_fingerprint: str | None = None
+    source: Runs | None = None
 
     @cached_property
     def params(self) -> pd.Series:
@@ -239,9 +241,10 @@ class Fit:
             The draws of resample b depend on (seed, b) alone: not on threads, nor on how many resamples there are.
         kind
             "clusters" draws whole runs (the default where a run column is known), "pairs" draws rows, "strata" draws rows
-            within the strata.
+            within strata.
         strata
-            For "strata": one label a fitted point, or the name of a column.
+            For "strata": one label a fitted point, or the name of a column; by default the levels of the first variable
+            (model size), or ten equally filled bins of it where its values do not repeat.
         indices
             Own resamples: integers (resamples, any number), positions among the fitted points.
         weights

@@ -215,18 +215,17 @@ def _fit_law(
     carried = usable & (np.diff(batch.offsets) > free) & (good >= (1 - MOST_FAILED) * B)
     # one run, or one point, gives the same resample again and again: an interval of no width, which is none
     carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] > 1 if len(batch.strata) else False
-    ends_natural = law.to_natural(ends)
     for j, name in enumerate(law.names):
         table[name] = natural[:, j]
         table[f"{name}_se"] = errors[:, j] * (natural[:, j] if law.logs[j] else 1.0)
         if B:
-            table[f"{name}_lower"] = np.where(carried, ends_natural[:, 0, j], np.nan)
-            table[f"{name}_upper"] = np.where(carried, ends_natural[:, 1, j], np.nan)
+            table[f"{name}_lower"] = np.where(carried, ends[:, 0, j], np.nan)
+            table[f"{name}_upper"] = np.where(carried, ends[:, 1, j], np.nan)
     if B:
         table["resamples_ok"], table["resamples_failed"] = good, np.where(usable, B - good, 0)
     for group, reason in broken.items():
         table.loc[group, ["status", "message"]] = [Status.INVALID.label, reason]
-    return table, (law.to_natural(draws) if plan.keep_draws else None)
+    return table, (draws if plan.keep_draws else None)
 
 
 def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:

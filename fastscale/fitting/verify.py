@@ -64,7 +64,7 @@ def verify(problem: Problem, theta: Array, objective: float, status: Status) -> 
     if eigenvalues[0] <= 1e-15 * eigenvalues[-1]:
         return Status.SINGULAR
     promise = 0.5 * float(((vectors.T @ g) ** 2 / eigenvalues).sum())
-    if promise > _PROMISE * (f + problem.rho[2]):
+    if promise > _PROMISE * f + 1e-2 * problem.rho[2]:
         return Status.NOT_CONVERGED
     return Status.AT_BOUND if held else Status.OK
 

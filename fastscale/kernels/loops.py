@@ -160,6 +160,8 @@ def batch_chunk(
 ):  # fmt: skip
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
 
+    Parameters and errors are in kernel coordinates, draws and their quantiles in natural units.
+
     Group k has the points offsets[k]:offsets[k+1] (without w all weigh 1), its units numbered from 0 within the group (without
     units every point is one), its strata bounds at
     strata[strata_offsets[k]:strata_offsets[k+1]]. Draws are kept only if `draws` has room for them.
@@ -231,7 +233,8 @@ def batch_chunk(
             )
             boot_counts[k, state] += 1
             for j in range(p):
-                sample[b, j] = trial[j] if np.isfinite(fb) else np.nan
+                natural = np.exp(trial[j]) if logs[j] else trial[j]
+                sample[b, j] = natural if np.isfinite(fb) else np.nan
         if draws.shape[1] > 0:
             for b in range(resamples):
                 for j in range(p):

@@ -189,7 +189,7 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             for b in range(a):
                 q += Hf[a, b] * step[b]
             promised -= step[a] * (gf[a] + q)
-        if promised * (1.0 + damping) <= tolerance * (f + rho[2]):
+        if promised * (1.0 + damping) <= tolerance * f + 1e-3 * rho[2]:
             if cut:
                 # a step cut by the box can promise nothing although a shorter one would; with strong damping it is
                 # the scaled gradient that is cut, and that is stationarity

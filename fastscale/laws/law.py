@@ -183,6 +183,8 @@ class Law:
         by_name = {v.name: v for v in asked}
         object.__setattr__(self, "_parsed", parsed)
         object.__setattr__(self, "parameters", tuple(described))
+        object.__setattr__(self, "bounds", {})  # they are in the parameters now
+        object.__setattr__(self, "start", {})
         object.__setattr__(self, "positive", tuple(p.name for p in described if p.positive))
         object.__setattr__(self, "variables", tuple(by_name.get(v) or STANDARD.get(v, Variable(v)) for v in variables))
         object.__setattr__(self, "log_variables", log_variables)

@@ -59,10 +59,12 @@ def test_variables_that_do_not_occur_are_named() -> None:
 
 
 NASTY = [
-    "__import__('os')", "__import__('os').system('true')*x", "(lambda: x)()", "lambda x: x", "x.real", "A.__class__*x", "x[0]",
-    "x < A", "A*x == 3", "A and x", "not x", "x if A else 1", "[A*x]", "(A, x)", "{A: x}", "{A for x in N}", "[x for A in N]",
-    "f'{x}'", "A*x; B", "A = x", "(A := x)", "exp(x, A)", "exp(*x)", "exp(x=A)", "exp()", "exp(exp)(A*x)", "x.exp(A)",
-    "yield x", "await x", "...", "*x", "import os", "A*x # B\n+", "b'x'*A", "A\u00d7x", "A*x\u00b2", "A\u2212x", "\u201cx\u201d*A",
+    "__import__('os')", "__import__('os').system('true')*x", "(lambda: x)()", "lambda x: x", "x.real", "A.__class__*x",
+    "x[0]", "x < A", "A*x == 3", "A and x", "not x", "x if A else 1", "[A*x]", "(A, x)", "{A: x}", "{A for x in N}",
+    "[x for A in N]", "f'{x}'", "A*x; B", "A = x", "(A := x)", "exp(x, A)", "exp(*x)", "exp(x=A)", "exp()",
+    "exp(exp)(A*x)", "x.exp(A)",
+    "yield x", "await x", "...", "*x", "import os", "A*x # B\n+", "b'x'*A", "A\u00d7x", "A*x\u00b2", "A\u2212x",
+    "\u201cx\u201d*A",
     "\ud800*x", "A*x\n B", "print(x)", "eval('x')*A", "exec(x)", "A*x if 1 else 2", "...*x", "None*x", "A*x,",
 ]  # fmt: skip
 
@@ -206,9 +208,10 @@ def expressions() -> st.SearchStrategy[tuple[str, str]]:
         def both(template: str, *parts: tuple[str, str]) -> tuple[str, str]:
             return template.format(*(p[0] for p in parts)), template.format(*(p[1] for p in parts))
 
-        binary = st.sampled_from(
-            ["({} + {})", "({} - {})", "({} * {})", "({} / {})", "({} ** {})", "({}) ** ({})", "{} + {}", "{} - {}", "({}) / {}"]
-        )
+        binary = st.sampled_from([
+            "({} + {})", "({} - {})", "({} * {})", "({} / {})", "({} ** {})", "({}) ** ({})", "{} + {}", "{} - {}",
+            "({}) / {}",
+        ])  # fmt: skip
         unary = st.sampled_from(["(-{})", "-{}", "+({})", *(f"{name}({{}})" for name in FUNCTIONS)])
         return st.one_of(st.builds(both, binary, inner, inner), st.builds(both, unary, inner))
 

@@ -171,7 +171,6 @@ def test_predictions_outside_the_domain_are_refused(scale: str) -> None:
 
 def test_exponents_out_of_range_are_refused() -> None:
     """exp is trusted to 345; beyond it the objective is infinite rather than wrong, and the solver steps back."""
-    points, theta = example("E + A*(x + d)**-alpha", "log", 8)
     law = Law("E + A/x**alpha", positive=("A",))
     points = Points(law, [np.geomspace(1e2, 1e8, 8)], np.full(8, 2.0), np.ones(8))
     for alpha, refused in ((18.0, False), (19.5, True), (-18.0, False), (-19.5, True)):
@@ -201,8 +200,8 @@ def test_kernels_are_values_that_other_functions_take() -> None:
     thetas, values = theta[None].copy(), np.empty(1)
     status, spent = np.empty(1, np.int64), np.empty(1, np.int64)
     refine_starts(
-        points.law.kernels("log").objective, thetas, *points.law.box, np.arange(3), X, y, w, n, points.rho, 1e-13, 300, False, 0, 1,
-        values, status, spent,
+        points.law.kernels("log").objective, thetas, *points.law.box, np.arange(3), X, y, w, n, points.rho, 1e-13, 300,
+        False, 0, 1, values, status, spent,
     )  # fmt: skip
     best, _ = support.scipy_best(points, theta[None], *points.law.box, np.arange(3))
     assert status[0] == 0 and values[0] <= best * (1 + 1e-9)

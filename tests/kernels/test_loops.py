@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,7 +15,15 @@ from fastscale import laws
 from fastscale.fitting.verify import standard_errors
 from fastscale.kernels import loops
 from fastscale.kernels.solver import (
-    AT_BOUND, CONVERGED, DEGENERATE, MAX_EVALUATIONS, NONFINITE, NOT_CONVERGED, SINGULAR, TOLERANCE, TOO_FEW,
+    AT_BOUND,
+    CONVERGED,
+    DEGENERATE,
+    MAX_EVALUATIONS,
+    NONFINITE,
+    NOT_CONVERGED,
+    SINGULAR,
+    TOLERANCE,
+    TOO_FEW,
 )  # fmt: skip
 
 LEVELS = np.array([0.025, 0.1, 0.5, 0.9, 0.975])
@@ -57,22 +66,26 @@ class Batch:
         }  # fmt: skip
         kernels = law.kernels(self.scale)
         edges = [0, *cuts, G]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             loops.batch_chunk(
                 kernels.objective, kernels.predict, np.ascontiguousarray(whole.rows), np.ascontiguousarray(whole.y), whole.w,
                 offsets, np.concatenate(units).astype(np.int64), np.concatenate(strata).astype(np.int64), strata_offsets,
                 np.arange(G).astype(np.uint64) + np.uint64(100), grid.values, grid.anchors, grid.rows,
-                linear.astype(np.int64), law.logs.astype(np.int64), *law.box, free, grid.cells, np.array([self.delta, 1.0, 1e-24]),
-                {"log": 0, "linear": 1, "logit": 2}[self.scale], 6, tolerance, evaluations, self.resamples, np.uint64(11), LEVELS,
-                begin, end, out["thetas"], out["values"], out["status"], out["errors"], out["endpoints"], out["counts"],
-                out["draws"],
+                linear.astype(np.int64), law.logs.astype(np.int64), *law.box, free, grid.cells,
+                np.array([self.delta, 1.0, 1e-24]), {"log": 0, "linear": 1, "logit": 2}[self.scale], 6, tolerance,
+                evaluations, self.resamples, np.uint64(11), LEVELS, begin, end, out["thetas"], out["values"],
+                out["status"], out["errors"], out["endpoints"], out["counts"], out["draws"],
             )  # fmt: skip
         return out
 
 
-def curve(rng: np.random.Generator, n: int, noise: float = 0.02, E: float = 1.5) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+Group = tuple[list[np.ndarray], np.ndarray, np.ndarray]
+
+
+def curve(rng: np.random.Generator, n: int, noise: float = 0.02, E: float = 1.5) -> Group:
     x = np.geomspace(10, 1e5, n) * np.exp(rng.normal(0, 0.1, n))
-    return [x], (E + rng.uniform(2, 6) / x ** rng.uniform(0.3, 0.5)) * np.exp(rng.normal(0, noise, n)), rng.uniform(0.5, 2, n)
+    clean = E + rng.uniform(2, 6) / x ** rng.uniform(0.3, 0.5)
+    return [x], clean * np.exp(rng.normal(0, noise, n)), rng.uniform(0.5, 2, n)
 
 
 def batch(**options) -> Batch:
@@ -233,7 +246,7 @@ class Resamples:
             "thetas": np.full((B, 5), -7.0), "values": np.full(B, -7.0), "status": np.full(B, -7), "winner": np.full(B, -7),
         }  # fmt: skip
         edges = [0, *cuts, B]
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in pairwise(edges):
             loops.bootstrap_chunk(
                 points.law.kernels("log").objective, self.start[None], *points.law.box, np.arange(5), X, y, w, points.n,
                 points.rho, kind, np.uint64(99), np.uint64(4), np.arange(points.n) if units is None else units,
@@ -284,7 +297,8 @@ def test_clusters_and_strata_are_those_of_plain_python(resamples: Resamples) -> 
     bounds = [0, 10, 12, n]
     counts = np.array([draws(key(99, 4, b), bounds) for b in range(30)], dtype=float)
     order = np.random.default_rng(0).permutation(n)
-    same(resamples.run(units=order, strata=np.array(bounds)), resamples.run(kind=2, weights=np.ascontiguousarray(counts[:, order])))
+    weights = np.ascontiguousarray(counts[:, order])
+    same(resamples.run(units=order, strata=np.array(bounds)), resamples.run(kind=2, weights=weights))
 
 
 def test_resamples_reach_what_scipy_reaches(resamples: Resamples) -> None:

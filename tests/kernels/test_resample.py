@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -29,7 +31,7 @@ def key(seed: int, group: int, number: int) -> int:
 
 def draws(state: int, strata: list[int]) -> list[int]:
     counts = [0] * strata[-1]
-    for first, end in zip(strata, strata[1:], strict=False):
+    for first, end in pairwise(strata):
         for _ in range(end - first):
             state = (state + GOLDEN) & WORD
             counts[first + int((mix(state) >> 11) / 2**53 * (end - first))] += 1
@@ -68,7 +70,7 @@ def test_counts_like_python_and_whole_in_each_stratum(state: int, sizes: list[in
     strata = [0, *np.cumsum(sizes).tolist()]
     counts = ours(state, strata)
     assert counts == draws(state, strata)
-    assert [sum(counts[a:b]) for a, b in zip(strata, strata[1:], strict=False)] == sizes
+    assert [sum(counts[a:b]) for a, b in pairwise(strata)] == sizes
 
 
 def test_keys_of_neighbours_are_distinct() -> None:

@@ -138,8 +138,9 @@ def test_starts_are_placed_where_the_data_are() -> None:
     columns = support.columns_for(law, 13, rng)  # padded to 16: the copies must not count
     grid = rng.normal(size=(4, 5))
     anchors, rows = np.array([0, 1, 2, 3, 1]), np.array([0, 1, 0, 0, 0])
-    points, thetas, _ = project(law, grid, columns, np.ones(13), np.ones(13), "log", linear=np.zeros(5), anchors=anchors, rows=rows)
-    X, _, _, n = points.padded()
+    one = np.ones(13)
+    points, thetas, _ = project(law, grid, columns, one, one, "log", linear=np.zeros(5), anchors=anchors, rows=rows)
+    X, _, _, _ = points.padded()
     expected = grid.copy()
     expected[:, 1] += X[1].mean()
     expected[:, 2] /= np.ptp(X[0])

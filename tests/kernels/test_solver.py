@@ -12,7 +12,13 @@ from support import Points
 from fastscale import laws
 from fastscale.kernels import loops, solver
 from fastscale.kernels.solver import (
-    AT_BOUND, CONVERGED, MAX_EVALUATIONS, NONFINITE, NOT_CONVERGED, SINGULAR, TOLERANCE,
+    AT_BOUND,
+    CONVERGED,
+    MAX_EVALUATIONS,
+    NONFINITE,
+    NOT_CONVERGED,
+    SINGULAR,
+    TOLERANCE,
 )  # fmt: skip
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -57,8 +63,8 @@ def solve(points: Points, starts, free=None, lo=None, hi=None, staged=False, mos
     box = points.law.box
     loops.refine_starts(
         points.law.kernels(points.scale).objective, thetas, box[0] if lo is None else lo, box[1] if hi is None else hi,
-        np.arange(p) if free is None else np.array(free), X, y, w, n, points.rho, TOLERANCE, most, staged, 0, len(thetas), values,
-        status, spent,
+        np.arange(p) if free is None else np.array(free), X, y, w, n, points.rho, TOLERANCE, most, staged, 0,
+        len(thetas), values, status, spent,
     )  # fmt: skip
     return thetas, values, status, spent
 
@@ -87,7 +93,7 @@ def test_never_worse_than_scipy(name: str, kind: str, delta: float, scale: str) 
     number = MATRIX.index((name, kind, delta, scale))
     points, truth = data(name, kind, number, scale=scale, delta=delta, penalty=(1.0, 1.0, 4.0)[number % 3],
                          weighted=number % 2 == 0)  # fmt: skip
-    starts = np.concatenate([truth[None], starts_around(truth, 2, 0.05, number)])
+    starts = np.concatenate([truth[None], starts_around(truth, 1, 0.05, number)])
     theirs, theta = support.scipy_best(points, starts, *points.law.box, np.arange(len(truth)))
     for staged in (False, True):
         thetas, values, status, _ = solve(points, starts, staged=staged)
@@ -147,7 +153,7 @@ def test_bounds_of_either_side(side: int, E: float) -> None:
 
 def test_starts_outside_the_box_are_moved_in() -> None:
     points, truth = data("power_offset", "normal", delta=1e-2)
-    thetas, values, status, _ = solve(points, [truth, [-5.0, truth[1], -1.0]])
+    thetas, _values, status, _ = solve(points, [truth, [-5.0, truth[1], -1.0]])
     assert status[0] == CONVERGED and status[1] in (CONVERGED, AT_BOUND)
     assert (thetas[:, [0, 2]] >= 0).all()
 
@@ -209,7 +215,7 @@ def test_the_size_of_the_weights_does_not_matter(name: str, delta: float) -> Non
 def test_noiseless_data_give_the_truth_back(name: str, scale: str, delta: float) -> None:
     points, truth = data(name, "clean", scale=scale, delta=delta)
     for staged in (False, True):
-        thetas, values, status, _ = solve(points, np.concatenate([truth[None], starts_around(truth, 2, 0.02)]), staged=staged)
+        thetas, _, status, _ = solve(points, np.concatenate([truth[None], starts_around(truth, 2, 0.02)]), staged=staged)
         natural = points.law.to_natural(thetas)
         np.testing.assert_allclose(natural, np.repeat([points.law.to_natural(truth)], 3, axis=0), rtol=1e-8)
         assert (status == CONVERGED).all()
@@ -217,7 +223,7 @@ def test_noiseless_data_give_the_truth_back(name: str, scale: str, delta: float)
 
 def test_no_finite_start_is_told() -> None:
     points, truth = data("log_law", "normal")
-    thetas, values, status, spent = solve(points, [coordinates(points.law, a=-5.0, b=0.0), truth])
+    _thetas, values, status, _spent = solve(points, [coordinates(points.law, a=-5.0, b=0.0), truth])
     assert status.tolist() == [NONFINITE, CONVERGED] and not np.isfinite(values[0])
     points, _ = data("power_law", "normal", scale="linear")
     far = coordinates(points.law, k=1e60, e=-90.0)  # exponent beyond the range of exp: refused
@@ -241,7 +247,7 @@ def test_no_weight_no_optimum() -> None:
 
 def test_too_few_evaluations_are_told() -> None:
     points, truth = data("chinchilla", "heavy", delta=1e-3)
-    thetas, values, status, spent = solve(points, starts_around(truth, 3, 0.1), most=3)
+    _thetas, _values, status, spent = solve(points, starts_around(truth, 3, 0.1), most=3)
     assert (status == NOT_CONVERGED).all() and (spent <= 6).all()
 
 

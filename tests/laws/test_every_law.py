@@ -150,7 +150,7 @@ def test_noiseless_data_give_the_truth_back(name: str, number: int) -> None:
     clean = support.predict(law, support.natural(law, truth), columns)
     for delta in (1e-3, np.inf):
         points = Points(law, columns, clean, np.ones(40), delta=delta)
-        theta, f, status, _, _ = first_fit(problem(points), threads=1)
+        theta, _f, status, _, _ = first_fit(problem(points), threads=1)
         assert status == 0
         assert points.objective(theta) < 1e-22
         np.testing.assert_allclose(law.to_natural(theta), law.to_natural(truth), rtol=1e-8)

@@ -48,7 +48,8 @@ def test_a_formula_is_needed() -> None:
 
 
 def test_names_that_are_nearly_a_law() -> None:
-    with pytest.raises(LawError, match=r"no law 'chinchila'\. Did you mean 'chinchilla'\? fastscale\.laws\.table\(\) lists \d+"):
+    match = r"no law 'chinchila'\. Did you mean 'chinchilla'\? fastscale\.laws\.table\(\) lists \d+"
+    with pytest.raises(LawError, match=match):
         laws.get("chinchila")
     with pytest.raises(LawError, match=r"no law 'zzz'\. fastscale"):
         laws.get("zzz")
@@ -131,7 +132,8 @@ def test_starts_of_a_formula_without_hints() -> None:
     assert ((by_name["k"] >= 0.2) & (by_name["k"] <= 0.3)).all() and len(np.unique(by_name["k"])) == 5
     # cells are positions on the grid: equal values, equal cells
     for j in range(len(law.names)):
-        assert len(np.unique(np.column_stack([grid.values[:, j], grid.cells[:, j]]), axis=0)) == len(np.unique(grid.cells[:, j]))
+        pairs = np.unique(np.column_stack([grid.values[:, j], grid.cells[:, j]]), axis=0)
+        assert len(pairs) == len(np.unique(grid.cells[:, j])) == len(np.unique(grid.values[:, j]))
     held = law.search_grid(held={law.names.index("c"): 0.7})
     assert (held.values[:, law.names.index("c")] == 0.7).all()
     wide = Law("a*(b + c*x**d + f*x**g)**h")
@@ -151,7 +153,7 @@ def test_allocation_of_chinchilla_against_a_search() -> None:
         N, D = law.allocation(params, np.array(budget))
         sizes = np.exp(np.linspace(np.log(N) - 1, np.log(N) + 1, 200_001))
         losses = params["A"] / sizes**params["alpha"] + params["B"] / (budget / sizes) ** params["beta"]
-        assert N == pytest.approx(sizes[np.argmin(losses)], rel=1e-3)
-        assert N * D == pytest.approx(budget, rel=1e-12)
+        np.testing.assert_allclose(N, sizes[np.argmin(losses)], rtol=1e-3)
+        np.testing.assert_allclose(N * D, budget, rtol=1e-12)
     # at Gopher's budget the published replication's parameters give 72 billion
     assert law.allocation(params, np.array(5.76e23 / 6))[0] == pytest.approx(72.2e9, rel=2e-2)

@@ -66,7 +66,8 @@ def stencil(theta: np.ndarray, x: np.ndarray) -> list[dict]:
             moved = list(theta)
             for j, s in zip(key[::2], key[1::2], strict=True):
                 moved[j] += s * steps[j]
-            values[key] = mp_value([MP.exp(t) if log else t for t, log in zip(moved, M4.logs, strict=True)], MP.mpf(float(point)))
+            parameters = [MP.exp(t) if log else t for t, log in zip(moved, M4.logs, strict=True)]
+            values[key] = mp_value(parameters, MP.mpf(float(point)))
         result.append(values)
     return result
 
@@ -126,7 +127,8 @@ def test_it_fits(delta: float) -> None:
             return np.log(roots) - np.log(response)
 
         box = ([0, 0.5, 0, 1e-3, -5], [0.3, 1.0, 10, 1e4, 0])
-        theirs = optimize.least_squares(residual, TRUTH, bounds=box, x_scale=np.abs(TRUTH), xtol=1e-14, ftol=1e-14, gtol=1e-14)
+        tight = dict(xtol=1e-14, ftol=1e-14, gtol=1e-14)
+        theirs = optimize.least_squares(residual, TRUTH, bounds=box, x_scale=np.abs(TRUTH), **tight)
         assert f <= theirs.cost * (1 + 1e-9)
         assert f == pytest.approx((residual(M4.to_natural(theta)) ** 2).sum() / 2, rel=1e-8)
 

@@ -1,0 +1,104 @@
+"""`fastscale laws` and `fastscale check`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from cli_support import Shell
+
+import fastscale
+from fastscale.laws import registry
+
+
+def test_every_law_is_listed(shell: Shell) -> None:
+    out = shell("laws").out
+    for law in registry().values():
+        line = next(line for line in out.splitlines() if line.startswith(f"{law.name} "))
+        assert all(text in line for text in (law.formula or "", ", ".join(law.names), law.source))
+
+
+def test_laws_as_json(shell: Shell) -> None:
+    listed = shell("laws", "--json").document["laws"]
+    assert [law["name"] for law in listed] == list(registry())
+    for found in listed:
+        law = registry()[found["name"]]
+        assert found["formula"] == law.formula and found["source"] == law.source and found["latex"] == law.latex
+        assert [p["name"] for p in found["parameters"]] == list(law.names)
+        assert [v["name"] for v in found["variables"]] == list(law.variable_names)
+    assert shell("laws", "chinchilla", "--json").document == next(law for law in listed if law["name"] == "chinchilla")
+
+
+def test_one_law(shell: Shell) -> None:
+    out = shell("laws", "chinchilla").out
+    for text in ("irreducible loss", "0 to inf", r"\alpha", "arXiv 2203.15556", "published grid of 4,500", "model size"):
+        assert text in out
+
+
+def test_a_formula_of_ones_own(shell: Shell) -> None:
+    out = shell("laws", "E + A*exp(-k*N**c)").out
+    assert out.startswith("E + A*exp(-k*N**c)\n") and "N (model size, parameters)" in out
+    assert "fastscale fit RUNS --law 'E + A*exp(-k*N**c)'" in out
+
+
+def test_unknown_law(shell: Shell) -> None:
+    done = shell("laws", "chinchila")
+    assert done.code == 2 and "Did you mean 'chinchilla'? 'fastscale laws' lists" in done.err
+
+
+def test_a_narrow_terminal_gets_paragraphs(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    assert "\n    of N, D; parameters E, A, alpha, B, beta\n" in shell("laws").out
+
+
+def test_check_reports(shell: Shell, runs: Path) -> None:
+    done = shell("check", runs)
+    assert done.code == 0
+    for text in (
+        "290 rows x 7 columns",
+        "N <- 'params'",
+        "run <- 'run'",
+        "2  exact duplicate",
+        "diverged:",
+        "288 with N, D, loss",
+        "good",
+    ):
+        assert text in done.out
+    document = shell("check", runs, "--json").document
+    read = fastscale.read_runs(runs)
+    assert document["columns"] == read.columns and document["usable"] == 288 and document["refused"] is None
+    assert document["notes"] == [{"code": n.code, "message": n.message, "count": n.count} for n in read.warnings]
+    assert document["missing"] == {} and document["other_columns"] == ["good"]
+
+
+def test_check_of_the_example(shell: Shell) -> None:
+    done = shell("check")
+    assert "checking the embedded simulated example" in done.err
+    assert "863 with N, D, loss" in done.out and "1 left out: missing loss" in done.out
+
+
+def test_check_says_what_is_missing(shell: Shell, tmp_path: Path, runs: Path) -> None:
+    frame = pd.read_csv(runs)
+    frame.rename(columns={"params": "parms"}).to_csv(tmp_path / "odd.csv", index=False)
+    assert "no column holds N (parameters). Did you mean 'parms'?" in shell("check", "odd.csv").out
+    frame.assign(n_params=frame["params"] + 1).to_csv(tmp_path / "two.csv", index=False)
+    assert "Say which: --n params or --n n_params" in shell("check", "two.csv").out
+    frame.assign(params=1e9).to_csv(tmp_path / "same.csv", index=False)
+    assert "N is the same in all of them" in shell("check", "same.csv").out
+    assert shell("check", "same.csv", "--json").document["constant"] == ["N"]
+
+
+def test_check_refuses_what_a_fit_would(shell: Shell, tmp_path: Path, runs: Path) -> None:
+    frame = pd.read_csv(runs)
+    frame.loc[7, "tokens"] = -1
+    frame.to_csv(tmp_path / "negative.csv", index=False)
+    done = shell("check", "negative.csv")
+    assert done.code == 2 and "D <- 'tokens'" in done.out
+    assert "a fit would be refused: column 'tokens' (D): 1 value <= 0" in done.err and "row 7 of negative.csv" in done.err
+    assert "row 7" in shell("check", "negative.csv", "--json").document["refused"]
+    frame.drop(columns="loss").to_csv(tmp_path / "noloss.csv", index=False)
+    assert shell("check", "noloss.csv").code == 2
+    assert shell("check", "negative.csv", "--law", "x").code == 2  # no such option
+    assert shell("check", "negative.csv", "--x", "params").code == 0

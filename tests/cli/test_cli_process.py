@@ -1,0 +1,102 @@
+"""What only a process of its own shows: start-up, imports, outputs, interrupts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import fastscale
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def process(*arguments: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, "-m", "fastscale", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment,
+        timeout=120,
+    )
+
+
+def test_version_at_once(tmp_path: Path) -> None:
+    spent = []
+    for _ in range(3):
+        begin = time.perf_counter()
+        done = process("--version", cwd=tmp_path)
+        spent.append(time.perf_counter() - begin)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"fastscale {fastscale.__version__}\n", "")
+    assert min(spent) < 1.0  # 0.1 s on an idle machine
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"]])
+def test_help_imports_nothing_heavy(tmp_path: Path, arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom fastscale.cli import app\ntry:\n    app(sys.argv[1:])\nexcept SystemExit:\n    pass\n"
+        "print([name for name in ('numba', 'pandas', 'numpy', 'sympy', 'pyarrow', 'tqdm') if name in sys.modules])"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["fit"], ["batch"], ["optimal"], ["check"], ["laws"]])
+def test_help_teaches(tmp_path: Path, command: list[str]) -> None:
+    done = process(*command, "--help", cwd=tmp_path)
+    assert done.returncode == 0 and "Examples:\n" in done.stdout and done.stderr == ""
+    assert all(len(line) < 125 and "─" not in line for line in done.stdout.splitlines())
+    for name in ("0", "1", "2", "3", "130") if not command else ():
+        assert f"\n    {name} " in done.stdout
+    if not command:
+        assert process(cwd=tmp_path).stdout == done.stdout
+
+
+def test_the_example_end_to_end(tmp_path: Path) -> None:
+    done = process("fit", "--json", "--bootstrap", "20", cwd=tmp_path)
+    assert done.returncode == 0 and json.loads(done.stdout)["status"] == "ok"
+    assert all(line.startswith("fastscale: ") for line in done.stderr.splitlines())
+    assert list(tmp_path.iterdir()) == []  # nothing is left behind
+
+
+def test_a_bad_file(tmp_path: Path) -> None:
+    done = process("fit", "nothing.csv", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "fastscale: there is no file nothing.csv.\n")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="no pipes of this kind here")
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m fastscale laws --json | head -1", shell=True, capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert done.stdout == "{\n" and "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to send")
+def test_ctrl_c(tmp_path: Path) -> None:
+    """Interrupted while it bootstraps: the fit is printed, the code is 130."""
+    process("fit", "--bootstrap", "1", cwd=tmp_path)  # so that everything is compiled
+    running = subprocess.Popen(
+        [sys.executable, "-m", "fastscale", "fit", "--bootstrap", "20000000", "--threads", "1"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert running.stderr is not None
+    assert "no archive given" in running.stderr.readline()
+    time.sleep(4.0)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert running.returncode == 130 and "interrupted" in err and "Traceback" not in err
+    if "during the bootstrap" in err:
+        assert "status: ok" in out

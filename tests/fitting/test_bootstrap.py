@@ -1,0 +1,201 @@
+"""`Bootstrap`: kinds, reproducibility, intervals against NumPy, honesty."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastscale
+from fastscale import FitError
+from fastscale.fitting import bootstrap as module
+from fastscale.fitting.status import Status
+from support_runs import grid_of_runs
+
+
+@pytest.fixture(scope="module")
+def fit() -> fastscale.Fit:
+    return fastscale.fit("chinchilla", grid_of_runs())
+
+
+@pytest.fixture(scope="module")
+def boot(fit) -> fastscale.Bootstrap:
+    return fit.bootstrap(400, seed=1)
+
+
+def checkpoints(runs: int = 12, rows: int = 10) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    N = np.geomspace(5e7, 1e10, runs)[np.arange(runs) % 4 * runs // 4]
+    frame = pd.DataFrame({"run": np.repeat([f"r{k}" for k in range(runs)], rows), "N": np.repeat(N, rows)})
+    frame["D"] = np.tile(np.geomspace(1e9, 1e11, rows), runs) * np.repeat(rng.uniform(0.5, 2, runs), rows)
+    effect = np.repeat(rng.normal(size=runs) * 0.006, rows) + rng.normal(size=runs * rows) * 0.003
+    frame["loss"] = (1.8 + 480 / frame["N"] ** 0.34 + 2100 / frame["D"] ** 0.36) * np.exp(effect)
+    return frame
+
+
+@pytest.mark.parametrize(("threads", "progress"), [(1, False), (2, True), (3, False)])
+def test_threads_change_no_bit(fit, boot, threads, progress):
+    again = fit.bootstrap(400, seed=1, threads=threads, progress=progress)
+    assert again.draws.equals(boot.draws)
+    assert np.array_equal(again.objectives, boot.objectives)
+
+
+def test_more_resamples_begin_with_the_same(fit, boot):
+    assert fit.bootstrap(500, seed=1).draws.head(400).equals(boot.draws)
+    assert not fit.bootstrap(400, seed=2).draws.equals(boot.draws)
+
+
+def test_interval_is_the_percentiles_of_the_draws(boot):
+    ends = boot.interval(0.9)
+    assert list(ends.columns) == ["estimate", "lower", "upper"]
+    assert ends["lower"].to_numpy() == pytest.approx(np.quantile(boot.draws, 0.05, axis=0), rel=1e-14)
+    assert ends["upper"].to_numpy() == pytest.approx(np.quantile(boot.draws, 0.95, axis=0), rel=1e-14)
+    assert ends["estimate"].equals(boot.fit.params)
+    assert boot.standard_errors.to_numpy() == pytest.approx(boot.draws.std(ddof=1).to_numpy())
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5])
+def test_a_level_is_between_0_and_1(boot, level):
+    with pytest.raises(FitError, match="between 0 and 1"):
+        boot.interval(level)
+
+
+def test_monte_carlo_error_falls_with_the_root_of_the_resamples(fit):
+    few, many = (fit.bootstrap(B, seed=0).monte_carlo_error().mean(axis=None) for B in (500, 8000))
+    assert 2.5 < few / many < 6.5
+
+
+def test_band_is_the_percentiles_of_the_predictions(boot):
+    band = boot.band(N=[1e9, 1e10], D=[1e10, 1e11], level=0.8)
+    d = boot.draws
+    for row, (N, D) in enumerate([(1e9, 1e10), (1e10, 1e11)]):
+        losses = d["E"] + d["A"] / N ** d["alpha"] + d["B"] / D ** d["beta"]
+        assert band.loc[row, ["lower", "upper"]].to_numpy(dtype=float) == pytest.approx(np.quantile(losses, [0.1, 0.9]), rel=1e-12)
+        assert band.loc[row, "estimate"] == pytest.approx(boot.fit.predict(N=N, D=D), rel=1e-14)
+
+
+def test_band_keeps_the_frames_index(boot):
+    frame = pd.DataFrame({"N": [1e9, np.nan], "D": [1e10, 1e10]}, index=["a", "b"])
+    band = boot.band(frame)
+    assert list(band.index) == ["a", "b"]
+    assert band.loc["b"].isna().all()
+
+
+def test_whole_runs_are_drawn_where_runs_are_known():
+    frame = checkpoints()
+    fit = fastscale.fit("chinchilla", frame)
+    boot = fit.bootstrap(300)
+    assert (boot.kind, boot.units, fit.runs) == ("clusters", 12, 12)
+    rows = fit.bootstrap(300, kind="pairs")
+    width = {k: b.interval().eval("upper - lower") for k, b in (("runs", boot), ("rows", rows))}
+    # the run effect is twice the row noise: ten rows of a run are not ten pieces of evidence on alpha
+    assert width["runs"]["alpha"] > 1.5 * width["rows"]["alpha"]
+    with pytest.raises(FitError, match="name their column"):
+        fastscale.fit("chinchilla", frame.drop(columns="run")).bootstrap(10, kind="clusters")
+
+
+def test_clusters_of_single_rows_are_pairs(fit, boot):
+    one_each = fastscale.fit("chinchilla", grid_of_runs().assign(run=lambda f: [f"r{i}" for i in range(len(f))]))
+    assert one_each.bootstrap(400, seed=1).draws.equals(boot.draws)
+
+
+def test_given_indices_and_weights_agree(fit):
+    rng = np.random.default_rng(0)
+    indices = rng.integers(0, fit.n, (50, fit.n))
+    weights = np.array([np.bincount(row, minlength=fit.n) for row in indices])
+    a, b = fit.bootstrap(indices=indices), fit.bootstrap(weights=weights)
+    assert a.draws.equals(b.draws)
+    refitted = fastscale.fit("chinchilla", grid_of_runs().assign(w=weights[0]), weights="w")
+    assert a.draws.iloc[0].to_numpy() == pytest.approx(refitted.params.to_numpy(), rel=1e-5)
+    assert a.objectives[0] <= refitted.objective * (1 + 1e-9)
+
+
+def test_strata_keep_their_sizes(fit):
+    boot = fit.bootstrap(200, kind="strata")
+    assert boot.kind == "strata"
+    explicit = fit.bootstrap(200, kind="strata", strata=grid_of_runs()["N"])
+    assert explicit.draws.equals(boot.draws)
+    by_name = fit.bootstrap(200, strata="N")
+    assert by_name.draws.equals(boot.draws)
+    drawn = module.resampling(fit.points, 5, "strata", None, None, None)
+    assert np.array_equal(np.diff(drawn.strata), [6] * 7)
+    assert sorted(drawn.units) == list(range(42))
+
+
+def test_strata_of_values_that_do_not_repeat_are_bins():
+    frame = grid_of_runs()
+    frame["N"] *= np.exp(np.random.default_rng(0).normal(size=42) * 0.01)
+    fit = fastscale.fit("chinchilla", frame)
+    drawn = module.resampling(fit.points, 5, "strata", None, None, None)
+    assert np.diff(drawn.strata).min() >= 8
+    with pytest.raises(FitError, match="give strata="):
+        fastscale.fit("chinchilla", frame.head(12)).bootstrap(5, kind="strata")
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"resamples": 0}, "from 1 up"),
+        ({"resamples": 2.5}, "from 1 up"),
+        ({"kind": "wild"}, "pairs, clusters, strata"),
+        ({"kind": "pairs", "strata": np.zeros(42)}, "goes with kind='strata'"),
+        ({"kind": "strata", "strata": [1, 2]}, "one label for each of the 42"),
+        ({"indices": [[0, 99]]}, "from 0 to 41"),
+        ({"indices": [[0.5]]}, "integers"),
+        ({"indices": [1, 2]}, "resamples, points"),
+        ({"weights": [[1.0]]}, r"\(resamples, 42\)"),
+        ({"weights": -np.ones((2, 42))}, "from 0 up"),
+        ({"weights": np.ones((2, 42)), "kind": "pairs"}, "exclude each other"),
+        ({"seed": "one"}, "whole number"),
+        ({"resamples": 10**12}, "GiB"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(fit, options, match):
+    with pytest.raises(FitError, match=match):
+        fit.bootstrap(**options)
+
+
+def test_a_fresh_seed_is_recorded(fit):
+    boot = fit.bootstrap(20, seed=None)
+    assert fit.bootstrap(20, seed=boot.seed).draws.equals(boot.draws)
+    assert fit.bootstrap(20, seed=-1).seed == 2**64 - 1
+    assert fit.bootstrap(20, seed=np.int64(5)).seed == 5
+
+
+def test_failed_resamples_are_kept_counted_and_too_many_withhold(fit):
+    weights = np.ones((100, fit.n))
+    weights[:4, 3:] = 0.0  # three points cannot carry five parameters
+    boot = fit.bootstrap(weights=weights)
+    assert len(boot) == len(boot.draws) == 100
+    assert boot.counts.sum() == 100
+    assert boot.counts["ok"] <= 96
+    assert boot.withheld is None
+    weights[:40, 3:] = 0.0
+    boot = fit.bootstrap(weights=weights)
+    assert "40.0% of the resamples found no optimum" in boot.withheld
+    assert boot.interval()[["lower", "upper"]].isna().all(axis=None)
+    assert "no interval" in repr(boot)
+
+
+def test_saved_and_loaded_bit_for_bit(boot, tmp_path):
+    path = tmp_path / "draws.parquet"
+    boot.save(path)
+    again = fastscale.load(path)
+    assert again.draws.equals(boot.draws)
+    assert np.array_equal(again.status, boot.status)
+    assert (again.seed, again.kind, again.units) == (boot.seed, boot.kind, boot.units)
+    assert again.interval().equals(boot.interval())
+    assert again.optimal(1e23).equals(boot.optimal(1e23))
+    assert again.fit.fingerprint == boot.fit.fingerprint
+
+
+def test_what_it_says(boot):
+    for text in (repr(boot), boot._repr_html_()):
+        assert "400 resamples (pairs of 42 points, seed 1): 400 ok" in text
+
+
+def test_status_of_a_resample_is_never_optimistic(fit):
+    assert {s for s in Status if s.usable} == {Status.OK, Status.AT_BOUND}
+    weights = np.zeros((1, fit.n))
+    boot = fit.bootstrap(weights=weights)
+    assert not boot.usable.any()

@@ -1,0 +1,187 @@
+"""`fit_groups`: the same optimum as `fit`, whatever the order, the chunks and the neighbours; failures told by row."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import fastscale
+from fastscale import DataError, FitError
+
+
+def groups(count: int = 20, n: int = 30, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    frames = []
+    for g in range(count):
+        x = 10 ** rng.uniform(6, 9, n)
+        alpha = rng.uniform(0.1, 0.6)
+        loss = rng.uniform(0.5, 2.5) + rng.uniform(0.5, 3) * (x / 1e6) ** -alpha
+        frames.append(pd.DataFrame({"family": f"f{g}", "x": x, "loss": loss * np.exp(rng.normal(size=n) * 0.003)}))
+    return pd.concat(frames, ignore_index=True)
+
+
+LAW = "power_offset"
+
+
+@pytest.fixture(scope="module")
+def table() -> fastscale.GroupFits:
+    return fastscale.fit_groups(LAW, groups(), by="family", bootstrap=60)
+
+
+def same(a: pd.DataFrame, b: pd.DataFrame) -> None:
+    pd.testing.assert_frame_equal(pd.DataFrame(a), pd.DataFrame(b), check_exact=True)
+
+
+def test_each_group_is_at_the_optimum_of_a_single_fit(table):
+    for row, (name, part) in zip(table.itertuples(), groups().groupby("family", sort=False), strict=True):
+        fit = fastscale.fit(LAW, part, starts="all", x="x")
+        assert row.family == name
+        assert row.objective <= fit.objective * (1 + 1e-9)
+        assert (row.E, row.A, row.alpha) == pytest.approx(tuple(fit.params[["E", "A", "alpha"]]), rel=1e-4)
+        assert row.alpha_se == pytest.approx(fit.standard_errors["alpha"], rel=1e-3)
+
+
+@pytest.mark.parametrize(("threads", "chunk"), [(1, 1), (2, 1), (1, 1000), (2, 7), (3, None)])
+def test_threads_and_chunks_change_no_bit(table, threads, chunk):
+    same(fastscale.fit_groups(LAW, groups(), by="family", bootstrap=60, threads=threads, chunk=chunk, progress=True), table)
+
+
+def test_neither_order_nor_neighbours_change_a_group(table):
+    frame = groups()
+    names = list(frame["family"].unique())
+    np.random.default_rng(0).shuffle(names)
+    shuffled = pd.concat([frame[frame["family"] == name] for name in names])
+    again = fastscale.fit_groups(LAW, shuffled, by="family", bootstrap=60).set_index("family").loc[table["family"]].reset_index()
+    same(again, table)
+    some = fastscale.fit_groups(LAW, frame[frame["family"].isin(["f3", "f7"])], by="family", bootstrap=60)
+    same(some, table[table["family"].isin(["f3", "f7"])].reset_index(drop=True))
+
+
+def test_rows_of_a_group_may_lie_apart(table):
+    frame = groups()
+    interleaved = frame.assign(k=frame.groupby("family").cumcount()).sort_values("k", kind="stable").drop(columns="k")
+    same(fastscale.fit_groups(LAW, interleaved, by="family", bootstrap=60), table)
+
+
+def test_endpoints_are_the_quantiles_of_the_draws():
+    kept = fastscale.fit_groups(LAW, groups(3), by="family", bootstrap=50, keep_draws=True, level=0.8)
+    draws = kept.draws[LAW]
+    assert draws.shape == (3, 50, 3)
+    expected = np.quantile(draws, [0.1, 0.9], axis=1)
+    for j, name in enumerate(("E", "A", "alpha")):
+        assert kept[f"{name}_lower"].to_numpy() == pytest.approx(expected[0, :, j], rel=1e-9)
+        assert kept[f"{name}_upper"].to_numpy() == pytest.approx(expected[1, :, j], rel=1e-9)
+    assert (kept["resamples_ok"] == 50).all()
+
+
+def test_a_broken_group_says_why_and_the_batch_goes_on(table):
+    frame = groups().astype({"x": object, "loss": object})
+    frame.loc[frame["family"] == "f1", "loss"] = -1.0
+    frame.loc[frame.index[frame["family"] == "f2"][4], "x"] = "many"
+    frame = frame.drop(frame.index[frame["family"] == "f3"][2:])
+    frame.loc[frame["family"] == "f4", "x"] = 5.0
+    frame.loc[frame["family"] == "f5", "loss"] = math.nan
+    again = fastscale.fit_groups(LAW, frame, by="family", bootstrap=60)
+    status = again.set_index("family")["status"]
+    assert status[["f1", "f2", "f3", "f4", "f5"]].to_list() == ["invalid", "invalid", "too_few", "degenerate", "too_few"]
+    message = again.set_index("family")["message"]
+    assert "-1" in message["f1"]
+    assert "many" in message["f2"]
+    assert len(again.failures()) == 5
+    assert again.failures()[["E", "E_lower"]].isna().all(axis=None)
+    good = ~again["family"].isin(["f1", "f2", "f3", "f4", "f5"])
+    same(again[good].reset_index(drop=True), table[good].reset_index(drop=True))
+
+
+def test_where_every_group_is_broken_the_call_says_so():
+    with pytest.raises(DataError, match="loss"):
+        fastscale.fit_groups(LAW, groups(2).assign(loss=-1.0), by="family")
+
+
+def test_several_laws_give_several_rows_a_group():
+    both = fastscale.fit_groups([LAW, "power_law", "a + b*log(x)"], groups(3), by="family", x="x")
+    assert both["law"].to_list() == [LAW, "power_law", "a + b * log(x)"] * 3
+    assert both["k"].notna().sum() == 3
+    assert both["alpha"].notna().sum() == 3
+
+
+def test_several_columns_name_a_group():
+    frame = groups(4).assign(site=lambda f: np.where(f["x"] > 3e7, "big", "small"))
+    table = fastscale.fit_groups(LAW, frame, by=["family", "site"])
+    assert len(table) == 8
+    assert list(table.columns[:3]) == ["family", "site", "law"]
+
+
+def test_missing_keys_are_a_group_of_their_own():
+    frame = groups(2)
+    frame.loc[frame["family"] == "f1", "family"] = None
+    assert fastscale.fit_groups(LAW, frame, by="family")["family"].to_list() == ["f0", "<missing>"]
+
+
+def test_whole_runs_are_drawn_within_groups():
+    frame = groups(3)
+    frame["run"] = frame.groupby("family").cumcount() // 5
+    table = fastscale.fit_groups(LAW, frame, by="family", bootstrap=40)
+    assert (table["runs"] == 6).all()
+    rows = fastscale.fit_groups(LAW, frame, by="family", bootstrap=40, kind="pairs")
+    assert not rows["E_lower"].equals(table["E_lower"])
+    single = fastscale.fit_groups(LAW, frame.assign(run="only"), by="family", bootstrap=40)
+    assert single["E_lower"].isna().all()
+
+
+def test_options_reach_every_group():
+    table = fastscale.fit_groups(LAW, groups(3), by="family", fixed={"alpha": 0.3}, bounds={"E": (0, 0.1)}, delta=math.inf)
+    assert (table["alpha"] == 0.3).all()
+    assert (table["alpha_se"] == 0).all()
+    assert (table["E"] <= 0.1).all()
+    weighted = fastscale.fit_groups(LAW, groups(3).assign(w=2.0), by="family", weights="w")
+    plain = fastscale.fit_groups(LAW, groups(3), by="family")
+    assert weighted["E"].to_numpy() == pytest.approx(plain["E"].to_numpy(), rel=1e-8)
+    assert weighted["objective"].to_numpy() == pytest.approx(2 * plain["objective"].to_numpy(), rel=1e-10)
+
+
+def test_saved_and_loaded_bit_for_bit(table, tmp_path):
+    table.save(tmp_path / "fits.parquet")
+    again = fastscale.load(tmp_path / "fits.parquet")
+    same(again, table)
+    assert again.about == table.about
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"by": "famly"}, "family"),
+        ({"by": []}, "at least one column"),
+        ({"by": "family", "bootstrap": -1}, "bootstrap"),
+        ({"by": "family", "level": 95}, "level"),
+        ({"by": "family", "kind": "strata"}, "'pairs' or 'clusters'"),
+        ({"by": "family", "kind": "clusters"}, "name their column"),
+        ({"by": "family", "chunk": 0}, "chunk"),
+        ({"by": "family", "bootstrap": 10**12, "keep_draws": True}, "GiB"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, match):
+    with pytest.raises((FitError, DataError), match=match):
+        fastscale.fit_groups(LAW, groups(2), **options)
+
+
+def test_real_curves_all_reach_their_optimum(revisiting):
+    """Every curve of Alabdulmohsin et al. 2022 against a search that refines every start."""
+    table = fastscale.fit_groups(LAW, revisiting, by="curve_id", x="seen_examples")
+    assert len(table) == 92
+    assert table["status"].isin(["ok", "at_bound"]).all()
+    for row in table.iloc[::7].itertuples():
+        fit = fastscale.fit(LAW, revisiting[revisiting["curve_id"] == row.curve_id], x="seen_examples", starts="all")
+        assert row.objective <= fit.objective * (1 + 1e-6)
+
+
+def test_the_embedded_example_recovers_its_truth():
+    table = fastscale.fit_groups("chinchilla", fastscale.example_runs(), by="family", bootstrap=400, level=0.99)
+    for row in table.itertuples():
+        truth = fastscale.EXAMPLE_TRUTH[row.family]
+        assert row.status == "ok"
+        assert row.alpha_lower < truth["alpha"] < row.alpha_upper
+        assert row.E_lower < truth["E"] < row.E_upper
