@@ -57,5 +57,5 @@ def bench_kernel(timed: Timed, repeat: Any, name: str, n: int, times: int) -> No
     total = timed(
         f"{name}: {n:,} points", "fastscale", lambda: repeat(*args), rounds=20, law=name, points=n * times, n=n,
         parameters=len(law.names),
-    )  # fmt: skip
+    )
     assert np.isfinite(total), f"{name}: the kernel refused its parameters, so nothing was measured"

@@ -12,14 +12,15 @@ import numpy as np
 import fastscale
 
 
-def main(path: Path = Path(__file__).with_name("figure.png")) -> Path:
+def main() -> Path:
+    """Draw it; returns where."""
+    path = Path(__file__).with_name("figure.png")
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    family = "besiroglu"
-    runs = fastscale.example_runs().query("family == @family and loss < 8")
+    runs = fastscale.example_runs().query("family == 'besiroglu' and loss < 8")
     fit = fastscale.fit("chinchilla", runs)
     boot = fit.bootstrap(4000)
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.8), width_ratios=(1.25, 1))

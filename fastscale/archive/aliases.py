@@ -107,7 +107,7 @@ ALIASES: dict[str, Aliases] = {
     ),
     # Only names that say "run": a wrong run column makes every interval wrong, a missing one is pointed out.
     "run": Aliases("run", names=("run_id", "run_name", "runid", "runname", "wandb_run_id"), size=False),
-}  # fmt: skip
+}
 
 RUN_CANDIDATES = ("name", "exp_name", "model_name", "experiment", "sweep", "seed", "torch_seed")
 

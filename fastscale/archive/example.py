@@ -89,5 +89,5 @@ def _family(name: str, truth: dict[str, float], rng: np.random.Generator) -> pd.
                     {"family": name, "run": label, "N": size, "D": D, "C": 6 * size * D,
                      "loss": clean * np.exp(noise), "step": step}
                 )
-            )  # fmt: skip
+            )
     return pd.concat(runs, ignore_index=True)

@@ -87,7 +87,7 @@ def read_runs(
         # An option at its default was most likely not given.
         merged = Options(*(new if new != default else kept for new, default, kept in zip(
             (options.on_nan, options.duplicates, options.diverged), ("drop", "drop", "keep"),
-            (old.on_nan, old.duplicates, old.diverged), strict=True)))  # fmt: skip
+            (old.on_nan, old.duplicates, old.diverged), strict=True)))
         if merged == old and not mapping:
             return source
         return _assemble(

@@ -16,7 +16,7 @@ MISSING = frozenset({"", "-", "--", "nan", "none", "null", "na", "n/a", "#n/a", 
 _POWERS = {
     "k": 3, "thousand": 3, "m": 6, "mn": 6, "million": 6, "b": 9, "bn": 9, "billion": 9, "g": 9,
     "t": 12, "tn": 12, "trillion": 12, "p": 15, "e": 18, "z": 21, "y": 24,
-}  # fmt: skip
+}
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?|[+-]?inf(?:inity)?")
 _THOUSANDS = re.compile(r"([+-]?\d{1,3})((?:,\d{3})+)(\.\d+)?")
 # A bare E is half an exponent as often as it is exa, so it counts only before FLOP.

@@ -65,7 +65,7 @@ def _key(d: Definition) -> str:
     text = repr((
         d.formula.text if d.formula else None, d.point, source, d.parameters, d.variables, sorted(d.log_parameters),
         sorted(d.positive), d.scale, sources_key(),
-    ))  # fmt: skip
+    ))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 

@@ -68,9 +68,9 @@ class Formula:
         """Parameters in the exponent of a power whose base holds a variable: exponents in the field's sense."""
         found: set[str] = set()
         for node in ast.walk(self.tree):
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
-                if set(_names(node.left)) & set(self.variables):
-                    found.update(_names(node.right))
+            power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
+            if power and set(_names(node.left)) & set(self.variables):
+                found.update(_names(node.right))
         return frozenset(found) & frozenset(self.parameters)
 
     @cached_property
@@ -201,7 +201,7 @@ def _terms(node: ast.expr) -> Iterator[ast.expr]:
 def _is_small_integer(node: ast.AST) -> bool:
     if isinstance(node, ast.UnaryOp):
         return _is_small_integer(node.operand)
-    return isinstance(node, ast.Constant) and float(node.value) in (0, 1, 2, 3)  # type: ignore[arg-type]
+    return isinstance(node, ast.Constant) and isinstance(node.value, int | float) and node.value in (0, 1, 2, 3)
 
 
 def _affine(node: ast.AST, parameters: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:

@@ -65,7 +65,7 @@ class Tape:
         return self._definition.get(symbol)
 
     def _atomise(self, e: sp.Expr) -> sp.Expr:
-        if isinstance(e, sp.exp) or isinstance(e, sp.Pow):
+        if isinstance(e, sp.exp | sp.Pow):
             return self._power_product([e])
         if isinstance(e, sp.log):
             return self._log(e.args[0])

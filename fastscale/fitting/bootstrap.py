@@ -179,7 +179,7 @@ def run_bootstrap(
                 problem.kernels.objective, starts, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
                 problem.n, problem.rho, drawn.code, np.uint64(seed), np.uint64(0), drawn.units, drawn.strata,
                 drawn.indices, drawn.weights, pull, TOLERANCE, MAX_EVALUATIONS, a, b, thetas, values, status, winner,
-            ),  # fmt: skip
+            ),
             B,
             threads,
             progress="resamples" if progress else None,

@@ -34,7 +34,7 @@ def resolve_law(law: Law | str, runs: Runs, columns: Mapping[str, str | None]) -
     if law.variable_names == ("x",) and "x" not in runs.explicit and "x" not in runs.frame.columns:
         given = [name for name in named if name != "x"]
         if len(given) == 1:
-            return law, read_runs(runs, x=runs.explicit[given[0]])
+            return law, read_runs(runs, x=str(runs.explicit[given[0]]))
         if not given:
             raise DataError(
                 f"the law {law.name!r} is of one variable x: say which column it is, such as x='tokens' or N='params'"

@@ -10,7 +10,7 @@ from fastscale.fitting.problem import Problem
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops
 from fastscale.kernels.solver import AT_BOUND, CONVERGED, MAX_EVALUATIONS, SINGULAR, TOLERANCE
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Ints
 
 _REFINED_ON_ALL = 8
 # Starts refined from each grid; the next number where fewer than so many of them agree on the best optimum.
@@ -44,7 +44,7 @@ class Search:
     evaluations: int
 
 
-def screen(problem: Problem, threads: int | None) -> list[tuple[Array, Array, Array]]:
+def screen(problem: Problem, threads: int | None) -> list[tuple[Array, Array, Ints]]:
     """(coordinates, objectives, grid positions) of every start, a triple for each grid."""
     objective, predict = problem.kernels
     space = problem.space
@@ -68,7 +68,7 @@ def screen(problem: Problem, threads: int | None) -> list[tuple[Array, Array, Ar
             objective, predict, grid.values, grid.anchors, grid.rows, space.solved.astype(np.int64),
             problem.law.logs.astype(np.int64), space.lo, space.hi, problem.X, problem.y, problem.w, problem.padded,
             problem.rho, problem.scale, a, b, projected, projected_values,
-        ),  # fmt: skip
+        ),
         len(projected),
         threads,
         at_least=16,
@@ -88,7 +88,7 @@ def refine(
         lambda a, b: loops.refine_starts(
             problem.kernels.objective, thetas, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
             problem.padded, problem.rho, TOLERANCE, MAX_EVALUATIONS, int(staged), a, b, values, status, spent,
-        ),  # fmt: skip
+        ),
         len(thetas),
         threads,
         at_least=2,
@@ -146,7 +146,8 @@ def first_fit(
     best = int(np.argmin(values))
     same = values <= values[best] * (1 + SAME_OPTIMUM) + problem.rho[2]
     # among equals the one that the solver is surest of, then the first
-    best = min(np.flatnonzero(same), key=lambda i: (status[i] > AT_BOUND, values[i] > values[best] * (1 + 1e-12), i))
+    lowest = values[best] * (1 + 1e-12)
+    best = min(map(int, np.flatnonzero(same)), key=lambda i: (status[i] > AT_BOUND, values[i] > lowest, i))
     stationary = np.isin(status, (CONVERGED, AT_BOUND, SINGULAR))
     others = np.flatnonzero(~same & stationary & np.isfinite(values))
     others = others[np.argsort(values[others], kind="stable")]

@@ -217,7 +217,8 @@ class Fit:
         values = predict_points(self.law, self.options.residual, self.theta[None], columns)[0]
         if frame is not None:
             return pd.Series(values, index=index, name="predicted")
-        return float(values[0]) if index is None else values.reshape(np.broadcast_shapes(*(np.shape(v) for v in variables.values())))
+        shape = np.broadcast_shapes(*(np.shape(v) for v in variables.values()))
+        return float(values[0]) if index is None else values.reshape(shape)
 
     def bootstrap(
         self,

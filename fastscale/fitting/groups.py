@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -34,7 +34,9 @@ class GroupFits(pd.DataFrame):
     with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed.
     """
 
-    _metadata = ["about", "draws"]
+    _metadata: ClassVar[list[str]] = ["about", "draws"]
+    about: dict[str, Any]
+    draws: dict[str, Array]
 
     @property
     def _constructor(self) -> type[pd.DataFrame]:
@@ -175,7 +177,7 @@ def _fit_law(
     B = plan.resamples
     size = 8 * total * (3 * p + COUNT + 4 + (B * p if plan.keep_draws else 0))
     refuse_large(size, f"{total:,} groups with {B:,} draws each" if plan.keep_draws else f"{total:,} groups",
-                 "Fit fewer groups at a time, or without keep_draws.")  # fmt: skip
+                 "Fit fewer groups at a time, or without keep_draws.")
     batch = _sorted(law, points, codes, labels, options, plan)
     thetas, values = np.full((total, p), np.nan), np.full(total, np.nan)
     status, errors = np.full((total, 2), Status.TOO_FEW, np.int64), np.full((total, p), np.nan)
@@ -192,7 +194,7 @@ def _fit_law(
                 law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, batch.rho,
                 SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, np.uint64(plan.seed), tails, a, b,
                 thetas, values, status, errors, ends, counts, draws,
-            ),  # fmt: skip
+            ),
             total,
             plan.threads,
             plan.chunk,
@@ -297,7 +299,7 @@ class _Batch:
 def _sorted(
     law: Law, points: Points, codes: np.ndarray, labels: pd.DataFrame, options: Options, plan: _Plan
 ) -> _Batch:
-    n, total = points.n, len(labels)
+    total = len(labels)
     if plan.kind == "clusters" and points.runs is None:
         raise FitError("kind='clusters' draws whole runs: name their column, run='…'")
     counts = np.bincount(codes, minlength=total)

@@ -13,9 +13,7 @@ import numpy as np
 from fastscale.codegen.build import Kernels
 from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.laws import Law
-from fastscale.laws.law import Array, StartGrid
-
-Ints = np.ndarray[Any, np.dtype[np.int64]]
+from fastscale.laws.law import Array, Flags, Ints, StartGrid
 
 SCALE_CODE = {"log": 0, "linear": 1, "logit": 2}
 # The objective of residuals that are pure rounding error, per unit of weight: a fit below it is perfect.
@@ -67,7 +65,7 @@ class Space:
     hi: Array
     free: Ints
     held: Mapping[int, float]
-    solved: np.ndarray[Any, np.dtype[np.bool_]]
+    solved: Flags
 
     @classmethod
     def of(cls, law: Law, options: Options) -> Space:
@@ -84,10 +82,10 @@ class Space:
             j = names.index(name)
             if not (low < high and (not law.logs[j] or high > 0)):
                 raise FitError(f"bounds of {name}: ({low}, {high}) leave nothing between them")
-            given = np.array([max(low, 0.0), high]) if law.logs[j] else np.array([low, high])
+            ends = np.array([max(low, 0.0), high]) if law.logs[j] else np.array([low, high])
             with np.errstate(divide="ignore"):
-                given = np.log(given) if law.logs[j] else given
-            lo[j], hi[j] = max(lo[j], given[0]), min(hi[j], given[1])
+                ends = np.log(ends) if law.logs[j] else ends
+            lo[j], hi[j] = max(lo[j], ends[0]), min(hi[j], ends[1])
         held: dict[int, float] = {}
         for name, value in options.fixed.items():
             j = names.index(name)
@@ -104,7 +102,7 @@ class Space:
         for name, leader in options.tied.items():
             j = names.index(name)
             if leader not in names or leader in options.tied or leader == name or j in held:
-                raise FitError(f"tied: {name} cannot follow {leader!r}; tie it to a parameter that is itself neither tied nor fixed")
+                raise FitError(f"tied: {name} cannot follow {leader!r}; tie it to a parameter that is not tied itself")
             k = names.index(leader)
             if law.logs[j] != law.logs[k]:
                 raise FitError(f"tied: {name} and {leader} are of different kinds (a scale and an exponent or offset)")
@@ -172,7 +170,7 @@ class Problem:
 
     @property
     def padded(self) -> int:
-        return self.X.shape[1]
+        return int(self.X.shape[1])
 
     @classmethod
     def of(cls, space: Space, options: Options, columns: Array, response: Array, weights: Array | None) -> Problem:

@@ -122,7 +122,7 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
 
 
 class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]
+    _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012
 
 
 class _Cache(FunctionCache):  # type: ignore[misc]
@@ -133,7 +133,7 @@ def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = 
     """Compile `py_func` for one signature, nogil, from the cache where it is there."""
     dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(fastmath) or False)(py_func)
     if cache_folder() is not None:
-        dispatcher._cache = _Cache(py_func)
+        dispatcher._cache = _Cache(py_func)  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         # functions as arguments are what all of this rests on; its tests are what we rely on, not the label
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)

@@ -5,8 +5,17 @@ from numba import njit
 
 from fastscale.kernels.elementary import log
 from fastscale.kernels.search import choose, place, project, projection_targets
-from fastscale.kernels.solver import AT_BOUND, DEGENERATE, NONFINITE, TOO_FEW, descend, factor, gather_free, newton, solve_factored
-
+from fastscale.kernels.solver import (
+    AT_BOUND,
+    DEGENERATE,
+    NONFINITE,
+    TOO_FEW,
+    descend,
+    factor,
+    gather_free,
+    newton,
+    solve_factored,
+)
 
 # Objective over delta^2 per unit of weight above which a fit counts as rough: residuals of about ten delta.
 _ROUGH = 10.0
@@ -34,7 +43,7 @@ def solve_group(
     objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi, free, cells,
     rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small, starts, start_values,
     chosen, taken,
-):  # fmt: skip
+):
     """The global optimum over the start grid: every start placed and projected, the promising ones refined.
 
     Xs, ys, ws are the points on which starts are compared: all of them, or some of many. Refined are up to four local minima
@@ -114,13 +123,14 @@ def residual_derivatives(value, y, scale):
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def sandwich(
     objective, predict, theta, lo, hi, free, X, y, w, n, padded, rho, scale, units, first, value, J, work, scores, errors
-):  # fmt: skip
+):
     """Standard errors of theta from H^-1 (sum of squared scores of the units) H^-1, NaN where H is singular.
 
-    Without `units` every row is its own. With G units and m parameters that move, the sum is scaled by G/(G - 1) * (n - 1)/(n - m), as is usual for clusters
-    (Cameron, Miller 2015); with rows as units that is n/(n - m). A coordinate that is fixed or at a bound gets 0 or NaN.
+    Without `units` every row is its own. With G units and m parameters that move, the sum is scaled by
+    G/(G - 1) * (n - 1)/(n - m), as is usual for clusters (Cameron, Miller 2015); with rows as units that is n/(n - m). A
+    coordinate that is fixed or at a bound gets 0 or NaN.
     """
-    g, H, gf, Hf, L, steps, trial, slot = work
+    g, H, gf, Hf, L, steps, _, slot = work
     p = theta.size
     for j in range(p):
         errors[j] = 0.0 if free[j] < 0 else np.nan

@@ -21,7 +21,7 @@ from fastscale.kernels.compiling import (
     PREDICT,
     VECTOR,
     entry,
-)  # fmt: skip
+)
 from fastscale.kernels.groups import own_options, quantiles, sandwich, solve_group
 from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, shifted_start, spread
 from fastscale.kernels.search import choose, place, project, projection_targets, projection_workspace
@@ -45,7 +45,7 @@ def evaluate_starts(objective, thetas, X, y, w, n, rho, begin, end, values):
 @entry(
     OBJECTIVE, PREDICT, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, MATRIX, VECTOR, VECTOR, INT, VECTOR, INT, INT, INT,
     OUT_MATRIX, OUT,
-)  # fmt: skip
+)
 def project_starts(
     objective, predict, grid, anchors, rows, linear, logs, lo, hi, X, y, w, n, rho, scale, begin, end, thetas, values
 ):
@@ -73,7 +73,7 @@ def choose_starts(cells, values, wanted, chosen):
 @entry(
     OBJECTIVE, OUT_MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, REAL, INT, INT, INT, INT, OUT, OUT_INTS,
     OUT_INTS,
-)  # fmt: skip
+)
 def refine_starts(
     objective, thetas, lo, hi, free, X, y, w, n, rho, tolerance, max_evaluations, staged, begin, end, values, status, evaluations
 ):
@@ -93,11 +93,11 @@ def refine_starts(
 @entry(
     OBJECTIVE, MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, INT, types.uint64, types.uint64, INTS, INTS,
     INT_MATRIX, MATRIX, MATRIX, REAL, INT, INT, INT, OUT_MATRIX, OUT, OUT_INTS, OUT_INTS,
-)  # fmt: skip
+)
 def bootstrap_chunk(
     objective, starts, lo, hi, free, X, y, w, n, rho, kind, seed, group, units, strata, indices, weights, influence,
     tolerance, max_evaluations, begin, end, thetas, values, status, winner,
-):  # fmt: skip
+):
     """Refit resamples begin:end from each of `starts`, keeping the best; winner[b] says which start gave it.
 
     The first of `starts` is the full data's optimum; it is moved by the `influence` of the resample's points first, and
@@ -152,12 +152,12 @@ def predict_many(predict, thetas, X, begin, end, out):
     OBJECTIVE, PREDICT, MATRIX, VECTOR, VECTOR, INTS, INTS, INTS, INTS, types.Array(types.uint64, 1, "C", readonly=True),
     MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, types.uint64, VECTOR,
     INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
-)  # fmt: skip
+)
 def batch_chunk(
     objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys,
     grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, resamples, seed,
     levels, begin, end, thetas, values, status, errors, endpoints, boot_counts, draws,
-):  # fmt: skip
+):
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
 
     Parameters and errors are in kernel coordinates, draws and their quantiles in natural units.
@@ -209,7 +209,7 @@ def batch_chunk(
             objective, predict, Xf, yf, wf, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi,
             free, cells, own, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small,
             starts, start_values, chosen, taken,
-        )  # fmt: skip
+        )
         values[k] = f
         status[k, 0], status[k, 1] = state, evaluations
         for j in range(p):
@@ -219,7 +219,7 @@ def batch_chunk(
             endpoints[k, :, :] = np.nan
             continue
         sandwich(objective, predict, theta, lo, hi, free, Xf, yf, wf, n, padded, own, scale, units, first, value, J, work, scores,
-                 errors[k])  # fmt: skip
+                 errors[k])
         bounds = strata[strata_offsets[k] : strata_offsets[k + 1]]
         boot_counts[k, :] = 0
         for b in range(resamples):

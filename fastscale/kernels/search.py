@@ -125,7 +125,7 @@ def projection_workspace(p):
     return (
         np.zeros((p, p)), np.zeros(p), np.zeros(p, np.int64), np.zeros(p, np.int64), np.zeros((p, p)),
         np.zeros((p, p)), np.zeros(p), np.zeros(p), np.zeros(p), np.zeros(p, np.int64),
-    )  # fmt: skip
+    )
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")

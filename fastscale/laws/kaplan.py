@@ -20,7 +20,7 @@ def _single(variable: str, equation: str, title: str) -> Law:
         ),
         latex=rf"L = \left({variable}_c/{variable}\right)^{{\alpha_{variable}}}",
         source=f"Kaplan et al. 2020, arXiv 2001.08361, eq. {equation}",
-    )  # fmt: skip
+    )
 
 
 LAWS = (

@@ -16,6 +16,8 @@ from fastscale.codegen.formula import Formula, parse
 from fastscale.errors import LawError, did_you_mean
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
+Ints = np.ndarray[Any, np.dtype[np.int64]]
+Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 SCALES = ("log", "linear", "logit")
 _EXPONENTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
@@ -93,9 +95,9 @@ class StartGrid:
     """Start points in kernel coordinates, as `fastscale.kernels.search.place` reads them; cells are their grid positions."""
 
     values: Array
-    anchors: np.ndarray[Any, np.dtype[np.int64]]
-    rows: np.ndarray[Any, np.dtype[np.int64]]
-    cells: np.ndarray[Any, np.dtype[np.int64]]
+    anchors: Ints
+    rows: Ints
+    cells: Ints
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ class Law:
         return tuple(v.name for v in self.variables)
 
     @cached_property
-    def logs(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def logs(self) -> Flags:
         """Whether each parameter's coordinate is its logarithm."""
         return np.array([self._coordinate(p) == "log" for p in self.parameters])
 
@@ -220,7 +222,7 @@ class Law:
         return "linear" if as_is else "log"
 
     @cached_property
-    def linear(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def linear(self) -> Flags:
         """Whether each parameter enters the prediction linearly (jointly with the others so marked)."""
         names = self.parsed.linear_parameters if self.parsed else ()
         return np.array([name in names for name in self.names])
@@ -274,7 +276,7 @@ class Law:
 
     # -- start points
 
-    def search_grid(self, solved: Sequence[bool] | None = None, held: Mapping[int, float] | None = None) -> StartGrid:
+    def search_grid(self, solved: Flags | None = None, held: Mapping[int, float] | None = None) -> StartGrid:
         """The project's own starts: a grid over the parameters that are not solved for.
 
         `solved` marks those that are (by default the linear ones), `held` gives coordinates of some that do not vary.

@@ -67,7 +67,7 @@ def test_diverged_without_runs_and_in_small_data() -> None:
         ("C4 Eval PPL", ["loss_unit"]), ("val_bpb", ["loss_unit"]), ("mmlu_acc", ["loss_unit"]),
         ("bits_per_byte", ["loss_unit"]), ("accumulated_loss", []), ("val_loss", []),
     ],
-)  # fmt: skip
+)
 def test_loss_unit_by_name(name: str, expected: list[str]) -> None:
     assert codes({"N": [1.0, 2.0], name: [3.0, 2.0]}, loss=name) == expected
 

@@ -36,7 +36,7 @@ NAMES = {
     "portion": ["portion_steps_elapsed"],
     "epochs": ["epochs"],
     "run": ["run", "Run", "run_id", "run_name"],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("variable", "name"), [(v, name) for v, names in NAMES.items() for name in names])
@@ -66,7 +66,7 @@ def test_other_names_hold_nothing(name: str) -> None:
         ("N", "weird_b", 0), ("x", "depth (m)", 0), ("N", "params", 0), ("D", "tokens_d", 0),
         ("C", "flops_c", 0),
     ],
-)  # fmt: skip
+)
 def test_header_units(variable: str, name: str, power: int) -> None:
     assert header_power(variable, name) == power
 

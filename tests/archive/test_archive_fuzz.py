@@ -20,7 +20,7 @@ NAMES = (
     "r.csv", "r.tsv", "r.txt", "r.csv.gz", "r.csv.xz", "r.csv.bz2", "r.csv.zst", "r.jsonl", "r.json",
     "r.parquet",
     "r.pq", "r.jsonl.gz",
-)  # fmt: skip
+)
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -82,7 +82,7 @@ CELLS = st.one_of(
     st.lists(st.integers(), max_size=2), st.dictionaries(st.text(max_size=2), st.integers(), max_size=2),
     st.just(np.ones(2)), st.just(np.float32(3)), st.sets(st.integers(), max_size=2), st.just(object()),
     st.just(int),
-)  # fmt: skip
+)
 COLUMN_NAMES = st.sampled_from(
     ["N", "params", "D", "tokens", "loss", "val_loss", "run", "step", "x", "State", "size"]
 )
@@ -103,7 +103,7 @@ DTYPES = (
     "Float32", "boolean", "datetime64[ns]", "timedelta64[s]", "complex64", "int64[pyarrow]",
     "double[pyarrow]",
     "string[pyarrow]", "bool[pyarrow]", "timestamp[s][pyarrow]", "null[pyarrow]", "Sparse[float]",
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -43,7 +43,7 @@ MATRIX = np.asfortranarray(np.column_stack([N, LOSS]))
         pd.array(["100M", "200M", "400M", "800M"], dtype=pd.ArrowDtype(pa.string())),
         pd.arrays.SparseArray(N),
     ],
-)  # fmt: skip
+)
 def test_every_dtype_gives_the_same_points(column: Any) -> None:
     got = points(column)
     assert got.X.dtype == np.float64 and got.X.flags.c_contiguous

@@ -26,7 +26,7 @@ POWERS = {"k": 3, "M": 6, "m": 6, "B": 9, "b": 9, "G": 9, "T": 12, " million": 6
         ("1E21", 1e21),
         ("-3", -3.0), (".5B", 5e8), ("12", 12.0),
     ],
-)  # fmt: skip
+)
 def test_sizes(text: str, value: float) -> None:
     assert parse_size(text)[0] == value
 

@@ -38,7 +38,7 @@ from fastscale.cli.wording import reword
         (("runs.csv", "--tie", "beta=A"), "--tie: beta and A are of different kinds"),
         (("runs.csv", "--bound", "E=2"), "--bound E=2: a lower and an upper bound, such as --bound E=0:2"),
         (("runs.csv", "--bound", "E=2:1"), "--bound E: (2.0, 1.0) leave nothing between them"),
-        (("runs.csv", "--bound", "E=a:b"), "--bound E=a:b: 'a' is not a number"),
+        (("runs.csv", "--bound", "E=a:b"), "--bound E=a: 'a' is not a number"),
         (("runs.csv", "--delta", "0"), "--delta 0.0: Huber's delta is a positive number"),
         (("runs.csv", "--level", "95"), "--level 95: a number between 0 and 1. Did you mean 0.95?"),
         (("runs.csv", "--where", "goood=true"), "--where: there is no column 'goood'. Did you mean 'good'?"),

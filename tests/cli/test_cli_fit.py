@@ -148,7 +148,7 @@ def test_without_run_column_it_is_said(shell: Shell, tmp_path: Path, runs: Path)
 
 
 def test_a_fit_without_optimum_ends_with_1(shell: Shell, tmp_path: Path, runs: Path) -> None:
-    pd.read_csv(runs).head(3).to_csv(tmp_path / "few.csv", index=False)
+    pd.read_csv(runs).iloc[::100].to_csv(tmp_path / "few.csv", index=False)
     done = shell("fit", "few.csv")
     assert done.code == 1 and "status: too_few" in done.out and "fewer points than free parameters" in done.err
     document = shell("fit", "few.csv", "--json").document

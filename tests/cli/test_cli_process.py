@@ -14,7 +14,7 @@ import pytest
 
 import fastscale
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(fastscale.__file__).resolve().parents[1]
 
 
 def process(*arguments: str, cwd: Path, **options: object) -> subprocess.CompletedProcess[str]:
@@ -80,7 +80,7 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     done = subprocess.run(
         f"{sys.executable} -m fastscale laws --json | head -1", shell=True, capture_output=True, text=True, cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     assert done.stdout == "{\n" and "Traceback" not in done.stderr
 
 
@@ -89,14 +89,18 @@ def test_ctrl_c(tmp_path: Path) -> None:
     """Interrupted while it bootstraps: the fit is printed, the code is 130."""
     process("fit", "--bootstrap", "1", cwd=tmp_path)  # so that everything is compiled
     running = subprocess.Popen(
-        [sys.executable, "-m", "fastscale", "fit", "--bootstrap", "20000000", "--threads", "1"],
+        [sys.executable, "-m", "fastscale", "fit", "--bootstrap", "3000000"],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
-    assert running.stderr is not None
-    assert "no archive given" in running.stderr.readline()
-    time.sleep(4.0)
-    running.send_signal(signal.SIGINT)
-    out, err = running.communicate(timeout=60)
+    )
+    with running:
+        assert running.stderr is not None
+        assert "no archive given" in running.stderr.readline()
+        time.sleep(3.0)
+        running.send_signal(signal.SIGINT)
+        try:
+            out, err = running.communicate(timeout=60)
+        finally:
+            running.kill()
     assert running.returncode == 130 and "interrupted" in err and "Traceback" not in err
     if "during the bootstrap" in err:
         assert "status: ok" in out

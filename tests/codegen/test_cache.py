@@ -50,7 +50,7 @@ def start(folder: Path | str, law: str = "power_law") -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM.format(law=law)], env=environment, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-    )  # fmt: skip
+    )
 
 
 def result(process: subprocess.Popen[str]) -> dict:
@@ -191,6 +191,23 @@ def test_kernels_of_one_definition_are_one() -> None:
     assert "k * x ** e" in (module.__doc__ or "")
 
 
-def test_sources_key_covers_every_source() -> None:
+def test_sources_key_covers_every_source(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Any file under kernels or codegen that changes, or changes its name, changes the key; so does Numba's version."""
     assert re.fullmatch("[0-9a-f]{16}", sources_key())
-    assert sources_key.__wrapped__() == sources_key()
+    for folder in ("kernels", "codegen", "laws"):
+        (tmp_path / folder).mkdir()
+        for name in ("a.py", "b.py"):
+            (tmp_path / folder / name).write_text(f"{folder} {name}")
+    monkeypatch.setattr(compiling, "__file__", str(tmp_path / "kernels" / "compiling.py"))
+    keys = [sources_key.__wrapped__()]
+    assert sources_key.__wrapped__() == keys[0]
+    for folder in ("kernels", "codegen"):
+        (tmp_path / folder / "b.py").write_text("changed")
+        keys.append(sources_key.__wrapped__())
+        (tmp_path / folder / "b.py").rename(tmp_path / folder / "c.py")
+        keys.append(sources_key.__wrapped__())
+    monkeypatch.setattr(compiling.numba, "__version__", "another")
+    keys.append(sources_key.__wrapped__())
+    assert len(set(keys)) == len(keys)
+    (tmp_path / "laws" / "a.py").write_text("changed")  # formulas are in the name of each kernel
+    assert sources_key.__wrapped__() == keys[-1]

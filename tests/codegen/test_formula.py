@@ -66,7 +66,7 @@ NASTY = [
     "yield x", "await x", "...", "*x", "import os", "A*x # B\n+", "b'x'*A", "A\u00d7x", "A*x\u00b2", "A\u2212x",
     "\u201cx\u201d*A",
     "\ud800*x", "A*x\n B", "print(x)", "eval('x')*A", "exec(x)", "A*x if 1 else 2", "...*x", "None*x", "A*x,",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", NASTY)
@@ -194,7 +194,7 @@ CONSTANTS = ["2", "3", "0.5", "1.5", "7", "1e-3", "10"]
 NAMES = {
     "__builtins__": {}, "F": np.float64, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh,
     "sigmoid": lambda u: np.exp(-np.logaddexp(0, -u)), "softplus": lambda u: np.logaddexp(0, u),
-}  # fmt: skip
+}
 
 
 def expressions() -> st.SearchStrategy[tuple[str, str]]:
@@ -211,7 +211,7 @@ def expressions() -> st.SearchStrategy[tuple[str, str]]:
         binary = st.sampled_from([
             "({} + {})", "({} - {})", "({} * {})", "({} / {})", "({} ** {})", "({}) ** ({})", "{} + {}", "{} - {}",
             "({}) / {}",
-        ])  # fmt: skip
+        ])
         unary = st.sampled_from(["(-{})", "-{}", "+({})", *(f"{name}({{}})" for name in FUNCTIONS)])
         return st.one_of(st.builds(both, binary, inner, inner), st.builds(both, unary, inner))
 

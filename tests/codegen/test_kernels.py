@@ -53,7 +53,7 @@ FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
     "sqrt(tanh(a*x)) + softplus(-x*b)*sigmoid(c)": ((0.1, 3.0), dict(a=0.7, b=0.3, c=0.4), ""),
     "A/N**a*B/D**b": ((1e2, 1e9), dict(A=30.0, a=0.1, B=0.6, b=0.05), "A B"),
     "a + 1e16*b*x + 0.1*x": ((0.1, 3.0), dict(a=0.7, b=1e-16), ""),
-}  # fmt: skip
+}
 
 
 def example(text: str, scale: str, n: int) -> tuple[Points, np.ndarray]:
@@ -124,7 +124,7 @@ def test_source_of_every_scale_is_right(text: str) -> None:
 COMPILED = [
     "E + A*exp(-k*N**c)", "E + A*sigmoid(s*(m - log(x)))", "E + A*(x + d)**-alpha", "sqrt(a - b*x)",
     "E + (A/N**a + B/D**b)**g", "a + b*(x - c)**5",
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("text", COMPILED)
@@ -202,6 +202,6 @@ def test_kernels_are_values_that_other_functions_take() -> None:
     refine_starts(
         points.law.kernels("log").objective, thetas, *points.law.box, np.arange(3), X, y, w, n, points.rho, 1e-13, 300,
         False, 0, 1, values, status, spent,
-    )  # fmt: skip
+    )
     best, _ = support.scipy_best(points, theta[None], *points.law.box, np.arange(3))
     assert status[0] == 0 and values[0] <= best * (1 + 1e-9)

@@ -10,10 +10,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support_runs import TRUTH, grid_of_runs
 
 import fastscale
 from fastscale import DataError, FitError, Status
-from support_runs import TRUTH, grid_of_runs
+
 
 @pytest.fixture(scope="module")
 def fit() -> fastscale.Fit:
@@ -47,7 +48,8 @@ def test_units_of_size_and_data_move_only_their_scales(u, v):
     frame = grid_of_runs()
     fit = fastscale.fit("chinchilla", frame)
     again = fastscale.fit("chinchilla", frame.assign(N=frame["N"] * u, D=frame["D"] * v))
-    assert again.params[["E", "alpha", "beta"]].to_numpy() == pytest.approx(fit.params[["E", "alpha", "beta"]].to_numpy(), rel=1e-6)
+    same = ["E", "alpha", "beta"]
+    assert again.params[same].to_numpy() == pytest.approx(fit.params[same].to_numpy(), rel=1e-6)
     assert again.params["A"] == pytest.approx(fit.params["A"] * u ** fit.params["alpha"], rel=1e-4)
     assert again.params["B"] == pytest.approx(fit.params["B"] * v ** fit.params["beta"], rel=1e-4)
 

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.optimize import minimize_scalar
+from support_runs import TRUTH, grid_of_runs
 
 import fastscale
 from fastscale import FitError, FormulaError
 from fastscale.planning import allocate
-from support_runs import TRUTH, grid_of_runs
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,8 @@ def test_intervals_go_through_the_draws(fit):
     assert list(table.columns) == ["estimate", "lower", "upper"]
     G = (boot.draws.eval("alpha*A/(beta*B)")) ** (1 / boot.draws.eval("alpha + beta"))
     N = G * (1e24 / 6) ** boot.draws.eval("beta/(alpha + beta)")
-    assert table.loc[(1e24, "N"), ["lower", "upper"]].to_numpy(dtype=float) == pytest.approx(np.quantile(N, [0.05, 0.95]), rel=1e-9)
+    ends = table.loc[(1e24, "N"), ["lower", "upper"]].to_numpy(dtype=float)
+    assert ends == pytest.approx(np.quantile(N, [0.05, 0.95]), rel=1e-9)
     single = boot.optimal(1e24, 0.9)
     assert single.loc["N", "lower"] == table.loc[(1e24, "N"), "lower"]
     assert single.attrs["missing"] == {1e24: 0.0}

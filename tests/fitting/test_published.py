@@ -100,7 +100,7 @@ def test_no_resample_is_left_in_a_worse_minimum(chinchilla):
     for b in range(0, 200, 10):
         counts = draws_of(boot.seed, b, 240)
         problem = Problem.of(fit.problem.space, fit.options, frame[["params_n", "tokens_d"]].to_numpy().T,
-                             frame["loss"].to_numpy(), counts)  # fmt: skip
+                             frame["loss"].to_numpy(), counts)
         starts = fit.theta + rng.normal(size=(12, 5)) * (0.1, 0.8, 0.04, 0.8, 0.05)
         _, values, _, _ = refine(problem, starts, 1)
         worse += boot.objectives[b] > values.min() * (1 + 1e-9)

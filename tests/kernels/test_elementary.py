@@ -68,7 +68,7 @@ def exp_arguments() -> np.ndarray:
     parts = [
         rng.uniform(-345, 345, 4000), rng.uniform(-1, 1, 1000), near[np.abs(near) <= 345], np.arange(-345.0, 346.0),
         10.0 ** -np.arange(1, 320), -(10.0 ** -np.arange(1, 320)), [0.0, -0.0, 345.0, -345.0, 5e-324],
-    ]  # fmt: skip
+    ]
     return np.concatenate(parts)
 
 
@@ -98,7 +98,7 @@ def log_arguments() -> np.ndarray:
     parts = [
         10.0 ** rng.uniform(-300, 300, 4000), rng.uniform(0, 4, 1000), near, [1.0, np.nextafter(1, 2), np.nextafter(1, 0)],
         edges, np.nextafter(edges, np.inf), np.nextafter(edges, 0), [math.e, 1e-300, 1e300, math.sqrt(0.5), math.sqrt(2)],
-    ]  # fmt: skip
+    ]
     x = np.concatenate(parts)
     return x[(x >= 1e-300) & (x <= 1e300)]
 

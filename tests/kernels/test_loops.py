@@ -24,7 +24,7 @@ from fastscale.kernels.solver import (
     SINGULAR,
     TOLERANCE,
     TOO_FEW,
-)  # fmt: skip
+)
 
 LEVELS = np.array([0.025, 0.1, 0.5, 0.9, 0.975])
 
@@ -47,7 +47,7 @@ class Batch:
         law, G, p = self.law, len(self.groups), len(self.law.names)
         columns = [np.concatenate([g[0][v] for g in self.groups]) for v in range(len(law.variable_names))]
         whole = Points(law, columns, np.concatenate([g[1] for g in self.groups]),
-                       np.concatenate([g[2] for g in self.groups]), self.scale, self.delta)  # fmt: skip
+                       np.concatenate([g[2] for g in self.groups]), self.scale, self.delta)
         sizes = [len(g[1]) for g in self.groups]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         units = self.units or [np.arange(n) for n in sizes]
@@ -63,7 +63,7 @@ class Batch:
             "thetas": np.full((G, p), -7.0), "values": np.full(G, -7.0), "status": np.full((G, 2), -7),
             "errors": np.full((G, p), -7.0), "endpoints": np.full((G, len(LEVELS), p), -7.0),
             "counts": np.zeros((G, 8), np.int64), "draws": np.full((G, self.resamples if self.keep else 0, p), -7.0),
-        }  # fmt: skip
+        }
         kernels = law.kernels(self.scale)
         edges = [0, *cuts, G]
         for begin, end in pairwise(edges):
@@ -75,7 +75,7 @@ class Batch:
                 np.array([self.delta, 1.0, 1e-24]), {"log": 0, "linear": 1, "logit": 2}[self.scale], 6, tolerance,
                 evaluations, self.resamples, np.uint64(11), LEVELS, begin, end, out["thetas"], out["values"],
                 out["status"], out["errors"], out["endpoints"], out["counts"], out["draws"],
-            )  # fmt: skip
+            )
         return out
 
 
@@ -227,7 +227,7 @@ def optimum(points: Points) -> np.ndarray:
     loops.refine_starts(
         points.law.kernels("log").objective, theta, *points.law.box, np.arange(5), X, y, w, n, points.rho, TOLERANCE,
         MAX_EVALUATIONS, 1, 0, 1, values, status, evaluations,
-    )  # fmt: skip
+    )
     assert status[0] == CONVERGED
     return theta[0]
 
@@ -244,7 +244,7 @@ class Resamples:
         X, y, w, _ = points.padded()
         out = {
             "thetas": np.full((B, 5), -7.0), "values": np.full(B, -7.0), "status": np.full(B, -7), "winner": np.full(B, -7),
-        }  # fmt: skip
+        }
         edges = [0, *cuts, B]
         for begin, end in pairwise(edges):
             loops.bootstrap_chunk(
@@ -254,7 +254,7 @@ class Resamples:
                 np.zeros((1, 1), np.int64) if indices is None else indices, np.zeros((1, 1)) if weights is None else weights,
                 self.influence, TOLERANCE, MAX_EVALUATIONS, begin, end, out["thetas"], out["values"], out["status"],
                 out["winner"],
-            )  # fmt: skip
+            )
         return out
 
 
@@ -308,7 +308,7 @@ def test_resamples_reach_what_scipy_reaches(resamples: Resamples) -> None:
         times = np.array(draws(key(99, 4, b), [0, n]), dtype=float)
         kept = times > 0
         part = Points(points.law, [c[kept] for c in points.columns], points.response[kept], (points.w * times)[kept],
-                      delta=points.delta)  # fmt: skip
+                      delta=points.delta)
         best, _ = support.scipy_best(part, [resamples.start, out["thetas"][b]], *points.law.box, np.arange(5))
         assert out["values"][b] == pytest.approx(part.objective(out["thetas"][b]), rel=1e-11)
         assert out["values"][b] <= best * (1 + 1e-9)

@@ -52,7 +52,7 @@ def test_mix_is_the_published_finaliser() -> None:
         outputs.append(int(resample.mix(np.uint64(state))))
     assert outputs == [
         6457827717110365317, 3203168211198807973, 9817491932198370423, 4593380528125082431, 16408922859458223821,
-    ]  # fmt: skip
+    ]
 
 
 @given(words)

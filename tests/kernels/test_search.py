@@ -75,7 +75,7 @@ def project(law, grid, columns, response, w, scale: str, lo=None, hi=None, linea
         (law.linear if linear is None else linear).astype(np.int64), law.logs.astype(np.int64),
         law.box[0] if lo is None else lo, law.box[1] if hi is None else hi, X, y, w, n, points.rho,
         {"log": 0, "linear": 1, "logit": 2}[scale], 0, len(grid), thetas, values,
-    )  # fmt: skip
+    )
     return points, thetas, values
 
 

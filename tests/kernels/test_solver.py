@@ -19,7 +19,7 @@ from fastscale.kernels.solver import (
     NOT_CONVERGED,
     SINGULAR,
     TOLERANCE,
-)  # fmt: skip
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 REGISTRY = laws.registry()
@@ -65,7 +65,7 @@ def solve(points: Points, starts, free=None, lo=None, hi=None, staged=False, mos
         points.law.kernels(points.scale).objective, thetas, box[0] if lo is None else lo, box[1] if hi is None else hi,
         np.arange(p) if free is None else np.array(free), X, y, w, n, points.rho, TOLERANCE, most, staged, 0,
         len(thetas), values, status, spent,
-    )  # fmt: skip
+    )
     return thetas, values, status, spent
 
 
@@ -85,14 +85,14 @@ MATRIX = [
     for kind in kinds
     for delta in (1e-4, 1e-3, 1e-2, np.inf)
     for scale in ("log", "linear")
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "kind", "delta", "scale"), MATRIX)
 def test_never_worse_than_scipy(name: str, kind: str, delta: float, scale: str) -> None:
     number = MATRIX.index((name, kind, delta, scale))
     points, truth = data(name, kind, number, scale=scale, delta=delta, penalty=(1.0, 1.0, 4.0)[number % 3],
-                         weighted=number % 2 == 0)  # fmt: skip
+                         weighted=number % 2 == 0)
     starts = np.concatenate([truth[None], starts_around(truth, 1, 0.05, number)])
     theirs, theta = support.scipy_best(points, starts, *points.law.box, np.arange(len(truth)))
     for staged in (False, True):

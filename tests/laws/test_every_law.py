@@ -67,7 +67,7 @@ def test_gradient_and_hessian_to_ten_digits(name: str, scale: str) -> None:
     points, theta = case(name, scale, 5)
     stencils = support.mp_derivatives(points.law, theta, points.columns)
     residuals = np.sort(np.abs(support.transform(support.predict(points.law, support.natural(points.law, theta),
-                                                                 points.columns), scale) - points.y))  # fmt: skip
+                                                                 points.columns), scale) - points.y))
     # half of the points on the straight part of Huber's function, none near its kink
     for points.delta, points.penalty in ((np.inf, 1.0), (residuals[2:4].mean(), 1.0), (residuals[1:3].mean(), 2.5)):
         support.assert_derivatives(points, theta, stencils)
@@ -123,12 +123,12 @@ def test_order_and_repetition_do_not_matter(name: str, seed: int, scale: str) ->
     f, g, H = points.kernel(theta)
     order = rng.permutation(11)
     shuffled = Points(points.law, [c[order] for c in points.columns], points.response[order], points.w[order], scale,
-                      points.delta)  # fmt: skip
+                      points.delta)
     twice = rng.random(11) < 0.4
     heavier = Points(points.law, points.columns, points.response, np.where(twice, 2.0, 1.0) * points.w, scale, points.delta)
     rows = np.concatenate([np.arange(11), np.flatnonzero(twice)])
     repeated = Points(points.law, [c[rows] for c in points.columns], points.response[rows], points.w[rows], scale,
-                      points.delta)  # fmt: skip
+                      points.delta)
     size = np.sqrt(np.outer(*[np.abs(np.diag(heavier.kernel(theta)[2])) + np.abs(np.diag(H))] * 2))
     for one, other in (((f, g, H), shuffled.kernel(theta)), (heavier.kernel(theta), repeated.kernel(theta))):
         assert other[0] == pytest.approx(one[0], rel=1e-12)

@@ -97,7 +97,7 @@ def test_objective_gradient_and_hessian(scale: str, stencils: list[dict]) -> Non
     response = np.array([float(s[()]) for s in stencils]) * np.array([1.06, 0.9, 1.02, 0.95])
     points = support.Points(M4, [X4], response, np.array([1.0, 2.0, 0.5, 1.5]), scale)
     residuals = np.sort(np.abs(support.transform(response, scale)
-                               - support.transform(np.array([float(s[()]) for s in stencils]), scale)))  # fmt: skip
+                               - support.transform(np.array([float(s[()]) for s in stencils]), scale)))
     for points.delta, points.penalty in ((np.inf, 1.0), (residuals[1:3].mean(), 2.0)):
         support.assert_derivatives(points, theta, stencils)
 
@@ -123,7 +123,7 @@ def test_it_fits(delta: float) -> None:
                     E + 1e-14 * (Y0 - E), Y0 - 1e-14 * (Y0 - E), xtol=1e-15, rtol=1e-15,
                 )
                 for u in x
-            ]  # fmt: skip
+            ]
             return np.log(roots) - np.log(response)
 
         box = ([0, 0.5, 0, 1e-3, -5], [0.3, 1.0, 10, 1e4, 0])
