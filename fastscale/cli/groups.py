@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -22,12 +22,7 @@ def join(tables: list[GroupFits]) -> GroupFits:
     if len(tables) == 1:
         return tables[0]
     joined = pd.concat([pd.DataFrame(part) for part in tables]).sort_index(kind="stable").reset_index(drop=True)
-    return GroupFits.of(joined, about(tables[0]))
-
-
-def about(fits: GroupFits) -> dict[str, Any]:
-    """What the fits were made with."""
-    return cast("dict[str, Any]", fits.about)
+    return GroupFits.of(joined, tables[0].about)
 
 
 def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: bool) -> str:
@@ -42,13 +37,13 @@ def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: 
 
 
 def _summary(fits: GroupFits, rows: int) -> list[str]:
-    by, level = about(fits)["by"], about(fits)["level"]
+    by, level = fits.about["by"], fits.about["level"]
     counts = ", ".join(f"{count:,} {status}" for status, count in fits["status"].value_counts().items())
     used = f"{int(fits['n'].sum()):,} of {rows:,} rows used"
     lines = [_heading(fits), f"{len(fits):,} groups by {', '.join(by)}, {used}: {counts}"]
     good = fits.drop(index=fits.failures().index)
     if len(good):
-        drawn = about(fits)["resamples"]
+        drawn = fits.about["resamples"]
         inside = f"estimate [{percent(level)} interval, {drawn:,} resamples]" if drawn else "estimate (standard error)"
         shown = min(len(good), ROWS_SHOWN)
         lines.append(f"{'first ' if shown < len(good) else ''}{shown:,} rows, {inside}:")
@@ -101,14 +96,14 @@ def _cells(fits: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 def document(archive: Archive, tables: list[GroupFits], fits: GroupFits, written: str | None) -> dict[str, Any]:
     """The whole batch, for JSON."""
-    by = about(tables[0])["by"]
+    by = tables[0].about["by"]
     named = {str(part["law"].iloc[0]): parameters(part, by) for part in tables}
     notes = [{"code": note.code, "message": note.message, "count": note.count} for note in archive.runs.warnings]
     return {
         "archive": archive.record(),
         "dropped": dropped_counts(archive.runs.dropped),
         "notes": notes,
-        **about(tables[0]),
+        **tables[0].about,
         "laws": list(named),
         "counts": {str(status): int(count) for status, count in fits["status"].value_counts().items()},
         "failed": len(fits.failures()),

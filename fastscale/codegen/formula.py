@@ -68,9 +68,9 @@ class Formula:
         """Parameters in the exponent of a power whose base holds a variable: exponents in the field's sense."""
         found: set[str] = set()
         for node in ast.walk(self.tree):
-            power = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow)
-            if power and set(_names(node.left)) & set(self.variables):
-                found.update(_names(node.right))
+            match node:
+                case ast.BinOp(left=base, op=ast.Pow(), right=exponent) if set(_names(base)) & set(self.variables):
+                    found.update(_names(exponent))
         return frozenset(found) & frozenset(self.parameters)
 
     @cached_property
