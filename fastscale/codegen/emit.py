@@ -181,6 +181,7 @@ def _objective(tape: Tape, scale: str) -> str:
     first = [tape.derivative(value, j) for j in range(p)]
     second = {(i, j): tape.derivative(first[i], j) for i in range(p) for j in range(i, p)}
     slope = sp.Symbol("slope", real=True)
+    tape.varying.add(slope)
     if scale == "linear" or direct:
         slope_is_one = True
         c, e = list(first), dict(second)
@@ -271,6 +272,7 @@ def _normalise(
     used = set().union(*(e.free_symbols for e in everything))
     exponentials = [a.symbol for a in tape.atoms if a.kind == "exp" and a.symbol in used and tape.depends_on_rows(a.symbol)]
     shares = {s: sp.Symbol(f"s{s}", real=True) for s in exponentials}
+    tape.varying.update(shares.values())
 
     def through(e: sp.Expr) -> sp.Expr:
         terms = []

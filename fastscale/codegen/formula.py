@@ -104,32 +104,36 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         where = f" at position {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
         hint = " Powers are written a**b." if "^" in text else ""
-        raise FormulaError(f"the formula {text!r} does not parse{where}.{hint}") from None
+        raise FormulaError(f"the formula {_short(text)} does not parse{where}.{hint}") from None
     names: dict[str, None] = {}
     try:
         _check(tree, text, names)
         normal = ast.unparse(tree)
     except RecursionError:
-        raise FormulaError(f"the formula {text[:60]!r}… is nested too deeply") from None
+        raise FormulaError(f"the formula {_short(text)} is nested too deeply") from None
     known = set(STANDARD_VARIABLES if variables is None else variables)
     found = tuple(name for name in names if name in known)
     free = tuple(name for name in names if name not in known)
     if variables is not None and (missing := [name for name in variables if name not in names]):
-        raise FormulaError(f"the formula {text!r} does not use the variable(s) {', '.join(missing)}")
+        raise FormulaError(f"the formula {_short(text)} does not use the variable(s) {', '.join(missing)}")
     if not found:
         raise FormulaError(
-            f"the formula {text!r} has no variable: it has to use one of {', '.join(STANDARD_VARIABLES)} or a column's name"
+            f"the formula {_short(text)} has no variable: it has to use one of {', '.join(STANDARD_VARIABLES)} or a column's name"
         )
     if not free:
-        raise FormulaError(f"the formula {text!r} has no free parameter: every name in it is a variable")
+        raise FormulaError(f"the formula {_short(text)} has no free parameter: every name in it is a variable")
     return Formula(normal, found, free)
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}…")
 
 
 def names_in(text: str) -> tuple[str, ...]:
     """The names that a formula uses, without functions, in order; empty where it does not parse."""
     try:
         return tuple(dict.fromkeys(_names(ast.parse(text, mode="eval").body)))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
         return ()
 
 
@@ -137,29 +141,29 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
     match node:
         case ast.BinOp(left=left, op=op, right=right):
             if isinstance(op, ast.BitXor):
-                raise FormulaError(f"the formula {text!r} uses ^; powers are written a**b")
+                raise FormulaError(f"the formula {_short(text)} uses ^; powers are written a**b")
             if not isinstance(op, _OPERATORS):
-                raise FormulaError(f"the formula {text!r} uses the operator {type(op).__name__}; + - * / ** are known")
+                raise FormulaError(f"the formula {_short(text)} uses the operator {type(op).__name__}; + - * / ** are known")
             _check(left, text, names)
             _check(right, text, names)
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
             _check(operand, text, names)
         case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
             if name not in FUNCTIONS:
-                raise FormulaError(f"the formula {text!r} calls {name}; the known functions are {', '.join(FUNCTIONS)}")
+                raise FormulaError(f"the formula {_short(text)} calls {name}; the known functions are {', '.join(FUNCTIONS)}")
             _check(argument, text, names)
         case ast.Name(id=name):
             if name in FUNCTIONS:
-                raise FormulaError(f"the formula {text!r} uses the function {name} as a name")
+                raise FormulaError(f"the formula {_short(text)} uses the function {name} as a name")
             names[name] = None
         case ast.Constant(value=value) if isinstance(value, int | float) and not isinstance(value, bool):
             if not abs(value) < 1e300:
-                raise FormulaError(f"the formula {text!r} has the number {value}, which is too large")
+                raise FormulaError(f"the formula {_short(text)} has the number {value}, which is too large")
         case _:
             piece = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise FormulaError(
-                f"the formula {text!r} has the part {piece!r}, which is not arithmetic; known are numbers, names, + - * / ** "
-                f"and {', '.join(FUNCTIONS)} of one argument"
+                f"the formula {_short(text)} has the part {_short(piece)}, which is not arithmetic; known are "
+                f"numbers, names, + - * / ** and {', '.join(FUNCTIONS)} of one argument"
             )
 
 

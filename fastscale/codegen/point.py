@@ -11,6 +11,8 @@ natural parameters, and returns the prediction. The chain rule to the solver's c
 added here, so that nothing downstream knows the difference.
 """
 
+MOST_PARAMETERS = 16  # a Hessian of 256 doubles, which is what stack.doubles has room for
+
 _TEMPLATE = '''"""Kernels of the point function {name}, residual on the {scale} scale. Generated; see fastscale.codegen."""
 
 from math import exp as natural, inf, log

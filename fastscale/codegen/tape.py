@@ -15,6 +15,8 @@ import sympy as sp
 
 from fastscale.codegen.formula import Formula
 
+_PRODUCT = 32  # integer powers of a base of unknown sign are written out up to this
+
 
 @dataclass(frozen=True)
 class Atom:
@@ -40,6 +42,7 @@ class Tape:
         self._derivatives: dict[tuple[sp.Symbol, int], sp.Expr] = {}
         self._definition: dict[sp.Symbol, Atom] = {}
         self._positive: set[sp.Symbol] = set()
+        self.varying: set[sp.Symbol] = set(self.rows)  # symbols that differ from point to point, beside atoms
         names: dict[str, sp.Expr] = {}
         for symbol, name in zip(self.theta, formula.parameters, strict=True):
             names[name] = sp.exp(symbol) if name in log_parameters else symbol
@@ -83,10 +86,12 @@ class Tape:
                 exponent += self._atomise(factor.args[0])
             elif isinstance(factor, sp.Pow):
                 base, power = factor.args
-                if power.is_Integer and 0 < power <= 4:
-                    rest *= self._atomise(base) ** power
-                elif power.is_Integer and -4 <= power < 0:
-                    below *= self._atomise(base) ** (-power)
+                # a base that may be negative has integer powers but no logarithm
+                if power.is_Integer and (abs(power) <= 4 or (abs(power) <= _PRODUCT and self._positive_log(base) is None)):
+                    if power > 0:
+                        rest *= self._atomise(base) ** power
+                    else:
+                        below *= self._atomise(base) ** (-power)
                 elif power == sp.Rational(1, 2):
                     rest *= self.atom("sqrt", self._atomise(base))
                 else:
@@ -190,7 +195,7 @@ class Tape:
     def depends_on_rows(self, e: sp.Expr) -> bool:
         """Whether e differs from point to point."""
         for symbol in e.free_symbols:
-            if symbol in self.rows:
+            if symbol in self.varying:
                 return True
             atom = self._definition.get(symbol)
             if atom is not None and any(self.depends_on_rows(a) for a in atom.arguments):

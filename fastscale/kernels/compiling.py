@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import stat
 import sys
 import warnings
@@ -131,13 +132,24 @@ class _Cache(FunctionCache):  # type: ignore[misc]
 
 def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = frozenset()) -> Any:
     """Compile `py_func` for one signature, nogil, from the cache where it is there."""
-    dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(fastmath) or False)(py_func)
-    if cache_folder() is not None:
-        dispatcher._cache = _Cache(py_func)  # type: ignore[attr-defined]
     with warnings.catch_warnings():
         # functions as arguments are what all of this rests on; its tests are what we rely on, not the label
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)
-        dispatcher.compile(signature)
+        if cache_folder() is None:
+            return _compile(py_func, signature, fastmath, None)
+        store = _Cache(py_func)
+        try:
+            return _compile(py_func, signature, fastmath, store)
+        except (pickle.UnpicklingError, EOFError, AttributeError, IndexError):
+            store.flush()  # an index cut short by a full disk or a crash: forget it
+            return _compile(py_func, signature, fastmath, store)
+
+
+def _compile(py_func: Callable[..., Any], signature: Any, fastmath: Any, store: _Cache | None) -> Any:
+    dispatcher = njit(nogil=True, error_model="numpy", fastmath=set(fastmath) or False)(py_func)
+    if store is not None:
+        dispatcher._cache = store  # type: ignore[attr-defined]
+    dispatcher.compile(signature)
     dispatcher.disable_compile()
     return dispatcher
 

@@ -80,7 +80,7 @@ def shifted_start(start, influence, times, n, lo, hi, theta):
         shift = 0.0
         for i in range(n):
             shift += (times[i] - 1.0) * influence[j, i]
-        theta[j] = start[j] + shift if np.isfinite(shift) else start[j]
+        theta[j] = start[j] + shift if abs(shift) < np.inf else start[j]
         theta[j] = min(max(theta[j], lo[j]), hi[j])
 
 

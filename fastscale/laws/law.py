@@ -13,6 +13,7 @@ import numpy as np
 
 from fastscale.codegen.build import Definition, Kernels, kernels
 from fastscale.codegen.formula import Formula, parse
+from fastscale.codegen.point import MOST_PARAMETERS
 from fastscale.errors import LawError, did_you_mean
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
@@ -164,6 +165,9 @@ class Law:
         else:
             if not known or not asked:
                 raise LawError("a law with a point function has to name its variables and parameters")
+            if len(known) > MOST_PARAMETERS or len(asked) > MOST_PARAMETERS**2:
+                who = self.name or self.point
+                raise LawError(f"a point function has at most {MOST_PARAMETERS} parameters; {who} has {len(known)}")
             parsed, order, variables = None, tuple(known), tuple(v.name for v in asked)
             log_variables = self.log_variables
         for names in (known, self.positive, self.bounds, self.start, self.grid or {}):
