@@ -100,8 +100,8 @@ def group_arrays(frame: pd.DataFrame) -> tuple[Array, Array]:
     return np.log(frame["x"].to_numpy().reshape(shape)), np.log(frame["loss"].to_numpy().reshape(shape))
 
 
-def objective(params: Array, X: Array, y: Array, w: Array | None = None, delta: float = DELTA) -> Array:
-    """The Huber objective of each answer, by NumPy: the one judge of every method.
+def penalties(params: Array, X: Array, y: Array, delta: float = DELTA) -> Array:
+    """Huber's function of each answer's residual at each point: (fits, points).
 
     Parameters
     ----------
@@ -109,8 +109,8 @@ def objective(params: Array, X: Array, y: Array, w: Array | None = None, delta: 
         E, the scales, the exponents, in natural units: (fits, 1 + 2 K) for K power terms.
     X
         Logarithms of the K variables: (K, points), or (K, fits, points).
-    y, w
-        log loss and weights: (points,) or (fits, points).
+    y
+        log loss: (points,) or (fits, points).
     """
     K = len(X)
     prediction: Array = params[:, :1]
@@ -119,6 +119,10 @@ def objective(params: Array, X: Array, y: Array, w: Array | None = None, delta: 
             prediction = prediction + params[:, 1 + k, None] * np.exp(-params[:, 1 + K + k, None] * X[k])
         r = np.log(prediction) - y
     clipped = np.clip(r, -delta, delta)
-    rho = clipped * (r - 0.5 * clipped)
-    total: Array = np.sum(rho if w is None else rho * w, axis=1)
-    return total
+    return np.asarray(clipped * (r - 0.5 * clipped))
+
+
+def objective(params: Array, X: Array, y: Array, w: Array | None = None, delta: float = DELTA) -> Array:
+    """The Huber objective of each answer, by NumPy: the one judge of every method. See `penalties`; w as y."""
+    each = penalties(params, X, y, delta)
+    return np.asarray(np.sum(each if w is None else each * w, axis=1))

@@ -275,7 +275,7 @@ class Bootstrap:
         """
         draws = np.sort(self.draws.to_numpy()[self.usable], axis=0)
         columns = {}
-        for name, q in zip(("lower", "upper"), _tails(level), strict=True):
+        for name, q in zip(("lower", "upper"), tails_of(level), strict=True):
             ranks = np.sqrt(len(draws) * q * (1 - q))
             ends = np.clip(q * (len(draws) - 1) + np.array([-ranks, ranks]), 0, max(len(draws) - 1, 0))
             grid = np.arange(len(draws))
@@ -305,7 +305,7 @@ class Bootstrap:
             for a in range(0, len(estimate), step):
                 part = predict_points(self.fit.law, residual, draws, [c[a : a + step] for c in columns])
                 # a row that cannot be predicted is NaN in every draw, and stays so
-                lower[a : a + step], upper[a : a + step] = np.quantile(part, _tails(level), axis=0)
+                lower[a : a + step], upper[a : a + step] = np.quantile(part, tails_of(level), axis=0)
         index = pd.RangeIndex(len(estimate)) if index is None else index
         return pd.DataFrame({"estimate": estimate, "lower": lower, "upper": upper}, index=index)
 
@@ -335,7 +335,7 @@ class Bootstrap:
     def _interval(self, estimate: Array, draws: Array, level: float, index: Any, all_rows: bool = False) -> pd.DataFrame:
         usable = draws if all_rows else draws[self.usable]
         ends = np.full((2, draws.shape[1]), np.nan)
-        tails = _tails(level)
+        tails = tails_of(level)
         if self.withheld is None and len(usable):
             with np.errstate(all="ignore"):
                 ends = np.array([np.nanquantile(c, tails) if np.isfinite(c).any() else [np.nan] * 2 for c in usable.T]).T
@@ -354,7 +354,8 @@ class Bootstrap:
         return show.bootstrap_html(self)
 
 
-def _tails(level: float) -> tuple[float, float]:
+def tails_of(level: float) -> tuple[float, float]:
+    """The two quantiles between which an interval of this level lies."""
     if not 0 < level < 1:
         hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
         raise FitError(f"level={level!r}: a number between 0 and 1.{hint}")

@@ -21,7 +21,10 @@ _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
 
 def open_runs(runs: Any, columns: Mapping[str, str | None]) -> Runs:
     """`read_runs` with the columns that were named."""
-    return read_runs(runs, **{name: column for name, column in columns.items() if column is not None})
+    named = {name: column for name, column in columns.items() if column is not None}
+    if isinstance(runs, Runs) and all(runs.explicit.get(name) == column for name, column in named.items()):
+        return runs
+    return read_runs(runs, **named)
 
 
 def resolve_law(law: Law | str, runs: Runs, columns: Mapping[str, str | None]) -> tuple[Law, Runs]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import Points, Runs, group_codes, read_runs
+from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FastscaleError, FitError
-from fastscale.fitting.bootstrap import MOST_FAILED, refuse_large, seed_of
+from fastscale.fitting.bootstrap import MOST_FAILED, refuse_large, seed_of, tails_of
 from fastscale.fitting.data import open_runs, resolve_law, select
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, transform
 from fastscale.fitting.status import COUNT, LABELS, Status
@@ -119,9 +119,10 @@ def fit_groups(
     if not several:
         raise FitError("laws: name at least one law")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
+    resolved = [resolve_law(given, opened, columns) for given in several]
+    _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws = [], {}
-    for position, given in enumerate(several):
-        law, mapped = resolve_law(given, opened, columns)
+    for position, (law, mapped) in enumerate(resolved):
         table, kept = _fit_law(law, mapped, by, options, weights, plan)
         table.insert(len(by), "law", law.name)
         table["_order"] = position
@@ -133,6 +134,18 @@ def fit_groups(
         table = table.sort_values(["_group", "_order"], kind="stable", ignore_index=True)
     about = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level, "seed": plan.seed}
     return GroupFits.of(table.drop(columns=["_group", "_order"]), about, draws)
+
+
+def _refuse_clashes(by: list[str], laws: list[Law]) -> None:
+    """Names that would be told apart no more in the table: of keys, of laws, of results."""
+    for what, names in (("by", by), ("laws", [law.name for law in laws])):
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise FitError(f"{what}: {twice[0]!r} is named twice")
+    results = {"law", "status", "message", "n", "runs", "objective", "resamples_ok", "resamples_failed", "_group", "_order"}
+    for law in laws:
+        results |= {f"{name}{end}" for name in law.names for end in ("", "_se", "_lower", "_upper")}
+    if clash := [name for name in by if name in results]:
+        raise FitError(f"by: {clash[0]!r} is also the name of a column of the result; rename it first")
 
 
 @dataclass(frozen=True)
@@ -147,8 +160,7 @@ class _Plan:
     progress: bool
 
     def __post_init__(self) -> None:
-        if not 0 < self.level < 1:
-            raise FitError(f"level={self.level!r}: a number between 0 and 1")
+        tails_of(self.level)
         if self.kind not in (None, "pairs", "clusters"):
             raise FitError(f"kind={self.kind!r}: 'pairs' or 'clusters'")
         if self.chunk is not None and (isinstance(self.chunk, bool) or not self.chunk >= 1):
@@ -185,7 +197,7 @@ def _fit_law(
     counts = np.zeros((total, COUNT), np.int64)
     draws = np.full((total, B if plan.keep_draws else 0, p), np.nan)
     kernels, grid = law.kernels(options.residual), space.search
-    tails = np.array([(1 - plan.level) / 2, (1 + plan.level) / 2])
+    tails = np.array(tails_of(plan.level))
     if points.n:
         run_chunks(
             lambda a, b: loops.batch_chunk(
@@ -205,6 +217,8 @@ def _fit_law(
     for name, value in options.fixed.items():
         natural[np.isfinite(values), law.names.index(name)] = value
     table = labels.reset_index(drop=True).copy()
+    for name in table.columns[table.dtypes.map(pd.api.types.is_object_dtype)]:
+        table[name] = [_canonical(v) for v in table[name]]  # numbers beside "<missing>": one type, that a file can hold
     table["_group"] = np.arange(total)
     table["status"] = pd.Series(status[:, 0]).map(LABELS)
     table["message"] = [Status(s).message if not ok else "" for s, ok in zip(status[:, 0], usable, strict=True)]
@@ -242,30 +256,27 @@ def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any)
     bad = np.unique(codes[rows])
     if len(bad) == len(labels):
         return select(law, runs, options, weights), {}  # raises: no group is left
+    used = np.arange(len(codes)) if runs.keep is None else runs.keep
     reasons = {}
-    mapping = {name: str(column) for name, column in runs.explicit.items()}
     for k, group in enumerate(bad):
         reasons[int(group)] = Status.INVALID.message
         if k < _REASONS_SPELT_OUT:
-            part = runs.frame[codes == group]
+            own = replace(_without(law, runs, rows & (codes != group)), keep=used[codes[used] == group])
             try:
-                select(law, read_runs(part, duplicates="keep", **mapping), options)
+                select(law, own, options, weights)
             except FastscaleError as error:
                 reasons[int(group)] = str(error)
-    if weights is not None and not isinstance(weights, str):
-        raise FitError("some groups have unusable rows; with weights given as an array they have to be removed first")
-    # unusable rows become missing ones, which selection drops; the positions of the others stay
-    frame = runs.frame.copy()
-    column = runs.column_of("loss")
-    frame[column] = pd.to_numeric(frame[column], errors="coerce").astype(float).mask(np.isin(codes, bad))
-    for name in law.variable_names:
+    rest = replace(_without(law, runs, rows), keep=used[~np.isin(codes[used], bad)])
+    return select(law, rest, options, weights), reasons
+
+
+def _without(law: Law, runs: Runs, rows: np.ndarray) -> Runs:
+    """The runs with what these rows hold in the law's columns taken as missing; all positions stay."""
+    frame = runs.frame.copy(deep=False)
+    for name in (*law.variable_names, "loss"):
         column = runs.column_of(name)
-        if frame[column].dtype == object or isinstance(frame[column].dtype, pd.StringDtype):
-            frame.loc[np.isin(codes, bad), column] = None
-        else:
-            frame[column] = frame[column].astype(float).mask(np.isin(codes, bad))
-    cleaned = read_runs(frame, duplicates="keep", **mapping)
-    return select(law, cleaned, options, weights), reasons
+        frame[column] = frame[column].where(~rows, None)
+    return replace(runs, frame=frame)
 
 
 def _suspicious(law: Law, runs: Runs, options: Options) -> np.ndarray:

@@ -212,6 +212,7 @@ def _write(path: Path, write: Any) -> None:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error})") from None
+    finally:
         Path(temporary).unlink(missing_ok=True)
-        raise

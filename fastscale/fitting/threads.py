@@ -25,6 +25,10 @@ def thread_count(threads: int | None) -> int:
     return threads
 
 
+# An interrupt waits for the chunks that run: none may be long.
+_LARGEST = 4096
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="fastscale")
@@ -45,7 +49,7 @@ def run_chunks(
     count = thread_count(threads)
     if chunk is None:
         # several chunks a thread, so that a slow one does not leave the others idle
-        chunk = max(-(-total // (8 * count)), at_least)
+        chunk = min(max(-(-total // (8 * count)), at_least), _LARGEST)
     todo = deque((begin, min(begin + chunk, total)) for begin in range(0, total, chunk))
     done: list[int] = []
 

@@ -7,8 +7,8 @@ import pkgutil
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fastscale.codegen.formula import STANDARD_VARIABLES, names_in
-from fastscale.errors import FormulaError, LawError, did_you_mean
+from fastscale.codegen.formula import STANDARD_VARIABLES, names_in, parse
+from fastscale.errors import LawError, did_you_mean
 from fastscale.laws.law import Law, Parameter, Variable
 
 if TYPE_CHECKING:
@@ -56,8 +56,8 @@ def get(law: Law | str, columns: tuple[str, ...] = ()) -> Law:
         close = did_you_mean(law, tuple(known))
         raise LawError(f"no law {law!r}.{close} fastscale.laws.table() lists {len(known)}; a formula does too")
     used = [name for name in names_in(law) if name in STANDARD_VARIABLES or name in columns]
-    if not used and not names_in(law):
-        raise FormulaError(f"the formula {law!r} does not parse or has no names in it")
+    if not used:
+        parse(law)  # raises, and says where
     return Law(law, variables=tuple(used))  # type: ignore[arg-type]
 
 

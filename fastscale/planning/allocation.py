@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastscale.codegen.formula import Formula, parse
-from fastscale.errors import FitError
+from fastscale.errors import FitError, FormulaError
 from fastscale.laws import Law
 from fastscale.laws.evaluate import evaluate
 from fastscale.laws.law import Array
@@ -90,7 +90,11 @@ class Cost:
     def __init__(self, text: str | None) -> None:
         self.text = text or DEFAULT_COST
         # a formula has to have a parameter: this one is always 1
-        self.formula: Formula = parse(f"({self.text})*one_", variables=None)
+        try:
+            self.formula: Formula = parse(f"({self.text})*one_", variables=None)
+        except FormulaError as error:
+            hint = " Powers are written a**b." if "^" in self.text else ""
+            raise FormulaError(f"cost={self.text!r} is no formula of N and D, such as {DEFAULT_COST!r}.{hint}") from error
         if self.formula.parameters != ("one_",) or set(self.formula.variables) != {"N", "D"}:
             raise FitError(f"cost={self.text!r}: a formula of N and D and numbers, such as {DEFAULT_COST!r}")
         N, D = np.array([1e6, 1e9, 3e11, 1e6]), np.array([1e8, 1e10, 1e12, 1e12])

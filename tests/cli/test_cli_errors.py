@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_written(shell: Shell, runs: Path, monkeypatch: py
 
     monkeypatch.setattr("os.replace", full)
     done = shell("fit", runs, "--bootstrap", 0, "--save", "fit.json")
-    assert done.code == 2 and done.err == "fastscale: [Errno 28] No space left on device\n"
+    assert done.code == 2 and done.err == "fastscale: fit.json: cannot be written ([Errno 28] No space left on device)\n"
 
 
 def test_a_defect_is_not_dressed_up(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,3 +185,34 @@ def test_the_embedded_example_recovers_its_truth():
         assert row.status == "ok"
         assert row.alpha_lower < truth["alpha"] < row.alpha_upper
         assert row.E_lower < truth["E"] < row.E_upper
+
+
+@pytest.mark.parametrize("name", ["law", "status", "n", "E", "alpha_se", "runs"])
+def test_keys_named_like_results_are_refused(name):
+    with pytest.raises(FitError, match=rf"'{name}' is also the name of a column of the result"):
+        fastscale.fit_groups(LAW, groups(2).rename(columns={"family": name}), by=name)
+
+
+def test_names_given_twice_are_refused():
+    with pytest.raises(FitError, match="'family' is named twice"):
+        fastscale.fit_groups(LAW, groups(2), by=["family", "family"])
+    with pytest.raises(FitError, match="'power_offset' is named twice"):
+        fastscale.fit_groups([LAW, LAW], groups(2), by="family")
+
+
+def test_numeric_keys_with_missing_ones_can_be_saved(tmp_path):
+    frame = groups(3)
+    frame["family"] = frame["family"].str[1:].astype(float).replace(1.0, math.nan)
+    table = fastscale.fit_groups(LAW, frame, by="family")
+    assert table["family"].to_list() == ["0", "<missing>", "2"]
+    table.save(tmp_path / "fits.parquet")
+    same(fastscale.load(tmp_path / "fits.parquet"), table)
+    with pytest.raises(DataError, match="cannot be written"):
+        table.save(tmp_path / "absent" / "fits.parquet")
+
+
+def test_a_broken_groups_row_is_the_archives():
+    frame = groups(3).astype({"x": object})
+    frame.loc[70, "x"] = "many"
+    message = fastscale.fit_groups(LAW, frame, by="family").set_index("family").loc["f2", "message"]
+    assert "row 70 " in message
