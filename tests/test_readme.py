@@ -1,0 +1,53 @@
+"""README.md is kept true: its laws are the registry's, its example runs, its commands are what the command line has."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fastscale
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_law_is_listed():
+    for law in fastscale.laws.registry().values():
+        assert f"| `{law.name}` | `{law.formula}` | {', '.join(law.variable_names)} | {law.source} |" in README
+
+
+def test_the_example_runs(tmp_path, monkeypatch):
+    frame = fastscale.example_runs().query("family == 'hoffmann'")
+    (tmp_path / "runs").mkdir()
+    frame = frame.rename(columns={"N": "params", "D": "tokens", "loss": "final_loss", "run": "run_name"})
+    frame.to_parquet(tmp_path / "runs" / "a.parquet")
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\nimport fastscale\n(.*?)```", README, re.DOTALL)[1]
+    names = {"fastscale": fastscale}
+    exec(code.replace("4000", "100").replace("=1000", "=20"), names)
+    assert names["fit"].ok
+    assert names["table"]["status"].isin(["ok", "at_bound"]).all()
+    law = re.search(r"```python\nlaw = .*?```", README, re.DOTALL)[0].removeprefix("```python\n").removesuffix("```")
+    exec(law, names)
+    assert names["law"].name == "shifted"
+
+
+@pytest.mark.parametrize("line", re.findall(r"^fastscale .*$", README, re.MULTILINE))
+def test_commands_are_known(line):
+    """Each shell line with --help in place of its files: the options are those of the command."""
+    words = shlex.split(line)
+    done = subprocess.run([sys.executable, "-m", "fastscale", words[1], "--help"], capture_output=True, text=True, check=True)
+    for option in (word for word in words if word.startswith("--")):
+        assert option in done.stdout
+
+
+def test_the_two_commands_stand_where_the_gate_finds_them():
+    gate = (Path(__file__).resolve().parents[1] / ".ci" / "run").read_text()
+    for marker in ("command: run", "command: test"):
+        after = README.split(f"<!-- {marker} -->")[1].lstrip().splitlines()
+        assert after[1].startswith("python3 -m venv")
+        assert marker in gate
