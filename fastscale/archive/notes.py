@@ -66,7 +66,8 @@ def dropped_table(rows: Any = (), column: str = "", values: Any = (), reason: st
 
 
 @cache
-def _nothing_dropped() -> pd.DataFrame:
+def nothing_dropped() -> pd.DataFrame:
+    """Return an empty table of dropped rows, always the same one: to be joined, never written to."""
     return dropped_table()
 
 
@@ -74,7 +75,7 @@ def join_dropped(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Return the tables of dropped rows as one, in the order of the input's rows."""
     filled = [table for table in tables if len(table)]
     if not filled:
-        return _nothing_dropped().copy()
+        return nothing_dropped().copy()
     joined = pd.concat(filled, ignore_index=True)
     return joined.sort_values("row", kind="stable", ignore_index=True)
 

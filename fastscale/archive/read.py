@@ -14,7 +14,7 @@ from fastscale.archive import checks
 from fastscale.archive.columns import check_mapping
 from fastscale.archive.duplicates import duplicate_rows
 from fastscale.archive.load import find_files, load_file
-from fastscale.archive.notes import Note, Origin, dropped_table, join_dropped, plural, unique_notes
+from fastscale.archive.notes import Note, Origin, dropped_table, join_dropped, nothing_dropped, plural, unique_notes
 from fastscale.archive.runs import Options, Runs
 from fastscale.errors import DataError, did_you_mean
 
@@ -163,18 +163,18 @@ def _load(source: Any) -> tuple[pd.DataFrame, Origin, list[Note], pd.DataFrame]:
     if isinstance(source, (str, Path)):
         return _load_files(find_files(source))
     if isinstance(source, pd.DataFrame):
-        return _check_rows(source), Origin(), [], dropped_table()
+        return _check_rows(source), Origin(), [], nothing_dropped()
     if isinstance(source, Mapping):
-        return _check_rows(_from_columns(source)), Origin(("dict",)), [], dropped_table()
+        return _check_rows(_from_columns(source)), Origin(("dict",)), [], nothing_dropped()
     if hasattr(source, "to_pandas"):
         frame = source.to_pandas()
         if isinstance(frame, pd.DataFrame):
-            return _check_rows(frame), Origin((type(source).__name__,)), [], dropped_table()
+            return _check_rows(frame), Origin((type(source).__name__,)), [], nothing_dropped()
     if isinstance(source, Sequence) and not isinstance(source, (bytes, bytearray)) and len(source):
         if all(isinstance(item, (str, Path)) for item in source):
             return _load_files([path for item in source for path in find_files(item)])
         if all(isinstance(item, Mapping) for item in source):
-            return _check_rows(pd.DataFrame(list(source))), Origin(("list",)), [], dropped_table()
+            return _check_rows(pd.DataFrame(list(source))), Origin(("list",)), [], nothing_dropped()
     raise DataError(
         "runs are read from a DataFrame, a dict of columns, a path, a glob or a list of paths, "
         f"not from {'an empty list' if isinstance(source, list) and not source else type(source).__name__}"

@@ -122,18 +122,16 @@ def fit_groups(
     resolved = [resolve_law(given, opened, columns) for given in several]
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws = [], {}
-    for position, (law, mapped) in enumerate(resolved):
+    for law, mapped in resolved:
         table, kept = _fit_law(law, mapped, by, options, weights, plan)
-        table.insert(len(by), "law", law.name)
-        table["_order"] = position
         tables.append(table)
         if kept is not None:
             draws[law.name] = kept
-    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
-    if len(tables) > 1:
-        table = table.sort_values(["_group", "_order"], kind="stable", ignore_index=True)
+    table = tables[0]
+    if len(tables) > 1:  # group by group: each table has the groups in the same order
+        table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
     about = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level, "seed": plan.seed}
-    return GroupFits.of(table.drop(columns=["_group", "_order"]), about, draws)
+    return GroupFits.of(table, about, draws)
 
 
 def _refuse_clashes(by: list[str], laws: list[Law]) -> None:
@@ -141,7 +139,7 @@ def _refuse_clashes(by: list[str], laws: list[Law]) -> None:
     for what, names in (("by", by), ("laws", [law.name for law in laws])):
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             raise FitError(f"{what}: {twice[0]!r} is named twice")
-    results = {"law", "status", "message", "n", "runs", "objective", "resamples_ok", "resamples_failed", "_group", "_order"}
+    results = {"law", "status", "message", "n", "runs", "objective", "resamples_ok", "resamples_failed"}
     for law in laws:
         results |= {f"{name}{end}" for name in law.names for end in ("", "_se", "_lower", "_upper")}
     if clash := [name for name in by if name in results]:
@@ -176,7 +174,7 @@ def _count(bootstrap: Any) -> int:
 def _fit_law(
     law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: _Plan
 ) -> tuple[pd.DataFrame, Array | None]:
-    """The table of one law, with the group's number in `_group`; and the draws, (groups, resamples, parameters)."""
+    """The table of one law, a row a group; and the draws, (groups, resamples, parameters)."""
     for name in by:
         if name not in runs.frame.columns:
             runs.column_of(name)  # raises, with the near names
@@ -216,32 +214,34 @@ def _fit_law(
     natural = law.to_natural(thetas)
     for name, value in options.fixed.items():
         natural[np.isfinite(values), law.names.index(name)] = value
-    table = labels.reset_index(drop=True).copy()
-    for name in table.columns[table.dtypes.map(pd.api.types.is_object_dtype)]:
-        table[name] = [_canonical(v) for v in table[name]]  # numbers beside "<missing>": one type, that a file can hold
-    table["_group"] = np.arange(total)
-    table["status"] = pd.Series(status[:, 0]).map(LABELS)
-    table["message"] = [Status(s).message if not ok else "" for s, ok in zip(status[:, 0], usable, strict=True)]
-    table["n"] = np.diff(batch.offsets)
-    if points.runs is not None:
-        table["runs"] = batch.run_counts
-    table["objective"] = values
-    free = space.free_count
-    good = counts[:, [s for s in Status if s.usable]].sum(axis=1)
-    carried = usable & (np.diff(batch.offsets) > free) & (good >= (1 - MOST_FAILED) * B)
-    # one run, or one point, gives the same resample again and again: an interval of no width, which is none
-    carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] > 1 if len(batch.strata) else False
-    for j, name in enumerate(law.names):
-        table[name] = natural[:, j]
-        table[f"{name}_se"] = errors[:, j] * (natural[:, j] if law.logs[j] else 1.0)
-        if B:
-            table[f"{name}_lower"] = np.where(carried, ends[:, 0, j], np.nan)
-            table[f"{name}_upper"] = np.where(carried, ends[:, 1, j], np.nan)
-    if B:
-        table["resamples_ok"], table["resamples_failed"] = good, np.where(usable, B - good, 0)
+    state = np.array([LABELS[s] for s in range(COUNT)], dtype=object)[status[:, 0]]
+    message = np.where(usable, "", np.array([Status(s).message for s in range(COUNT)], dtype=object)[status[:, 0]])
     for group, reason in broken.items():
-        table.loc[group, ["status", "message"]] = [Status.INVALID.label, reason]
-    return table, (draws if plan.keep_draws else None)
+        state[group], message[group] = Status.INVALID.label, reason
+    sizes = np.diff(batch.offsets)
+    good = counts[:, [s for s in Status if s.usable]].sum(axis=1)
+    carried = usable & (sizes > space.free_count) & (good >= (1 - MOST_FAILED) * B)
+    # one run, or one point, gives the same resample again and again: an interval of no width, which is none
+    carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] > 1
+    data: dict[str, Any] = {str(name): _one_type(labels[name]) for name in labels}
+    data |= {"law": np.full(total, law.name, dtype=object), "status": state, "message": message, "n": sizes}
+    if points.runs is not None:
+        data["runs"] = batch.run_counts
+    data["objective"] = values
+    for j, name in enumerate(law.names):
+        data[name] = natural[:, j]
+        data[f"{name}_se"] = errors[:, j] * (natural[:, j] if law.logs[j] else 1.0)
+        if B:
+            data[f"{name}_lower"] = np.where(carried, ends[:, 0, j], np.nan)
+            data[f"{name}_upper"] = np.where(carried, ends[:, 1, j], np.nan)
+    if B:
+        data |= {"resamples_ok": good, "resamples_failed": np.where(usable, B - good, 0)}
+    return pd.DataFrame(data), (draws if plan.keep_draws else None)
+
+
+def _one_type(labels: pd.Series) -> Any:
+    """Labels as they are; where numbers stand beside "<missing>", all as texts, which a file can hold."""
+    return [_canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
 
 
 def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
