@@ -32,7 +32,7 @@ ROWS_FOR_OWN_SPREAD = 8
 FAR = 6.0
 # Below two per cent, a spread says how smooth a curve is, not how far a sound loss may lie from it.
 LEAST_SPREAD = 0.02
-_SAMPLE = 100_000
+_SAMPLE = 10_000
 
 
 def diverged_rows(loss: Floats, runs: NDArray[np.int64] | None, order: Floats | None) -> NDArray[np.int64]:
@@ -41,7 +41,7 @@ def diverged_rows(loss: Floats, runs: NDArray[np.int64] | None, order: Floats | 
     A row is far out where log loss exceeds the median by 6 times the robust standard deviation (1.4826 times
     the median absolute deviation, at least 0.02). In a run of 8 rows or more, median and deviation are the
     run's own, and the loss must also exceed that of the run's first row, so that the steep start of a curve
-    does not count. All other rows are compared with the median and deviation of all rows (of 100,000 evenly
+    does not count. All other rows are compared with the median and deviation of all rows (of 10,000 evenly
     spaced ones in a larger archive).
 
     Parameters

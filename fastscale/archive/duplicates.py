@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ _BLOCK = 1 << 15
 _ODD = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 _HALF = np.uint64(32)
+_TOP = np.uint64(1 << 63)
+_MANY = 1 << 19
 
 
 def duplicate_rows(frame: pd.DataFrame) -> NDArray[np.int64]:
@@ -64,11 +67,25 @@ def _suspects(columns: list[NDArray[Any]], n: int) -> NDArray[np.int64]:
             h ^= h >> _HALF
             h *= _MIX
         hashes[block] = h ^ (h >> _HALF)
-    ordered = np.sort(hashes)
-    repeated = ordered[1:][ordered[1:] == ordered[:-1]]
+    repeated = _repeated(hashes)
     if len(repeated) == 0:
         return np.empty(0, dtype=np.int64)
     return np.flatnonzero(pd.Index(hashes).isin(repeated)).astype(np.int64)
+
+
+def _repeated(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the hashes that occur more than once. Many are sorted in two halves at once: sorting is all that takes time."""
+    if len(hashes) > _MANY:
+        high = hashes >= _TOP
+        with ThreadPoolExecutor(2) as pool:
+            return np.concatenate(list(pool.map(_sorted_repeats, (hashes[high], hashes[~high]))))
+    return _sorted_repeats(hashes)
+
+
+def _sorted_repeats(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    ordered = np.sort(hashes)
+    repeated: NDArray[np.uint64] = ordered[1:][ordered[1:] == ordered[:-1]]
+    return repeated
 
 
 def _bits(cells: NDArray[Any]) -> NDArray[np.uint64]:

@@ -109,20 +109,35 @@ def solve_group(
     return best, status, spent
 
 
-@njit(nogil=True, fastmath=False, error_model="numpy")
-def residual_derivatives(value, y, scale):
-    """(residual, derivative of the transformed prediction): scale 0 log, 1 linear, 2 logit; y is transformed already."""
-    if scale == 0:
-        return log(value) - y, 1.0 / value
-    if scale == 1:
-        return value - y, 1.0
-    inside = min(max(value, 1e-15), 1.0 - 1e-15)
-    return np.log(inside / (1.0 - inside)) - y, 1.0 / (inside * (1.0 - inside))
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
+def slopes(value, y, w, n, rho, scale, out):
+    """out[i] = derivative of point i's part of the objective with respect to its prediction, value[i].
+
+    scale 0 log, 1 linear, 2 logit; y is on that scale already.
+    """
+    for i in range(n):
+        if scale == 0:
+            r, slope = log(value[i]) - y[i], 1.0 / value[i]
+        elif scale == 1:
+            r, slope = value[i] - y[i], 1.0
+        else:
+            inside = min(max(value[i], 1e-15), 1.0 - 1e-15)
+            r, slope = log(inside) - log(1.0 - inside) - y[i], 1.0 / (inside * (1.0 - inside))
+        out[i] = min(max(r, -rho[0]), rho[0]) * w[i] * slope * (rho[1] if r > 0.0 else 1.0)
+
+
+@njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
+def sum_of_squares(x, n):
+    """Sum of x[i]^2."""
+    total = 0.0
+    for i in range(n):
+        total += x[i] * x[i]
+    return total
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def sandwich(
-    objective, predict, theta, lo, hi, free, X, y, w, n, padded, rho, scale, units, first, value, J, work, scores, errors
+    objective, predict, theta, lo, hi, free, X, y, w, n, padded, rho, scale, units, first, value, J, slope, moves, work, errors
 ):
     """Standard errors of theta from H^-1 (sum of squared scores of the units) H^-1, NaN where H is singular.
 
@@ -136,37 +151,36 @@ def sandwich(
         errors[j] = 0.0 if free[j] < 0 else np.nan
     objective(theta, X, y, w, padded, rho, g, H)
     m, _ = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
-    units_n = 0 if units.size else n
+    count = 0 if units.size else n
     for i in range(n if units.size else 0):
-        units_n = max(units_n, units[first + i] + 1)
-    if m == 0 or n <= m or units_n < 2 or not factor(Hf, m, 0.0, steps[0], L):
+        count = max(count, units[first + i] + 1)
+    if m == 0 or n <= m or count < 2 or not factor(Hf, m, 0.0, steps[0], L):
         return
     predict(theta, X, n, value, J)
-    for u in range(units_n):
-        for a in range(m):
-            scores[u, a] = 0.0
-    for i in range(n):
-        r, slope = residual_derivatives(value[i], y[i], scale)
-        clipped = min(max(r, -rho[0]), rho[0]) * w[i] * slope * (rho[1] if r > 0.0 else 1.0)
-        for j in range(p):
-            if free[j] >= 0 and slot[free[j]] >= 0:
-                scores[units[first + i] if units.size else i, slot[free[j]]] += clipped * J[j, i]
-    factor_ = units_n / (units_n - 1.0) * (n - 1.0) / (n - m)
+    slopes(value, y, w, n, rho, scale, slope)
+    correction = count / (count - 1.0) * (n - 1.0) / (n - m)
     row, unit = steps[0], steps[1]
     for j in range(p):
         if free[j] < 0 or slot[free[j]] < 0:
             continue
-        a = slot[free[j]]
         unit[:m] = 0.0
-        unit[a] = -1.0
-        solve_factored(L, m, unit, row)  # row a of H^-1
-        total = 0.0
-        for u in range(units_n):
-            s = 0.0
-            for b in range(m):
-                s += row[b] * scores[u, b]
-            total += s * s
-        errors[j] = np.sqrt(factor_ * total)
+        unit[slot[free[j]]] = -1.0
+        solve_factored(L, m, unit, row)  # a row of H^-1
+        # moves[i]: how far point i alone pulls theta[j]; summed over the points of a unit, then squared
+        value[:n] = 0.0
+        for k in range(p):
+            if free[k] >= 0 and slot[free[k]] >= 0:
+                a = row[slot[free[k]]]
+                for i in range(n):
+                    value[i] += a * J[k, i]
+        if units.size:
+            moves[:count] = 0.0
+            for i in range(n):
+                moves[units[first + i]] += value[i] * slope[i]
+        else:
+            for i in range(n):
+                moves[i] = value[i] * slope[i]
+        errors[j] = np.sqrt(correction * sum_of_squares(moves, count))
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")

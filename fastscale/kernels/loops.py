@@ -182,7 +182,6 @@ def batch_chunk(
     chosen, taken = np.zeros(wanted, np.int64), np.zeros(S, np.bool_)
     theta, trial = np.zeros(p), np.zeros(p)
     counts, times = np.zeros(most), np.zeros(most)
-    scores = np.zeros((most, p))
     sample = np.zeros((max(resamples, 1), p))
     own = np.zeros(3 + 2 * v)
     Xf, yf, wf = full
@@ -218,8 +217,10 @@ def batch_chunk(
             errors[k, :] = np.nan
             endpoints[k, :, :] = np.nan
             continue
-        sandwich(objective, predict, theta, lo, hi, free, Xf, yf, wf, n, padded, own, scale, units, first, value, J, work, scores,
-                 errors[k])
+        sandwich(
+            objective, predict, theta, lo, hi, free, Xf, yf, wf, n, padded, own, scale, units, first, value, J, target, weight,
+            work, errors[k],
+        )
         bounds = strata[strata_offsets[k] : strata_offsets[k + 1]]
         boot_counts[k, :] = 0
         for b in range(resamples):

@@ -34,42 +34,45 @@ def workspace(p):
     return vector, square, np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros((3, p)), np.zeros(p), slots
 
 
-@njit(nogil=True, fastmath=False, error_model="numpy")
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def factor(H, m, damping, scale, L):
-    """Cholesky factor of H + damping * diag(scale) in the leading m x m block; False where that is not positive.
+    """Factors L D L' of H + damping * diag(scale) in the leading m x m block; False where that is not positive definite.
 
-    Reads H's lower triangle. The diagonal of L holds reciprocals, since divisions are what this small a factorisation costs.
+    Reads H's lower triangle. Below the diagonal of the result stands L (whose own diagonal is 1), on it 1/D: no square roots
+    and m divisions, which are what so small a factorisation costs.
     """
-    for i in range(m):
-        for j in range(i + 1):
+    for j in range(m):
+        d = H[j, j] + damping * scale[j]
+        limit = 1e-14 * (abs(H[j, j]) + damping * scale[j])
+        for k in range(j):
+            d -= L[j, k] * L[k, j]  # L[k, j] above the diagonal holds D_k L[j, k]
+        # a pivot that is rounding error of its diagonal means a direction without curvature
+        if not d > limit:
+            return False
+        inverse = 1.0 / d
+        L[j, j] = inverse
+        for i in range(j + 1, m):
             s = H[i, j]
-            if i == j:
-                s += damping * scale[i]
             for k in range(j):
-                s -= L[i, k] * L[j, k]
-            if i == j:
-                # a pivot that is rounding error of its diagonal means a direction without curvature
-                if not s > 1e-14 * (abs(H[i, i]) + damping * scale[i]):
-                    return False
-                L[i, i] = 1.0 / np.sqrt(s)
-            else:
-                L[i, j] = s * L[j, j]
+                s -= L[i, k] * L[k, j]
+            L[j, i] = s
+            L[i, j] = s * inverse
     return True
 
 
-@njit(nogil=True, fastmath=False, error_model="numpy")
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def solve_factored(L, m, b, x):
-    """x = -(L L')^-1 b in the leading m entries."""
+    """x = -(L D L')^-1 b in the leading m entries."""
     for i in range(m):
         s = -b[i]
         for k in range(i):
             s -= L[i, k] * x[k]
-        x[i] = s * L[i, i]
+        x[i] = s
     for i in range(m - 1, -1, -1):
-        s = x[i]
+        s = x[i] * L[i, i]
         for k in range(i + 1, m):
             s -= L[k, i] * x[k]
-        x[i] = s * L[i, i]
+        x[i] = s
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -138,7 +141,7 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
     """
     g, H, gf, Hf, L, steps, trial, slot = work
     p = theta.size
-    step, scale = steps[0], steps[1]
+    step, scale, g_trial = steps[0], steps[1], steps[2]
     for j in range(p):
         theta[j] = min(max(theta[j], lo[j]), hi[j])
     f = objective(theta, X, y, w, n, rho, g, H)
@@ -156,8 +159,9 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
         # The diagonal can vanish, where curvatures cancel or no residual is within delta. g^2/f is a curvature too: no
         # step along one coordinate alone may promise more than the whole objective.
         largest = 0.0
+        share = 1.0 / (f + rho[2])
         for a in range(m):
-            scale[a] = max(abs(Hf[a, a]), gf[a] * gf[a] / (f + rho[2]))
+            scale[a] = max(abs(Hf[a, a]), gf[a] * gf[a] * share)
             largest = max(largest, scale[a])
         if not (largest > 0.0 and np.isfinite(largest)):
             status = SINGULAR if largest == 0.0 else NONFINITE
@@ -168,7 +172,7 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             if damping > 1e12:
                 status = SINGULAR
                 break
-            damping = max(damping * 4.0, 1e-4)
+            damping = max(damping * 10.0, 1e-4)
             continue
         solve_factored(L, m, gf, step)
         cut = False
@@ -210,19 +214,19 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             continue
         if evaluations >= max_evaluations:
             break
-        f_trial = objective(trial, X, y, w, n, rho, steps[2], L)
+        f_trial = objective(trial, X, y, w, n, rho, g_trial, L)
         evaluations += 1
         gain = (f - f_trial) / promised
         if gain > 1e-4:  # False for a NaN or infinite trial
             for j in range(p):
                 theta[j] = trial[j]
-                g[j] = steps[2, j]
+                g[j] = g_trial[j]
                 for i in range(j + 1):
                     H[i, j] = L[i, j]
             f = f_trial
             m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
             if gain < 0.25:
-                damping = max(damping * 2.0, 1e-6)
+                damping = max(damping * 10.0, 1e-4)
             elif growth > 4.0:  # less damping has just failed: near the edge of where the model holds, feel the way
                 damping *= 0.5
             else:

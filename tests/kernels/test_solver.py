@@ -264,7 +264,7 @@ def test_everything_fixed_is_converged_where_it_is() -> None:
 @settings(max_examples=60)
 @given(SEEDS, st.integers(1, 7), st.sampled_from([0.0, 0.3, 10.0]))
 def test_factor_like_numpy(seed: int, m: int, damping: float) -> None:
-    """Lower triangle read only; the diagonal of the factor holds reciprocals; the solution is -H^-1 b."""
+    """Lower triangle read only; L of L D L' below the diagonal, 1/D on it; the solution is -H^-1 b."""
     rng = np.random.default_rng(seed)
     M = rng.normal(size=(m + 3, m)) * np.exp(rng.normal(0, 2, m))
     true, scale, b = M.T @ M, np.exp(rng.normal(size=m)), rng.normal(size=m)
@@ -274,10 +274,12 @@ def test_factor_like_numpy(seed: int, m: int, damping: float) -> None:
     assert solver.factor(H, m, damping, scale, L)
     damped = true + damping * np.diag(scale)
     expected = np.linalg.cholesky(damped)
-    np.testing.assert_allclose(1 / np.diag(L)[:m], np.diag(expected), rtol=1e-7)
+    np.testing.assert_allclose(1 / np.diag(L)[:m], np.diag(expected) ** 2, rtol=1e-7)
     rows, columns = np.tril_indices(m, -1)
     size = np.sqrt(np.diag(damped))
-    np.testing.assert_allclose(L[rows, columns] / size[rows], expected[rows, columns] / size[rows], rtol=1e-6, atol=1e-9)
+    unit = expected / np.diag(expected)
+    scaled = size[columns] / size[rows]
+    np.testing.assert_allclose(L[rows, columns] * scaled, unit[rows, columns] * scaled, rtol=1e-6, atol=1e-8)
     solver.solve_factored(L, m, b, x)
     np.testing.assert_allclose(damped @ x[:m], -b, rtol=1e-6, atol=1e-7 * np.abs(damped).max() * np.abs(x[:m]).max())
     assert np.isnan(x[m:]).all()
