@@ -152,6 +152,10 @@ def _check_magic(path: Path, packed: str | None, expected: str) -> None:
         raise DataError(f"{path.name} is not {expected} as its name says: it {_describe(raw)}")
 
 
+# Bytes that text does not hold; the odd one may be a slip.
+_CONTROL = [bytes([code]) for code in range(32) if code not in b"\t\n\f\r\x1b"]
+
+
 def _looks_like(raw: bytes) -> str | None:
     return next((name for magic, name in _MAGIC if raw.startswith(magic)), None)
 
@@ -170,7 +174,8 @@ def _decode(path: Path, raw: bytes) -> str:
     """Return the encoding of a text file from its first bytes."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
-    if b"\x00" in raw:
+    control = sum(raw.count(code) for code in _CONTROL)
+    if b"\x00" in raw or control > len(raw) // 50:
         raise DataError(
             f"{path.name} is not text as its name says: it holds binary data starting {raw[:8].hex(' ')}"
         )

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Points, Runs, read_runs
-from fastscale.errors import DataError, FitError
+from fastscale.codegen.formula import STANDARD_VARIABLES
+from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.fitting.problem import Options
 from fastscale.laws import Law
 from fastscale.laws import get as get_law
@@ -43,6 +44,15 @@ def resolve_law(law: Law | str, runs: Runs, columns: Mapping[str, str | None]) -
                 f"the law {law.name!r} is of one variable x: say which column it is, such as x='tokens' or N='params'"
             )
     return law, runs
+
+
+def refuse_unknown(columns: Mapping[str, Any], laws: Sequence[Law]) -> None:
+    """A keyword that is no variable of the laws is a misspelt option or variable, not a column to be passed over."""
+    known = {name for law in laws for name in law.variable_names} | set(STANDARD_VARIABLES)
+    for name in columns:
+        if name not in known:
+            choices = [*sorted(known), "loss", "run", *Options.__dataclass_fields__, "weights", "threads"]
+            raise FitError(f"{name}= is neither an option nor a variable of the law.{did_you_mean(name, choices)}")
 
 
 def select(law: Law, runs: Runs, options: Options, weights: Any = None, also: Sequence[str] = ()) -> Points:

@@ -15,7 +15,7 @@ import pandas as pd
 from fastscale.archive import Points, Runs
 from fastscale.errors import FitError
 from fastscale.fitting import show
-from fastscale.fitting.data import open_runs, prediction_columns, refuse_constant, resolve_law, select
+from fastscale.fitting.data import open_runs, prediction_columns, refuse_constant, refuse_unknown, resolve_law, select
 from fastscale.fitting.first import Search, first_fit
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.status import Status
@@ -88,6 +88,7 @@ def fit(
     options = Options(float(delta), residual, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     law, opened = resolve_law(law, opened, columns)
+    refuse_unknown(columns, [law])
     points = select(law, opened, options, weights)
     if points.n >= Space.of(law, options).free_count:
         refuse_constant(law, points, options.fixed)

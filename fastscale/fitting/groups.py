@@ -13,7 +13,7 @@ import pandas as pd
 from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.bootstrap import MOST_FAILED, refuse_large, seed_of, tails_of
-from fastscale.fitting.data import open_runs, resolve_law, select
+from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, select
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, transform
 from fastscale.fitting.status import COUNT, LABELS, Status
 from fastscale.fitting.threads import run_chunks
@@ -120,6 +120,7 @@ def fit_groups(
         raise FitError("laws: name at least one law")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     resolved = [resolve_law(given, opened, columns) for given in several]
+    refuse_unknown(columns, [law for law, _ in resolved])
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws = [], {}
     for law, mapped in resolved:

@@ -19,6 +19,9 @@ class Status(IntEnum):
     DEGENERATE = solver.DEGENERATE
     INVALID = solver.INVALID
 
+    def __str__(self) -> str:
+        return self.label
+
     @property
     def label(self) -> str:
         """As in tables: "ok", "at_bound", …"""

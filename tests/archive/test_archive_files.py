@@ -248,3 +248,10 @@ def test_runs_are_mapped_anew() -> None:
         read_runs(runs, N="othr")
     with pytest.raises(DataError, match="N= takes the name of a column, not list"):
         read_runs(runs, N=["other"])
+
+
+def test_binary_data_under_a_text_name_is_refused(tmp_path):
+    path = tmp_path / "runs.csv"
+    path.write_bytes(bytes(range(1, 256)) * 4)
+    with pytest.raises(DataError, match=r"runs\.csv is not text as its name says"):
+        read_runs(path)

@@ -197,6 +197,7 @@ def test_what_it_says(boot):
 
 def test_status_of_a_resample_is_never_optimistic(fit):
     assert {s for s in Status if s.usable} == {Status.OK, Status.AT_BOUND}
+    assert str(Status.AT_BOUND) == "at_bound"
     weights = np.zeros((1, fit.n))
     boot = fit.bootstrap(weights=weights)
     assert not boot.usable.any()

@@ -226,6 +226,8 @@ def test_a_constant_variable_is_refused_with_what_would_work(variable):
         ({"starts": pd.DataFrame({"E": [1.0]})}, FitError, "without A"),
         ({"threads": 0}, FitError, "threads"),
         ({"N": "parms"}, DataError, "parms"),
+        ({"delat": "N"}, FitError, "Did you mean 'delta'"),
+        ({"Q": "N"}, FitError, "neither an option nor a variable"),
         ({"loss": "los"}, DataError, "Did you mean 'loss'|near"),
     ],
 )
