@@ -74,12 +74,18 @@ def _suspects(columns: list[NDArray[Any]], n: int) -> NDArray[np.int64]:
 
 
 def _repeated(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the hashes that occur more than once. Many are sorted in two halves at once: sorting is all that takes time."""
+    """Return the hashes that occur more than once. Sorting is all that takes time.
+
+    Few are put in buckets first, so that only those which share one are sorted; many are sorted in two halves at once, since
+    their buckets would not stay in cache.
+    """
     if len(hashes) > _MANY:
         high = hashes >= _TOP
         with ThreadPoolExecutor(2) as pool:
             return np.concatenate(list(pool.map(_sorted_repeats, (hashes[high], hashes[~high]))))
-    return _sorted_repeats(hashes)
+    buckets = 1 << (4 * len(hashes)).bit_length()
+    place = (hashes & np.uint64(buckets - 1)).astype(np.intp)
+    return _sorted_repeats(hashes[np.bincount(place, minlength=buckets)[place] > 1])
 
 
 def _sorted_repeats(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -52,13 +52,16 @@ def group_codes(
         parts.append((own, labels))
         # Renumbered after every column, so the product stays below rows x labels and cannot overflow.
         codes = pd.factorize(codes * len(labels) + own)[0].astype(np.int64, copy=False) if j else own
-    groups = int(codes.max()) + 1 if len(codes) else 0
-    first = np.empty(groups, dtype=np.int64)
-    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
-    # A frame's columns may share a name; positions cannot.
-    table = pd.DataFrame(
-        {j: labels.take(own[first]).reset_index(drop=True) for j, (own, labels) in enumerate(parts)}
-    )
+    if len(parts) == 1:
+        table = parts[0][1].reset_index(drop=True).to_frame()
+    else:
+        groups = int(codes.max()) + 1 if len(codes) else 0
+        first = np.empty(groups, dtype=np.int64)
+        first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)
+        # A frame's columns may share a name; positions cannot.
+        table = pd.DataFrame(
+            {j: labels.take(own[first]).reset_index(drop=True) for j, (own, labels) in enumerate(parts)}
+        )
     table.columns = frame.columns
     if notes is not None:
         notes.extend(found)

@@ -201,7 +201,8 @@ def _fit_law(
         run_chunks(
             lambda a, b: loops.batch_chunk(
                 kernels.objective, kernels.predict, batch.X, batch.y, batch.w, batch.offsets, batch.units, batch.strata,
-                batch.strata_offsets, batch.keys, grid.values, grid.anchors, grid.rows, space.solved.astype(np.int64),
+                batch.strata_offsets, batch.keys, batch.log_rows, grid.values,
+                grid.anchors, grid.rows, space.solved.astype(np.int64),
                 law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, batch.rho,
                 SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, np.uint64(plan.seed), tails, a, b,
                 thetas, values, status, errors, ends, counts, draws,
@@ -299,6 +300,7 @@ class _Batch:
     X: Array
     y: Array
     w: Array
+    log_rows: np.ndarray
     offsets: np.ndarray
     units: np.ndarray
     strata: np.ndarray
@@ -322,8 +324,11 @@ def _sorted(
         columns, response, codes = columns[:, order], response[order], codes[order]
         weights = None if weights is None else weights[order]
         runs = None if runs is None else runs[order]
-    X = law.rows(list(columns))
-    y = transform(response, options.residual)
+    # logarithms are taken chunk by chunk, by the threads that fit
+    X = np.ascontiguousarray(columns)
+    logs = [name in law.log_variables for name in law.variable_names]
+    log_rows = np.array([*logs, options.residual == "log"], dtype=np.int64)
+    y = response if options.residual == "log" else transform(response, options.residual)
     # empty arrays stand for weights of 1 and for every point its own unit: at millions of points they are worth saving
     w = np.empty(0) if weights is None else np.ascontiguousarray(weights)
     units = np.empty(0, dtype=np.int64)
@@ -342,7 +347,8 @@ def _sorted(
     strata[1::2] = unit_counts
     keys = _keys(labels) if plan.resamples else np.zeros(total, dtype=np.uint64)
     rho = np.array([options.delta, options.penalty, ROUNDING])
-    return _Batch(X, y, w, offsets, units, strata, np.arange(0, 2 * total + 1, 2), keys, rho, run_counts)
+    bounds = np.arange(0, 2 * total + 1, 2)
+    return _Batch(X, np.ascontiguousarray(y), w, log_rows, offsets, units, strata, bounds, keys, rho, run_counts)
 
 
 def _keys(labels: pd.DataFrame) -> np.ndarray:

@@ -17,6 +17,14 @@ from fastscale.kernels.solver import (
     solve_factored,
 )
 
+
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
+def take_log(x, n):
+    """x[:n] = log x[:n], in place."""
+    for i in range(n):
+        x[i] = log(x[i])
+
+
 # Objective over delta^2 per unit of weight above which a fit counts as rough: residuals of about ten delta.
 _ROUGH = 10.0
 # Points per free parameter from which one way down is enough.

@@ -22,7 +22,7 @@ from fastscale.kernels.compiling import (
     VECTOR,
     entry,
 )
-from fastscale.kernels.groups import own_options, quantiles, sandwich, solve_group
+from fastscale.kernels.groups import own_options, quantiles, sandwich, solve_group, take_log
 from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, shifted_start, spread
 from fastscale.kernels.search import choose, place, project, projection_targets, projection_workspace
 from fastscale.kernels.solver import AT_BOUND, NONFINITE, descend, newton, workspace
@@ -150,16 +150,18 @@ def predict_many(predict, thetas, X, begin, end, out):
 
 @entry(
     OBJECTIVE, PREDICT, MATRIX, VECTOR, VECTOR, INTS, INTS, INTS, INTS, types.Array(types.uint64, 1, "C", readonly=True),
-    MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, types.uint64, VECTOR,
+    INTS, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, types.uint64,
+    VECTOR,
     INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
 )
 def batch_chunk(
-    objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys,
+    objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys, log_rows,
     grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, resamples, seed,
     levels, begin, end, thetas, values, status, errors, endpoints, boot_counts, draws,
 ):
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
 
+    log_rows says of which rows of X, and last whether of y, the logarithm is still to be taken.
     Parameters and errors are in kernel coordinates, draws and their quantiles in natural units.
 
     Group k has the points offsets[k]:offsets[k+1] (without w all weigh 1), its units numbered from 0 within the group (without
@@ -189,10 +191,15 @@ def batch_chunk(
     for k in range(begin, end):
         first = offsets[k]
         n = offsets[k + 1] - first
-        for i in range(n):
-            for r in range(v):
+        for r in range(v):
+            for i in range(n):
                 Xf[r, i] = X[r, first + i]
+            if log_rows[r]:
+                take_log(Xf[r], n)
+        for i in range(n):
             yf[i], wf[i] = y[first + i], w[first + i] if w.size else 1.0
+        if log_rows[v]:
+            take_log(yf, n)
         own_options(rho, scale, Xf, yf, wf, n, own)
         padded = pad(Xf, yf, wf, n)
         Xs, ys, ws, ns, padded_s = Xf, yf, wf, n, padded

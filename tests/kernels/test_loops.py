@@ -70,7 +70,8 @@ class Batch:
             loops.batch_chunk(
                 kernels.objective, kernels.predict, np.ascontiguousarray(whole.rows), np.ascontiguousarray(whole.y), whole.w,
                 offsets, np.concatenate(units).astype(np.int64), np.concatenate(strata).astype(np.int64), strata_offsets,
-                np.arange(G).astype(np.uint64) + np.uint64(100), grid.values, grid.anchors, grid.rows,
+                np.arange(G).astype(np.uint64) + np.uint64(100), np.zeros(len(whole.rows) + 1, np.int64),
+                grid.values, grid.anchors, grid.rows,
                 linear.astype(np.int64), law.logs.astype(np.int64), *law.box, free, grid.cells,
                 np.array([self.delta, 1.0, 1e-24]), {"log": 0, "linear": 1, "logit": 2}[self.scale], 6, tolerance,
                 evaluations, self.resamples, np.uint64(11), LEVELS, begin, end, out["thetas"], out["values"],
