@@ -1,6 +1,6 @@
 """Python source of a law's two kernels: `objective` (value, gradient, Hessian) and `predict` (prediction and gradient).
 
-See ARCHITECTURE.md's kernel contract. The objective is sum of w * rho(T(prediction) - y) with y already transformed; T is the
+The objective is sum of w * rho(T(prediction) - y) with y already transformed; T is the
 residual's scale. With a = T'(L) the gradient of the residual is c_j = a dL_j and its Hessian a ddL_jk + b c_j c_k, where b is
 -1 for log, 0 for linear, 2 L - 1 for logit.
 

@@ -126,7 +126,7 @@ def test_costs_that_are_none(fit):
 
 
 def test_kaplans_closed_form():
-    """LAWS: N* of the joint law with C = 6ND is (p Nc^p C/(6 Dc))^(1/(1+p)), p = alpha_N/alpha_D."""
+    """N* of the joint law with C = 6ND is (p Nc^p C/(6 Dc))^(1/(1+p)), p = alpha_N/alpha_D."""
     law = fastscale.laws.get("kaplan_nd")
     Nc, aN, aD, Dc = 6.4e13, 0.076, 0.103, 1.8e13
     p = aN / aD
