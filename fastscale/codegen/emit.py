@@ -6,7 +6,7 @@ residual's scale. With a = T'(L) the gradient of the residual is c_j = a dL_j an
 
 rho = [delta, penalty, floor, low_0, high_0, low_1, high_1, ...]: the last are the ranges of the rows of X, from which the
 kernel knows before its loop whether an exponent would leave the range of exp; then it returns infinity and the solver takes a
-shorter step. That costs nothing per point, where clamping each exponent costs a tenth of the kernel's time.
+shorter step. That costs nothing per point, as clamping each exponent would.
 """
 
 from __future__ import annotations

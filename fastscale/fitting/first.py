@@ -97,7 +97,7 @@ def refine(
 
 
 def choose(thetas: Array, values: Array, cells: np.ndarray, wanted: int) -> Array:
-    """The local minima of the grid, best first, then the best of the others, up to `wanted`."""
+    """The best starts that are more than a grid step apart, then the best of the others, up to `wanted`."""
     chosen = np.empty(min(wanted, len(values)), np.int64)
     count = loops.choose_starts(cells, values, len(chosen), chosen)
     return thetas[chosen[:count]]

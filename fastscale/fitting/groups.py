@@ -122,9 +122,9 @@ def fit_groups(
     resolved = [resolve_law(given, opened, columns) for given in several]
     refuse_unknown(columns, [law for law, _ in resolved])
     _refuse_clashes(by, [law for law, _ in resolved])
-    tables, draws = [], {}
+    tables, draws, fingerprints = [], {}, {}
     for law, mapped in resolved:
-        table, kept = _fit_law(law, mapped, by, options, weights, plan)
+        table, kept, fingerprints[law.name] = _fit_law(law, mapped, by, options, weights, plan)
         tables.append(table)
         if kept is not None:
             draws[law.name] = kept
@@ -132,6 +132,7 @@ def fit_groups(
     if len(tables) > 1:  # group by group: each table has the groups in the same order
         table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
     about = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level, "seed": plan.seed}
+    about["data_fingerprint"] = fingerprints  # of the points of each law
     return GroupFits.of(table, about, draws)
 
 
@@ -174,8 +175,8 @@ def _count(bootstrap: Any) -> int:
 
 def _fit_law(
     law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: _Plan
-) -> tuple[pd.DataFrame, Array | None]:
-    """The table of one law, a row a group; and the draws, (groups, resamples, parameters)."""
+) -> tuple[pd.DataFrame, Array | None, str]:
+    """The table of one law, a row a group; the draws, (groups, resamples, parameters); the fingerprint of the points."""
     for name in by:
         if name not in runs.frame.columns:
             runs.column_of(name)  # raises, with the near names
@@ -238,7 +239,7 @@ def _fit_law(
             data[f"{name}_upper"] = np.where(carried, ends[:, 1, j], np.nan)
     if B:
         data |= {"resamples_ok": good, "resamples_failed": np.where(usable, B - good, 0)}
-    return pd.DataFrame(data), (draws if plan.keep_draws else None)
+    return pd.DataFrame(data), (draws if plan.keep_draws else None), points.fingerprint
 
 
 def _one_type(labels: pd.Series) -> Any:

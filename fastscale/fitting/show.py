@@ -19,6 +19,7 @@ def number(value: float) -> str:
 
 
 def table_text(frame: pd.DataFrame) -> str:
+    """A table for the terminal."""
     return frame.to_string(float_format=number)
 
 
@@ -50,11 +51,13 @@ def _facts(fit: Fit) -> list[str]:
 
 
 def fit_text(fit: Fit) -> str:
+    """A fit for the terminal: law, parameters, then how it came about."""
     lines = _facts(fit)
     return "\n".join([lines[0], table_text(fit.summary()), *lines[1:]])
 
 
 def fit_html(fit: Fit) -> str:
+    """The same for a notebook."""
     lines = _facts(fit)
     title = f"<b>{html.escape(lines[0])}</b>"
     body = "<br>".join(html.escape(line) for line in lines[1:])
@@ -71,11 +74,13 @@ def _bootstrap_facts(boot: Bootstrap) -> list[str]:
 
 
 def bootstrap_text(boot: Bootstrap) -> str:
+    """Intervals for the terminal, and what became of the resamples."""
     facts = _bootstrap_facts(boot)
     return "\n".join([f"{boot.fit.law.name}, 95 % percentile intervals", table_text(boot.interval(0.95)), *facts])
 
 
 def bootstrap_html(boot: Bootstrap) -> str:
+    """The same for a notebook."""
     body = "<br>".join(html.escape(line) for line in _bootstrap_facts(boot))
     title = f"<b>{html.escape(boot.fit.law.name)}, 95 % percentile intervals</b>"
     return f"<div>{title}{boot.interval(0.95).to_html(float_format=number)}{body}</div>"

@@ -52,7 +52,7 @@ def exp(x):
     """e**x for |x| <= 700; the caller guarantees the range.
 
     Range reduction to |r| <= ln(2)/2, then a polynomial of degree 11 (interpolated at Chebyshev nodes, relative error
-    3.4e-17) in Estrin's scheme, whose short dependency chain is worth 10 % of a kernel's time.
+    3.4e-17) in Estrin's scheme, whose dependency chain is short.
     """
     t = x * _LOG2E + _MAGIC
     k = t - _MAGIC

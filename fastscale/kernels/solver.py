@@ -246,8 +246,8 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
 def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations):
     """`newton` from a start that may be far: least squares first, then Huber with delta shrinking to its value.
 
-    Where most residuals are beyond delta the objective is nearly piecewise linear and Newton's method creeps (80 to 250
-    evaluations); each stage here starts with its residuals within reach of delta and takes a few. Returns as `newton` does.
+    Where most residuals are beyond delta the objective is nearly piecewise linear and Newton's method creeps; each
+    stage here starts with its residuals within reach of delta and takes a few. Returns as `newton` does.
     """
     stage = rho.copy()
     g, H = work[0], work[1]

@@ -148,6 +148,9 @@ def test_saved_and_loaded_bit_for_bit(table, tmp_path):
     again = fastscale.load(tmp_path / "fits.parquet")
     same(again, table)
     assert again.about == table.about
+    assert len(again.about["data_fingerprint"][LAW]) == 64
+    changed = fastscale.fit_groups(LAW, groups().assign(loss=lambda f: f["loss"] * 1.01), by="family")
+    assert changed.about["data_fingerprint"] != table.about["data_fingerprint"]
 
 
 @pytest.mark.parametrize(
