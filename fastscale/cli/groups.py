@@ -22,7 +22,8 @@ def join(tables: list[GroupFits]) -> GroupFits:
     if len(tables) == 1:
         return tables[0]
     joined = pd.concat([pd.DataFrame(part) for part in tables]).sort_index(kind="stable").reset_index(drop=True)
-    return GroupFits.of(joined, tables[0].about)
+    fingerprints = {law: value for table in tables for law, value in table.about["data_fingerprint"].items()}
+    return GroupFits.of(joined, {**tables[0].about, "data_fingerprint": fingerprints})
 
 
 def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: bool) -> str:
