@@ -104,7 +104,7 @@ def document(archive: Archive, tables: list[GroupFits], fits: GroupFits, written
         "archive": archive.record(),
         "dropped": dropped_counts(archive.runs.dropped),
         "notes": notes,
-        **tables[0].about,
+        **fits.about,
         "laws": list(named),
         "counts": {str(status): int(count) for status, count in fits["status"].value_counts().items()},
         "failed": len(fits.failures()),
