@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any
 from fastscale._version import __version__
 
 if TYPE_CHECKING:
-    from fastscale.archive import EXAMPLE_TRUTH, Points, Runs, example_runs, read_runs
+    from fastscale.archive import EXAMPLE_TRUTH, Note, Points, Runs, example_runs, read_runs
     from fastscale.errors import ColumnError, DataError, FastscaleError, FitError, FormulaError, LawError
     from fastscale.fitting import Bootstrap, Fit, GroupFits, Status, fit, fit_groups, load, save
     from fastscale.laws import Law, Parameter, Variable
 
 _WHERE = {
-    "fastscale.archive": ("EXAMPLE_TRUTH", "Points", "Runs", "example_runs", "read_runs"),
+    "fastscale.archive": ("EXAMPLE_TRUTH", "Note", "Points", "Runs", "example_runs", "read_runs"),
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
     "fastscale.fitting": ("Bootstrap", "Fit", "GroupFits", "Status", "fit", "fit_groups", "load", "save"),
     "fastscale.laws": ("Law", "Parameter", "Variable"),
@@ -40,6 +40,7 @@ __all__ = [
     "GroupFits",
     "Law",
     "LawError",
+    "Note",
     "Parameter",
     "Points",
     "Runs",

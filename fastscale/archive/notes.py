@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -11,31 +11,94 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Note"]
+__all__ = ["PITFALLS", "Note"]
 
 DROPPED_COLUMNS = ("row", "column", "value", "reason")
 
 
+# What each code stands for: the known pitfalls of fitting scaling laws, numbered once and for all.
+PITFALLS = {
+    "P02": "local_minimum",
+    "P03": "not_converged",
+    "P04": "unidentified_line",
+    "P05": "too_few_levels",
+    "P06": "saturated",
+    "P07": "iid_on_checkpoints",
+    "P08": "few_clusters",
+    "P09": "extrapolation",
+    "P12": "rounded_params",
+    "P13": "outlier_sensitivity",
+    "P14": "huber_delta",
+    "P15": "loss_unit",
+    "P16": "n_definition",
+    "P17": "flop_identity",
+    "P18": "warmup_checkpoints",
+    "P19": "undecayed_lr",
+    "P20": "bound_hit",
+    "P21": "dropped_resamples",
+    "P22": "too_few_resamples",
+    "P25": "break",
+    "P26": "floor_above_data",
+    "P27": "nonunique_prior_pin",
+    "P28": "duplicate_rows",
+    "P29": "seed_variation",
+}
+SEVERITIES = ("info", "warning", "error")
+
+
 @dataclass(frozen=True)
 class Note:
-    """One observation about the data that does not stop the work.
+    """One warning, as data: something about the data or the fit that a reader has to know.
 
     Attributes
     ----------
     code : str
-        A stable lower-case name, e.g. ``"duplicate_rows"``, to be tested for in programs.
+        Stable, to be tested for in programs: ``"P07"`` for a known pitfall (`PITFALLS`), else a lower-case name such as
+        ``"truncated_line"``.
     message : str
-        One sentence for people.
+        One sentence of plain words.
     count : int
-        How many rows (or cells, or keys) it concerns.
+        How many rows (or cells, or keys, or parameters) it concerns.
+    severity : str
+        "info" for what was done or should be known, "warning" for what may make a result wrong, "error" for what the data
+        cannot support.
+    advice : str
+        One sentence: what to do about it.
+    numbers : dict
+        The figures in the sentence, by name.
     """
 
     code: str
     message: str
     count: int = 1
+    severity: str = "warning"
+    advice: str = ""
+    numbers: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        if self.severity not in SEVERITIES:
+            raise ValueError(f"severity={self.severity!r}: one of {', '.join(SEVERITIES)}")
+
+    @property
+    def name(self) -> str:
+        """The pitfall's name, such as ``"iid_on_checkpoints"``; the code itself where it is a name."""
+        return PITFALLS.get(self.code, self.code)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "code": self.code,
+            "name": self.name,
+            "severity": self.severity,
+            "message": self.message,
+            "advice": self.advice,
+            "count": self.count,
+            "numbers": dict(self.numbers),
+        }
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.message}"
+        label = self.code if self.name == self.code else f"{self.code} {self.name}"
+        return f"{label}: {self.message}{' ' + self.advice if self.advice else ''}"
 
 
 def unique_notes(notes: Iterable[Note]) -> tuple[Note, ...]:

@@ -1,8 +1,9 @@
 """Fitting laws to runs: `fit`, `Fit`, `Bootstrap`, `fit_groups`, and keeping results."""
 
 from fastscale.fitting.bootstrap import Bootstrap
-from fastscale.fitting.fit import Fit, fit
+from fastscale.fitting.fit import fit
 from fastscale.fitting.groups import GroupFits, fit_groups
+from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.fitting.storage import load, save
 

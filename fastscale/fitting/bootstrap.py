@@ -14,7 +14,7 @@ import pandas as pd
 from fastscale.errors import FitError
 from fastscale.fitting import show
 from fastscale.fitting.data import prediction_columns
-from fastscale.fitting.fit import Fit, predict_points
+from fastscale.fitting.result import Fit, predict_points
 from fastscale.fitting.status import COUNT, Status
 from fastscale.fitting.threads import run_chunks
 from fastscale.fitting.verify import influence

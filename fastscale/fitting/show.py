@@ -10,7 +10,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from fastscale.fitting.bootstrap import Bootstrap
-    from fastscale.fitting.fit import Fit
+    from fastscale.fitting.result import Fit
 
 
 def number(value: float) -> str:

@@ -18,6 +18,7 @@ class Status(IntEnum):
     TOO_FEW = solver.TOO_FEW
     DEGENERATE = solver.DEGENERATE
     INVALID = solver.INVALID
+    UNIDENTIFIED = solver.INVALID + 1
 
     def __str__(self) -> str:
         return self.label
@@ -47,6 +48,7 @@ _MESSAGES = {
     Status.TOO_FEW: "fewer points than free parameters; fix some, or use a law with fewer",
     Status.DEGENERATE: "a variable has the same value in all points, so its term cannot be told from the others",
     Status.INVALID: "the data of this group cannot be used",
+    Status.UNIDENTIFIED: "at an optimum, but the data do not tell the parameters apart; predictions hold along the data only",
 }
 
 LABELS = {status.value: status.label for status in Status}

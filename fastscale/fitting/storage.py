@@ -18,9 +18,9 @@ from fastscale._version import __version__
 from fastscale.errors import DataError, FitError
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.first import Search
-from fastscale.fitting.fit import Fit
 from fastscale.fitting.groups import GroupFits
 from fastscale.fitting.problem import Options
+from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law, Parameter, Variable, registry
 
