@@ -2,139 +2,42 @@
 
 from __future__ import annotations
 
-import os
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fastscale.archive import Note
 from fastscale.errors import FitError
-from fastscale.fitting import show
-from fastscale.fitting.data import prediction_columns
-from fastscale.fitting.result import Fit, predict_points
+from fastscale.fitting import intervals, show
+from fastscale.fitting.covariance import influence, smoothed, whitening
+from fastscale.fitting.intervals import tails_of
+from fastscale.fitting.limits import refuse_large
+from fastscale.fitting.quantities import natural_params, optimal, parameters
+from fastscale.fitting.resampling import Resampling, resampling
+from fastscale.fitting.result import Fit
 from fastscale.fitting.status import COUNT, Status
 from fastscale.fitting.threads import run_chunks
-from fastscale.fitting.verify import influence
-from fastscale.kernels import loops
+from fastscale.kernels import bootstrap as engine
 from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
 from fastscale.laws.law import Array
 
-if TYPE_CHECKING:
-    from fastscale.archive import Points
-
-KINDS = ("pairs", "clusters", "strata")
 # Above this share of resamples without an optimum no interval is given.
 MOST_FAILED = 0.05
-_ROWS_OF_BAND = 4_000_000  # predictions held at a time
-
-
-@dataclass(frozen=True)
-class Resampling:
-    """How resamples are drawn, as the engine takes it."""
-
-    kind: str
-    code: int
-    units: np.ndarray
-    strata: np.ndarray
-    indices: np.ndarray
-    weights: np.ndarray
-    count: int
-
-
-def resampling(
-    points: Points, resamples: int, kind: str | None, strata: Any, indices: Any, weights: Any
-) -> Resampling:
-    """Check the options of `Fit.bootstrap` and turn them into arrays.
-
-    Raises
-    ------
-    FitError
-        For options that contradict each other, or arrays of the wrong shape or content.
-    """
-    n = points.n
-    rows = np.arange(n, dtype=np.int64)
-    whole = np.array([0, n], dtype=np.int64)
-    no_indices, no_weights = np.zeros((1, 1), np.int64), np.zeros((1, 1))
-    if indices is not None or weights is not None:
-        if kind is not None or strata is not None or (indices is not None and weights is not None):
-            raise FitError("indices, weights, and kind or strata exclude each other: give one of them")
-        if indices is not None:
-            array = np.asarray(indices)
-            if array.ndim != 2 or array.dtype.kind not in "iu":
-                raise FitError(f"indices: integers of the shape (resamples, points); got {array.dtype} {array.shape}")
-            if array.size and not (array.min() >= 0 and array.max() < n):
-                raise FitError(f"indices: positions from 0 to {n - 1}; got {array.min()} to {array.max()}")
-            array = np.ascontiguousarray(array, dtype=np.int64)
-            return Resampling("indices", 1, rows, whole, array, no_weights, len(array))
-        array = np.asarray(weights, dtype=float)
-        if array.ndim != 2 or array.shape[1] != n:
-            raise FitError(f"weights: the shape (resamples, {n}); got {array.shape}")
-        if not (np.isfinite(array).all() and (array >= 0).all()):
-            raise FitError("weights: finite numbers from 0 up")
-        return Resampling("weights", 2, rows, whole, no_indices, np.ascontiguousarray(array), len(array))
-    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
-        raise FitError(f"resamples={resamples!r}: a number from 1 up")
-    if kind is None:
-        kind = "strata" if strata is not None else "clusters" if points.runs is not None else "pairs"
-    if kind not in KINDS:
-        raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
-    if kind != "strata" and strata is not None:
-        raise FitError(f"strata= goes with kind='strata', not with kind={kind!r}")
-    if kind == "clusters":
-        if points.runs is None:
-            raise FitError("kind='clusters' draws whole runs: name their column, run='…', when you fit")
-        bounds = np.array([0, int(points.runs.max()) + 1], dtype=np.int64)
-        return Resampling(kind, 0, np.ascontiguousarray(points.runs), bounds, no_indices, no_weights, int(resamples))
-    if kind == "strata":
-        labels = _levels(points) if strata is None else np.asarray(strata)
-        if labels.shape != (n,):
-            raise FitError(f"strata: one label for each of the {n} fitted points; got the shape {labels.shape}")
-        codes = pd.factorize(labels, use_na_sentinel=False)[0]
-        order = np.argsort(codes, kind="stable")
-        units = np.empty(n, dtype=np.int64)
-        units[order] = rows  # points of one stratum get consecutive numbers
-        bounds = np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
-        return Resampling(kind, 0, units, bounds, no_indices, no_weights, int(resamples))
-    return Resampling(kind, 0, rows, whole, no_indices, no_weights, int(resamples))
-
-
-def _levels(points: Points) -> np.ndarray:
-    """Strata where none are given: the levels of the first variable, such as model size.
-
-    Where its values do not repeat, as when they were read off a figure, equally filled bins of it: ten, or as many as leave
-    eight points in each.
-    """
-    row = points.X[0]
-    codes, values = pd.factorize(row)
-    if 2 * len(values) <= points.n:
-        return np.asarray(codes)
-    bins = min(10, points.n // 8)
-    if bins < 2:
-        raise FitError(
-            f"kind='strata': {points.variables[0]} has {len(values):,} values among {points.n:,} points, too few to draw "
-            "within; give strata= one label a point, such as the compute budget"
-        )
-    return np.asarray(pd.qcut(row, bins, labels=False, duplicates="drop"))
-
-
-def memory_limit() -> int:
-    """Bytes that results may take: half of this machine's memory."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    except (AttributeError, ValueError, OSError):
-        return 4 << 30
-
-
-def refuse_large(size: int, what: str, instead: str) -> None:
-    """Raise FitError, with the number, before anything too large is allocated."""
-    if size > memory_limit():
-        raise FitError(
-            f"{what} would take {size / 2**30:,.1f} GiB, more than half of this machine's memory "
-            f"({memory_limit() / 2**30:,.1f} GiB). {instead}"
-        )
+# With fewer runs than this, drawing whole runs says nothing about an interval's ends.
+FEWEST_RUNS = 6
+# A resample that ends further than this from where the first-order step put it, in standard errors, is searched again.
+_FAR = 7.0
+# Evaluations a resample, over the first so many, above which the objective is rough: many shallow minima, so that one way down
+# is not enough. Measured: 6.3 where all 2,000 resamples ended at the best minimum that a search of each found, 8.4 and more where
+# some did not.
+_PILOT, _SMOOTH = 64, 7.5
+# Other optima of the full data within this factor of its objective are starts for every resample; so many at most.
+_NEAR, _OTHERS = 1.5, 3
 
 
 def seed_of(seed: Any) -> int:
@@ -164,31 +67,64 @@ def run_bootstrap(
         if fit.source is None:
             raise FitError("strata as a column's name needs the runs that were fitted; pass the labels themselves")
         strata = fit.source.frame[fit.source.column_of(strata)].to_numpy()[fit.points.rows]
-    drawn = resampling(fit.points, resamples, kind, strata, indices, weights)
+    drawn = resampling(fit.points, fit.problem, fit.theta, resamples, kind, strata, indices, weights)
     seed = seed_of(seed)
     problem, space = fit.problem, fit.problem.space
     p, B = len(fit.law.names), drawn.count
-    refuse_large(8 * B * (p + 3), f"{B:,} draws of {p} parameters", "Ask for fewer resamples.")
+    refuse_large(8 * B * (p + 4), f"{B:,} draws of {p} parameters", "Ask for fewer resamples.")
     thetas, values = np.full((B, p), np.nan), np.full(B, np.nan)
-    status, winner = np.full(B, Status.NONFINITE, np.int64), np.zeros(B, np.int64)
+    status, winner, spent = (np.full(B, start, np.int64) for start in (Status.NONFINITE, 0, 0))
     if np.isfinite(fit.theta).all():
         pull = influence(problem, fit.theta)
-        starts = np.ascontiguousarray(fit.theta[None])
-        run_chunks(
-            lambda a, b: loops.bootstrap_chunk(
+        whiten = whitening(pull, drawn.units)
+        near = [theta for theta, f in _other_optima(fit) if f <= _NEAR * fit.objective]
+        starts = np.ascontiguousarray([fit.theta, *near[:_OTHERS]])
+        far = _FAR
+        spreads = np.array([sd for _, sd in getattr(fit.options, "priors", {}).values()], dtype=float)
+
+        def refit(a: int, b: int) -> None:
+            engine.bootstrap_chunk(
                 problem.kernels.objective, starts, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
                 problem.n, problem.rho, drawn.code, np.uint64(seed), np.uint64(0), drawn.units, drawn.strata,
-                drawn.indices, drawn.weights, pull, TOLERANCE, MAX_EVALUATIONS, a, b, thetas, values, status, winner,
-            ),
-            B,
-            threads,
-            progress="resamples" if progress else None,
-            at_least=8,
+                drawn.indices, drawn.weights, drawn.fitted, drawn.noise, spreads, pull, whiten, far, TOLERANCE,
+                MAX_EVALUATIONS, a, b, thetas, values, status, winner, spent,
+            )
+
+        pilot = min(_PILOT, B)
+        run_chunks(refit, pilot, threads, at_least=8)
+        done = pilot
+        if math.isfinite(problem.rho[0]) and (B < _PILOT or np.mean(spent[:pilot]) > _SMOOTH):
+            far, done = 0.0, 0  # every resample from several starts
+            others = _spread_out(thetas[:pilot][values[:pilot] < np.inf], fit.theta, whiten)
+            starts = np.ascontiguousarray(np.concatenate([starts, others]))
+        run_chunks(
+            lambda a, b: refit(done + a, done + b), B - done, threads, progress="resamples" if progress else None, at_least=8
         )
     else:
         status[:] = fit.status
     thetas[~np.isfinite(values)] = np.nan
-    return Bootstrap(fit, thetas, values, status, seed, drawn.kind, int(drawn.strata[-1]))
+    return Bootstrap(fit, thetas, values, status, seed, drawn.kind, drawn.number_of_units, winner, spent, drawn)
+
+
+def _spread_out(thetas: Array, optimum: Array, whiten: Array) -> Array:
+    """Up to `_OTHERS` of the optima that lie far from the full data's and from each other: the farthest first."""
+    if not len(thetas) or not np.isfinite(whiten).all():
+        return np.empty((0, len(optimum)))
+    chosen: list[Array] = []
+    nearest = np.linalg.norm((thetas - optimum) @ whiten.T, axis=1)
+    for _ in range(_OTHERS):
+        k = int(np.argmax(nearest))
+        chosen.append(thetas[k])
+        nearest = np.minimum(nearest, np.linalg.norm((thetas - thetas[k]) @ whiten.T, axis=1))
+    return np.array(chosen)
+
+
+def _other_optima(fit: Fit) -> list[tuple[Array, float]]:
+    """The other optima of the full data that the first search found, with their objectives."""
+    from fastscale.fitting.verify import derivatives
+
+    assert fit.problem is not None
+    return [(theta, derivatives(fit.problem, theta)[0]) for theta in fit.other_optima]
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -212,6 +148,9 @@ class Bootstrap:
     seed: int
     kind: str
     units: int
+    winner: np.ndarray | None = field(default=None, repr=False)
+    evaluations: np.ndarray | None = field(default=None, repr=False)
+    drawn: Resampling | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.thetas)
@@ -219,15 +158,17 @@ class Bootstrap:
     @cached_property
     def draws(self) -> pd.DataFrame:
         """The parameters of every resample, natural units, a column a parameter; failed ones are kept (see `counts`)."""
-        natural = self.fit.law.to_natural(self.thetas)
-        for name, value in self.fit.options.fixed.items():
-            natural[:, self.fit.law.names.index(name)] = value
-        return pd.DataFrame(natural, columns=list(self.fit.law.names))
+        return pd.DataFrame(natural_params(self.fit, self.thetas), columns=list(self.fit.law.names))
 
     @cached_property
     def usable(self) -> np.ndarray:
         """Which resamples ended at an optimum."""
         return np.isin(self.status, [s for s in Status if s.usable])
+
+    @cached_property
+    def other_basin(self) -> np.ndarray:
+        """Which resamples have their optimum in another basin than the full data's: it was reached from another start only."""
+        return np.zeros(len(self), dtype=bool) if self.winner is None else self.usable & (self.winner >= 2)
 
     @cached_property
     def counts(self) -> pd.Series:
@@ -236,37 +177,109 @@ class Bootstrap:
         return pd.Series({Status(k).label: int(c) for k, c in enumerate(found) if c}, name="resamples", dtype=int)
 
     @cached_property
+    def accounting(self) -> dict[str, int]:
+        """What became of the resamples: requested, ok and at_bound (both count), not_converged, degenerate, nonfinite, …"""
+        found = {Status(k): int(c) for k, c in enumerate(np.bincount(self.status, minlength=COUNT))}
+        return {
+            "requested": len(self),
+            "ok": found[Status.OK],
+            "at_bound": found[Status.AT_BOUND],
+            "not_converged": found[Status.NOT_CONVERGED],
+            "degenerate": found[Status.SINGULAR] + found[Status.DEGENERATE] + found[Status.UNIDENTIFIED] + found[Status.TOO_FEW],
+            "nonfinite": found[Status.NONFINITE] + found[Status.INVALID],
+            "other_basin": int(self.other_basin.sum()),
+        }
+
+    @cached_property
     def withheld(self) -> str | None:
         """Why these resamples carry no interval; None where they do."""
         free = int(self.fit.problem.space.free_count) if self.fit.problem is not None else len(self.fit.law.names)
         if not self.fit.ok:
-            return f"the fit itself is no optimum ({self.fit.status.label}: {self.fit.status.message})"
+            return f"the fit itself is no optimum to build on ({self.fit.status.label}: {self.fit.status.message})"
         if self.fit.n <= free:
             return f"{self.fit.n} points cannot carry an interval of {free} parameters"
-        if self.kind == "clusters" and self.units < 2:
-            return "there is only one run to draw"
+        if self.kind in ("clusters", "wild_clusters") and self.units < FEWEST_RUNS:
+            return (
+                f"{self.units} {'run' if self.units == 1 else 'runs'} are too few to draw from (at least {FEWEST_RUNS}); "
+                "fit.interval(kind='sandwich') gives the interval of t with one degree of freedom fewer than runs"
+            )
         failed = 1.0 - self.usable.mean()
         if failed > MOST_FAILED:
             listed = ", ".join(f"{c:,} {label}" for label, c in self.counts.items() if label not in ("ok", "at_bound"))
             return f"{failed:.1%} of the resamples found no optimum ({listed}); more than {MOST_FAILED:.0%} is too many"
         return None
 
+    @cached_property
+    def warnings(self) -> tuple[Note, ...]:
+        """What a reader of these intervals has to know: the fit's warnings, then those about the resamples."""
+        from fastscale.fitting.cautions import bootstrap_notes
+
+        return (*self.fit.warnings, *bootstrap_notes(self))
+
     @property
     def standard_errors(self) -> pd.Series:
-        """Standard deviation of the usable draws, by parameter."""
-        return self.draws[self.usable].std(ddof=1).rename("standard_error")
+        """Standard deviation of the usable draws, by parameter; for the jackknife its own standard error."""
+        draws = self.draws[self.usable]
+        if self.kind == "jackknife":
+            return (draws.std(ddof=0) * np.sqrt(len(draws) - 1)).rename("standard_error")
+        return draws.std(ddof=1).rename("standard_error")
 
-    def interval(self, level: float = 0.95) -> pd.DataFrame:
-        """Percentile intervals by parameter: estimate, lower, upper.
+    @cached_property
+    def jackknife(self) -> Bootstrap:
+        """Refits with one unit left out each: what BCa intervals take their acceleration from."""
+        if self.drawn is None:
+            raise FitError("this bootstrap was loaded from a file: there are no data to leave out")
+        points = self.fit.points
+        assert points is not None and self.fit.problem is not None
+        if self.drawn.by_run or points.runs is None:
+            return run_bootstrap(self.fit, 1, 0, "jackknife", None, None, None, None, False)
+        rows = np.ones((points.n, points.n)) - np.eye(points.n)
+        return run_bootstrap(self.fit, 1, 0, None, None, None, rows, None, False)
 
-        The endpoints are NaN where the data carry no interval; `withheld` says why.
+    def covariances(self, thetas: Array | None = None) -> Array:
+        """Sandwich covariance of the kernel coordinates at each resample, on the resample: (resamples, p, p).
+
+        With `thetas` at those coordinates on the data as they are.
+        """
+        if self.drawn is None or self.fit.problem is None:
+            raise FitError("this bootstrap was loaded from a file: there are no data to compute covariances on")
+        problem, drawn, space = self.fit.problem, self.drawn, self.fit.problem.space
+        rho, _ = smoothed(problem, self.fit.theta)
+        code, weights, at = drawn.code, drawn.weights, self.thetas
+        if thetas is not None:
+            code, weights, at = engine.WEIGHTS, np.ones((len(thetas), problem.n)), thetas
+        at = np.ascontiguousarray(np.where(np.isfinite(at), at, self.fit.theta))
+        out = np.empty((len(at), at.shape[1], at.shape[1]))
+        first = 3 + 2 * len(problem.X)
+        run_chunks(
+            lambda a, b: engine.covariance_chunk(
+                problem.kernels.objective, problem.kernels.predict, at, space.lo, space.hi, space.free, problem.X, problem.y,
+                problem.w, problem.n, problem.rho[:first], rho[:first], problem.scale, code, np.uint64(self.seed), np.uint64(0),
+                drawn.units, drawn.strata, drawn.indices, weights, drawn.fitted, drawn.noise, a, b, out,
+            ),
+            len(at),
+            None,
+        )
+        return out
+
+    def interval(self, level: float = 0.95, kind: str = "percentile") -> pd.DataFrame:
+        """Intervals by parameter: estimate, lower, upper.
+
+        The endpoints are NaN where the data carry no interval; `withheld` says why. Where more than (1 - level)/2 of the draws
+        lie at a bound, such as E = 0, the interval is one-sided: its other end covers with the whole `level`
+        (``attrs["one_sided"]`` names the parameters). ``attrs["resampling"]`` says what became of the resamples.
 
         Parameters
         ----------
         level
             Coverage aimed at, between 0 and 1.
+        kind
+            "percentile" (default: it covered best where it was measured, see README), "basic" (the percentiles reflected
+            about the estimate), "bca" (bias-corrected and accelerated, Efron 1987; refits with each unit left out) or
+            "studentised" (by each draw's sandwich standard error). All but the percentile work with the logarithm of
+            scales such as A. The jackknife has an interval of its own: t times its standard error.
         """
-        return self._interval(self.fit.params.to_numpy(), self.draws.to_numpy(), level, self.fit.params.index)
+        return intervals.interval(self, parameters(self.fit), level, kind)
 
     def monte_carlo_error(self, level: float = 0.95) -> pd.DataFrame:
         """How far the endpoints of `interval` would move with other draws (one standard error), by order statistics.
@@ -284,62 +297,46 @@ class Bootstrap:
             ]
         return pd.DataFrame(columns, index=self.fit.params.index)
 
-    def band(self, frame: Any = None, level: float = 0.95, **variables: Any) -> pd.DataFrame:
-        """A pointwise confidence band of the law: estimate, lower, upper for each row.
-
-        It is where the law lies, not where a new run would: run-to-run noise is not in it. Each row's interval covers with
-        the probability `level`; all rows together are covered less often.
+    def band(self, frame: Any = None, *, kind: str, level: float = 0.95, **variables: Any) -> pd.DataFrame:
+        """A band around the law: estimate, lower, upper for each row, and how far beyond the data the row lies.
 
         Parameters
         ----------
         frame, **variables
             As for `Fit.predict`.
-        """
-        columns, index = prediction_columns(self.fit.law, self.fit.columns, frame, variables)
-        residual = self.fit.options.residual
-        estimate = predict_points(self.fit.law, residual, self.fit.theta[None], columns)[0]
-        draws = self.thetas[self.usable]
-        lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
-        if self.withheld is None:
-            step = max(1, _ROWS_OF_BAND // max(len(draws), 1))
-            for a in range(0, len(estimate), step):
-                part = predict_points(self.fit.law, residual, draws, [c[a : a + step] for c in columns])
-                # a row that cannot be predicted is NaN in every draw, and stays so
-                lower[a : a + step], upper[a : a + step] = np.quantile(part, tails_of(level), axis=0)
-        index = pd.RangeIndex(len(estimate)) if index is None else index
-        return pd.DataFrame({"estimate": estimate, "lower": lower, "upper": upper}, index=index)
+        kind
+            What the band is to cover with the probability `level`; there is no default, for the three differ several-fold.
+            "pointwise": where the law lies, each row on its own. "simultaneous": where the law lies, all rows together (sup-t
+            over the draws). "prediction": where the loss of a new run lies, each row on its own; the residual of a run drawn
+            at random, made larger by its leverage, is added to each draw.
 
-    def optimal(self, C: Any, level: float = 0.95, *, cost: str | None = None) -> pd.DataFrame:
-        """Compute-optimal N and D, tokens per parameter and loss, each with its interval: see `Fit.optimal`.
+        Returns
+        -------
+        DataFrame with estimate, lower, upper, kind, and decades_<variable> (and decades_C = 6ND) beyond the range of the
+        fitted points, 0 within.
+        """
+        from fastscale.fitting.bands import band
+
+        return band(self, frame, kind, level, variables)
+
+    def optimal(self, C: Any, level: float = 0.95, *, cost: str | None = None, kind: str = "percentile") -> pd.DataFrame:
+        """Compute-optimal N and D, tokens per parameter and loss, each with its interval: see `Fit.optimal` and `interval`.
 
         Returns
         -------
         DataFrame with estimate, lower, upper by quantity; by (C, quantity) for several budgets. `attrs["missing"]` is the
         share of draws in which the quantity does not exist.
         """
-        from fastscale.planning import allocate
-
-        law = self.fit.law
-        point = allocate(law, self.fit.params.to_numpy()[None], C, cost)
-        draws = allocate(law, self.draws.to_numpy()[self.usable], C, cost)
         frames, missing = [], {}
-        for k, budget in enumerate(np.atleast_1d(C)):
-            estimate = np.array([point[name][k, 0] for name in point])
-            table = np.column_stack([draws[name][k] for name in point])
-            frames.append(self._interval(estimate, table, level, pd.Index(list(point), name="quantity"), all_rows=True))
-            missing[float(budget)] = float(np.mean(~np.isfinite(table).all(axis=1))) if len(table) else 1.0
+        for budget in np.atleast_1d(C):
+            quantities = optimal(self.fit, budget, cost)
+            frames.append(intervals.interval(self, quantities, level, kind))
+            draws = quantities.of(self.draws.to_numpy()[self.usable]) if self.usable.any() else np.empty((0, 1))
+            missing[float(budget)] = float(np.mean(~np.isfinite(draws).all(axis=1))) if len(draws) else 1.0
         result = frames[0] if np.ndim(C) == 0 else pd.concat(frames, keys=[float(c) for c in np.atleast_1d(C)], names=["C"])
+        result.attrs.update(frames[0].attrs)
         result.attrs["missing"] = missing
         return result
-
-    def _interval(self, estimate: Array, draws: Array, level: float, index: Any, all_rows: bool = False) -> pd.DataFrame:
-        usable = draws if all_rows else draws[self.usable]
-        ends = np.full((2, draws.shape[1]), np.nan)
-        tails = tails_of(level)
-        if self.withheld is None and len(usable):
-            with np.errstate(all="ignore"):
-                ends = np.array([np.nanquantile(c, tails) if np.isfinite(c).any() else [np.nan] * 2 for c in usable.T]).T
-        return pd.DataFrame({"estimate": estimate, "lower": ends[0], "upper": ends[1]}, index=index)
 
     def save(self, path: str | Path) -> None:
         """Write to a Parquet file: draws, status and, in its metadata, the fit. `fastscale.load` reads it back."""
@@ -352,13 +349,3 @@ class Bootstrap:
 
     def _repr_html_(self) -> str:
         return show.bootstrap_html(self)
-
-
-def tails_of(level: float) -> tuple[float, float]:
-    """The two quantiles between which an interval of this level lies."""
-    if not 0 < level < 1:
-        hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
-        raise FitError(f"level={level!r}: a number between 0 and 1.{hint}")
-    return (1 - level) / 2, (1 + level) / 2
-
-

@@ -12,12 +12,13 @@ import pandas as pd
 
 from fastscale.archive import Points
 from fastscale.errors import FitError
+from fastscale.fitting.covariance import standard_errors
 from fastscale.fitting.data import open_runs, refuse_constant, refuse_unknown, resolve_law, select
 from fastscale.fitting.first import first_fit
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
-from fastscale.fitting.verify import standard_errors, verify
+from fastscale.fitting.verify import verify
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 

@@ -143,7 +143,9 @@ class Fit:
             The draws of resample b depend on (seed, b) alone: not on threads, nor on how many resamples there are.
         kind
             "clusters" draws whole runs (the default where a run column is known), "pairs" draws rows, "strata" draws rows
-            within strata.
+            within strata; "bayesian" gives runs (or rows) Dirichlet weights; "residual", "wild" and "wild_clusters" (Webb's
+            six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and
+            rows to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says.
         strata
             For "strata": one label a fitted point, or the name of a column; by default the levels of the first variable
             (model size), or ten equally filled bins of it where its values do not repeat.
@@ -160,6 +162,28 @@ class Fit:
         from fastscale.fitting.bootstrap import run_bootstrap
 
         return run_bootstrap(self, resamples, seed, kind, strata, indices, weights, threads, progress)
+
+    def interval(
+        self, level: float = 0.95, kind: str = "sandwich", *, C: float | None = None, cost: str | None = None
+    ) -> pd.DataFrame:
+        """An interval without resampling: estimate, lower, upper by parameter.
+
+        Parameters
+        ----------
+        level
+            Coverage aimed at, between 0 and 1.
+        kind
+            "sandwich": t times the robust standard error, HC3 over points (MacKinnon, White 1985), or over runs where they
+            are known CR1 with t(G - 1) for G runs (Cameron, Miller 2015). "profile": where the objective, minimised over
+            all else, stays below a threshold that the sandwich calibrates.
+        C, cost
+            Instead of the parameters, the compute-optimal N, D, tokens per parameter and loss at this budget; see `optimal`.
+        """
+        from fastscale.fitting import quantities
+        from fastscale.fitting.analytic import analytic_interval
+
+        wanted = quantities.parameters(self) if C is None else quantities.optimal(self, C, cost)
+        return analytic_interval(self, wanted, level, kind)
 
     def optimal(self, C: Any, *, cost: str | None = None) -> pd.Series | pd.DataFrame:
         """The compute-optimal N and D, tokens per parameter, and loss, at a budget or several.

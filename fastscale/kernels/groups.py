@@ -121,8 +121,9 @@ def solve_group(
 def slopes(value, y, w, n, rho, scale, out):
     """out[i] = derivative of point i's part of the objective with respect to its prediction, value[i].
 
-    scale 0 log, 1 linear, 2 logit; y is on that scale already.
+    scale 0 log, 1 linear, 2 logit; y is on that scale already. Returns the mean of w * abs(residual), over that of w.
     """
+    total, weight = 0.0, 0.0
     for i in range(n):
         if scale == 0:
             r, slope = log(value[i]) - y[i], 1.0 / value[i]
@@ -132,6 +133,19 @@ def slopes(value, y, w, n, rho, scale, out):
             inside = min(max(value[i], 1e-15), 1.0 - 1e-15)
             r, slope = log(inside) - log(1.0 - inside) - y[i], 1.0 / (inside * (1.0 - inside))
         out[i] = min(max(r, -rho[0]), rho[0]) * w[i] * slope * (rho[1] if r > 0.0 else 1.0)
+        total += w[i] * abs(r)
+        weight += w[i]
+    return total / weight
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def smoothing_delta(delta, size, n):
+    """The delta at which curvature is measured, from the mean absolute residual.
+
+    Near least absolute deviations too few residuals lie within delta to say how dense they are at zero, which is what the
+    curvature is; this is the bandwidth of a kernel estimate of that density, of the order n^(-1/3) (Powell 1991).
+    """
+    return max(delta, 1.5 * 1.2533 * size * n ** (-1.0 / 3.0))
 
 
 @njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")
@@ -151,21 +165,28 @@ def sandwich(
 
     Without `units` every row is its own. With G units and m parameters that move, the sum is scaled by
     G/(G - 1) * (n - 1)/(n - m), as is usual for clusters (Cameron, Miller 2015); with rows as units that is n/(n - m). A
-    coordinate that is fixed or at a bound gets 0 or NaN.
+    coordinate that is fixed or at a bound gets 0 or NaN. Curvature is measured at `smoothing_delta`.
     """
     g, H, gf, Hf, L, steps, _, slot = work
     p = theta.size
     for j in range(p):
         errors[j] = 0.0 if free[j] < 0 else np.nan
-    objective(theta, X, y, w, padded, rho, g, H)
+    predict(theta, X, n, value, J)
+    smooth, ratio = rho, 1.0
+    delta = smoothing_delta(rho[0], slopes(value, y, w, n, rho, scale, slope), n)
+    if delta > rho[0]:
+        smooth, ratio = rho.copy(), rho[0] / delta
+        smooth[0] = delta
+    objective(theta, X, y, w, padded, smooth, g, H)
+    for j in range(p):
+        for i in range(j + 1):
+            H[i, j] *= ratio
     m, _ = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
     count = 0 if units.size else n
     for i in range(n if units.size else 0):
         count = max(count, units[first + i] + 1)
     if m == 0 or n <= m or count < 2 or not factor(Hf, m, 0.0, steps[0], L):
         return
-    predict(theta, X, n, value, J)
-    slopes(value, y, w, n, rho, scale, slope)
     correction = count / (count - 1.0) * (n - 1.0) / (n - m)
     row, unit = steps[0], steps[1]
     for j in range(p):

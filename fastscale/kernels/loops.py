@@ -23,9 +23,9 @@ from fastscale.kernels.compiling import (
     entry,
 )
 from fastscale.kernels.groups import own_options, quantiles, sandwich, solve_group, take_log
-from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, shifted_start, spread
+from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, spread
 from fastscale.kernels.search import choose, place, project, projection_targets, projection_workspace
-from fastscale.kernels.solver import AT_BOUND, NONFINITE, descend, newton, workspace
+from fastscale.kernels.solver import descend, newton, workspace
 
 INT = types.int64
 # Starts are told apart on at most so many points; the best are then refined on all of them.
@@ -88,56 +88,6 @@ def refine_starts(
             values[s], status[s], evaluations[s] = newton(
                 objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
             )
-
-
-@entry(
-    OBJECTIVE, MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, INT, types.uint64, types.uint64, INTS, INTS,
-    INT_MATRIX, MATRIX, MATRIX, REAL, INT, INT, INT, OUT_MATRIX, OUT, OUT_INTS, OUT_INTS,
-)
-def bootstrap_chunk(
-    objective, starts, lo, hi, free, X, y, w, n, rho, kind, seed, group, units, strata, indices, weights, influence,
-    tolerance, max_evaluations, begin, end, thetas, values, status, winner,
-):
-    """Refit resamples begin:end from each of `starts`, keeping the best; winner[b] says which start gave it.
-
-    The first of `starts` is the full data's optimum; it is moved by the `influence` of the resample's points first, and
-    tried as it is where that does not converge.
-    kind 0 draws units within strata; 1 takes indices[b] (rows, with repetition); 2 takes weights[b] as factors of w.
-    """
-    p = starts.shape[1]
-    work = workspace(p)
-    theta = np.zeros(p)
-    counts, times = np.zeros(strata[-1]), np.zeros(n)
-    capacity = (n + 7) // 8 * 8
-    Xb, yb, wb = np.zeros((X.shape[0], capacity)), np.zeros(capacity), np.zeros(capacity)
-    for b in range(begin, end):
-        if kind == 0:
-            draw_counts(resample_key(seed, group, uint64(b)), strata, counts)
-            spread(units, counts, 0, n, times)
-        elif kind == 1:
-            times[:] = 0.0
-            for i in range(indices.shape[1]):
-                times[indices[b, i]] += 1.0
-        else:
-            times[:] = weights[b]
-        _, padded = compress(X, y, w, 0, n, times, Xb, yb, wb)
-        values[b] = np.inf
-        status[b] = NONFINITE
-        for k in range(-1, starts.shape[0]):
-            if k < 0:
-                shifted_start(starts[0], influence, times, n, lo, hi, theta)
-            elif k == 0 and status[b] <= AT_BOUND:
-                continue
-            else:
-                for j in range(p):
-                    theta[j] = starts[k, j]
-            f, result, _ = newton(
-                objective, theta, lo, hi, free, Xb, yb, wb, padded, rho, work, tolerance, max_evaluations
-            )
-            if f < values[b] * (1.0 - 1e-9) or (k == 0 and result <= AT_BOUND) or k < 0:
-                values[b], status[b], winner[b] = f, result, max(k, 0)
-                for j in range(p):
-                    thetas[b, j] = theta[j]
 
 
 @entry(PREDICT, MATRIX, MATRIX, INT, INT, OUT_MATRIX)

@@ -43,6 +43,47 @@ def draw_counts(key, strata, counts):
 
 
 @njit(nogil=True, fastmath=False)
+def uniform(state):
+    """A number in (0, 1) from a counter: the middle of one of 2^53 equal intervals."""
+    return ((mix(state) >> uint64(11)) + 0.5) * _TO_UNIT
+
+
+@njit(nogil=True, fastmath=False)
+def draw_weights(key, strata, counts):
+    """Weights of the Bayesian bootstrap (Rubin 1981): Dirichlet(1, …, 1) times the number of units, within each stratum."""
+    state = uint64(key)
+    for s in range(strata.size - 1):
+        first, last = strata[s], strata[s + 1]
+        total = 0.0
+        for u in range(first, last):
+            state += _GOLDEN
+            counts[u] = -np.log(uniform(state))
+            total += counts[u]
+        for u in range(first, last):
+            counts[u] *= (last - first) / total
+
+
+@njit(nogil=True, fastmath=False)
+def draw_signs(key, counts):
+    """A weight of Webb's six-point distribution for each unit: mean 0, variance 1 (Webb 2014)."""
+    state = uint64(key)
+    for u in range(counts.size):
+        state += _GOLDEN
+        k = int(uniform(state) * 6.0)
+        size = np.sqrt(0.5 + 0.5 * (k % 3))
+        counts[u] = size if k < 3 else -size
+
+
+@njit(nogil=True, fastmath=False)
+def draw_normals(key, offset, out, n):
+    """out[:n] = standard normal numbers (Box, Muller 1958)."""
+    for i in range(n):
+        state = uint64(key) + uint64(2 * (offset + i) + 1) * _GOLDEN
+        radius = np.sqrt(-2.0 * np.log(uniform(state)))
+        out[i] = radius * np.cos(2.0 * np.pi * uniform(state + _GOLDEN))
+
+
+@njit(nogil=True, fastmath=False)
 def spread(units, counts, first, n, times):
     """times[i] = how often point first + i is in the resample; without `units` every point is a unit."""
     for i in range(n):

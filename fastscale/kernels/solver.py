@@ -133,11 +133,35 @@ def gather_tied(theta, lo, hi, free, g, H, gf, Hf, slot):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
+def add_priors(theta, rho, first, g, H):
+    """Adds normal priors on natural values to gradient and Hessian (upper triangle); returns what they add to the objective.
+
+    rho[first:] holds a triple for each: the coordinate's index j (or -j - 1 where the coordinate is a logarithm), mean, and
+    precision in units of the objective.
+    """
+    total = 0.0
+    for k in range(first, rho.size, 3):
+        j = int(rho[k])
+        logarithm = j < 0
+        j = -j - 1 if logarithm else j
+        value = np.exp(theta[j]) if logarithm else theta[j]
+        away, precision = value - rho[k + 1], rho[k + 2]
+        total += 0.5 * precision * away * away
+        if logarithm:
+            g[j] += precision * away * value
+            H[j, j] += precision * value * (value + away)
+        else:
+            g[j] += precision * away
+            H[j, j] += precision
+    return total
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
 def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations):
     """Minimise from theta, in place. Returns (objective, status, evaluations).
 
     rho[2] is the objective below which a fit counts as perfect (rounding error of the residuals), so that noiseless data
-    converge too.
+    converge too. Priors stand in rho behind the ranges of the rows of X: see `add_priors`.
     """
     g, H, gf, Hf, L, steps, trial, slot = work
     p = theta.size
@@ -145,6 +169,9 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
     for j in range(p):
         theta[j] = min(max(theta[j], lo[j]), hi[j])
     f = objective(theta, X, y, w, n, rho, g, H)
+    priors = 3 + 2 * X.shape[0]  # where rho holds them, if any
+    if rho.size > priors:
+        f += add_priors(theta, rho, priors, g, H)
     evaluations = 1
     if not np.isfinite(f):
         return f, NONFINITE, evaluations
@@ -215,6 +242,8 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
         if evaluations >= max_evaluations:
             break
         f_trial = objective(trial, X, y, w, n, rho, g_trial, L)
+        if rho.size > priors:
+            f_trial += add_priors(trial, rho, priors, g_trial, L)
         evaluations += 1
         gain = (f - f_trial) / promised
         if gain > 1e-4:  # False for a NaN or infinite trial

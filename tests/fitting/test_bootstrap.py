@@ -66,20 +66,20 @@ def test_monte_carlo_error_falls_with_the_root_of_the_resamples(fit):
 
 
 def test_band_is_the_percentiles_of_the_predictions(boot):
-    band = boot.band(N=[1e9, 1e10], D=[1e10, 1e11], level=0.8)
+    band = boot.band(N=[1e9, 1e10], D=[1e10, 1e11], kind="pointwise", level=0.8)
     d = boot.draws
     for row, (N, D) in enumerate([(1e9, 1e10), (1e10, 1e11)]):
         losses = d["E"] + d["A"] / N ** d["alpha"] + d["B"] / D ** d["beta"]
         ends = band.loc[row, ["lower", "upper"]].to_numpy(dtype=float)
-        assert ends == pytest.approx(np.quantile(losses, [0.1, 0.9]), rel=1e-12)
+        assert ends == pytest.approx(np.exp(np.quantile(np.log(losses), [0.1, 0.9])), rel=1e-12)
         assert band.loc[row, "estimate"] == pytest.approx(boot.fit.predict(N=N, D=D), rel=1e-14)
 
 
 def test_band_keeps_the_frames_index(boot):
     frame = pd.DataFrame({"N": [1e9, np.nan], "D": [1e10, 1e10]}, index=["a", "b"])
-    band = boot.band(frame)
+    band = boot.band(frame, kind="pointwise")
     assert list(band.index) == ["a", "b"]
-    assert band.loc["b"].isna().all()
+    assert band.loc["b", ["estimate", "lower", "upper"]].isna().all()
 
 
 def test_whole_runs_are_drawn_where_runs_are_known():
@@ -118,7 +118,7 @@ def test_strata_keep_their_sizes(fit):
     assert explicit.draws.equals(boot.draws)
     by_name = fit.bootstrap(200, strata="N")
     assert by_name.draws.equals(boot.draws)
-    drawn = module.resampling(fit.points, 5, "strata", None, None, None)
+    drawn = module.resampling(fit.points, fit.problem, fit.theta, 5, "strata", None, None, None)
     assert np.array_equal(np.diff(drawn.strata), [6] * 7)
     assert sorted(drawn.units) == list(range(42))
 
@@ -127,7 +127,7 @@ def test_strata_of_values_that_do_not_repeat_are_bins():
     frame = grid_of_runs()
     frame["N"] *= np.exp(np.random.default_rng(0).normal(size=42) * 0.01)
     fit = fastscale.fit("chinchilla", frame)
-    drawn = module.resampling(fit.points, 5, "strata", None, None, None)
+    drawn = module.resampling(fit.points, fit.problem, fit.theta, 5, "strata", None, None, None)
     assert np.diff(drawn.strata).min() >= 8
     with pytest.raises(FitError, match="give strata="):
         fastscale.fit("chinchilla", frame.head(12)).bootstrap(5, kind="strata")
@@ -138,7 +138,8 @@ def test_strata_of_values_that_do_not_repeat_are_bins():
     [
         ({"resamples": 0}, "from 1 up"),
         ({"resamples": 2.5}, "from 1 up"),
-        ({"kind": "wild"}, "pairs, clusters, strata"),
+        ({"kind": "wilder"}, "pairs, clusters, strata"),
+        ({"kind": "wild_clusters"}, "name their column"),
         ({"kind": "pairs", "strata": np.zeros(42)}, "goes with kind='strata'"),
         ({"kind": "strata", "strata": [1, 2]}, "one label for each of the 42"),
         ({"indices": [[0, 99]]}, "from 0 to 41"),

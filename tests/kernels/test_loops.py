@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,8 +12,8 @@ from support import Points
 from test_resample import draws, key
 
 from fastscale import laws
-from fastscale.fitting.verify import standard_errors
-from fastscale.kernels import loops
+from fastscale.fitting.covariance import standard_errors
+from fastscale.kernels import bootstrap, loops
 from fastscale.kernels.solver import (
     AT_BOUND,
     CONVERGED,
@@ -138,7 +138,11 @@ def test_endpoints_are_quantiles_of_the_draws() -> None:
 def sandwich(points: Points, theta: np.ndarray, units: np.ndarray) -> np.ndarray:
     """HC1 where every row is its own unit, else CR1: bread, squared sums of scores, bread."""
     n, m, G = points.n, len(theta), units.max() + 1
-    bread = np.linalg.inv(points.hessian(theta))
+    # curvature is measured at a delta of the order n^(-1/3) times the spread of the residuals, if that is larger
+    residual = support.transform(support.predict(points.law, support.natural(points.law, theta), points.columns), points.scale)
+    smooth = 1.5 * 1.2533 * np.average(np.abs(residual - points.y), weights=points.w) / n ** (1 / 3)
+    wide = replace(points, delta=max(points.delta, smooth))
+    bread = np.linalg.inv(wide.hessian(theta) * (points.delta / wide.delta if np.isfinite(points.delta) else 1.0))
     sums = np.zeros((G, m))
     for i, score in enumerate(points.scores(theta)):
         sums[units[i]] += score
@@ -245,16 +249,17 @@ class Resamples:
         X, y, w, _ = points.padded()
         out = {
             "thetas": np.full((B, 5), -7.0), "values": np.full(B, -7.0), "status": np.full(B, -7), "winner": np.full(B, -7),
+            "evaluations": np.full(B, -7),
         }
         edges = [0, *cuts, B]
         for begin, end in pairwise(edges):
-            loops.bootstrap_chunk(
+            bootstrap.bootstrap_chunk(
                 points.law.kernels("log").objective, self.start[None], *points.law.box, np.arange(5), X, y, w, points.n,
                 points.rho, kind, np.uint64(99), np.uint64(4), np.arange(points.n) if units is None else units,
                 np.array([0, points.n]) if strata is None else strata,
                 np.zeros((1, 1), np.int64) if indices is None else indices, np.zeros((1, 1)) if weights is None else weights,
-                self.influence, TOLERANCE, MAX_EVALUATIONS, begin, end, out["thetas"], out["values"], out["status"],
-                out["winner"],
+                points.y, np.zeros(points.n), np.zeros(0), self.influence, np.zeros((5, 5)), np.inf, TOLERANCE,
+                MAX_EVALUATIONS, begin, end, out["thetas"], out["values"], out["status"], out["winner"], out["evaluations"],
             )
         return out
 
@@ -316,8 +321,8 @@ def test_resamples_reach_what_scipy_reaches(resamples: Resamples) -> None:
 
 
 def test_influence_moves_the_start_not_the_optimum(resamples: Resamples) -> None:
+    from fastscale.fitting.covariance import influence
     from fastscale.fitting.problem import Options, Problem, Space
-    from fastscale.fitting.verify import influence
 
     points, plain = resamples.points, resamples.run()
     options = Options(delta=points.delta)

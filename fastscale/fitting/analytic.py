@@ -1,0 +1,157 @@
+"""Intervals without resampling: sandwich and profile."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import optimize, stats
+
+from fastscale.errors import FitError
+from fastscale.fitting.covariance import bread, covariance
+from fastscale.fitting.intervals import tails_of
+from fastscale.fitting.quantities import Quantities, difference_steps, table
+from fastscale.fitting.verify import derivatives
+from fastscale.laws.law import Array
+
+if TYPE_CHECKING:
+    from fastscale.fitting.result import Fit
+
+KINDS = ("sandwich", "profile")
+
+
+def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
+    """See `Fit.interval`."""
+    if kind not in KINDS:
+        raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}; intervals from resamples are those of fit.bootstrap()")
+    tail = tails_of(level)[1]
+    estimate = quantities.of(fit.params.to_numpy()[None])[0]
+    lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
+    why = withheld(fit)
+    degrees = math.nan
+    if why is None:
+        problem, runs = fit.problem, None if fit.points is None else fit.points.runs
+        assert problem is not None
+        V = covariance(problem, fit.theta, runs, "HC3")
+        if V is None:
+            why = "the objective is flat in some direction"
+        else:
+            moves = np.isfinite(np.diag(V)) & (np.diag(V) > 0)
+            V = np.where(np.outer(moves, moves), V, 0.0)
+            m = int(problem.space.free_count - (~moves & (problem.space.free >= 0)).sum())
+            degrees = problem.n - m if runs is None else int(runs.max())
+            steps = difference_steps(fit.theta, np.sqrt(np.diag(V)))
+            slope = quantities.gradient(fit, fit.theta, steps)
+            variance = np.einsum("qi,ij,qj->q", slope, V, slope)
+            t = float(stats.t.ppf(tail, degrees))
+            middle = quantities.transformed(estimate)
+            if kind == "sandwich":
+                reach = np.where(variance > 0, t * np.sqrt(variance), np.nan)
+                lower, upper = quantities.natural(middle - reach), quantities.natural(middle + reach)
+            else:
+                lower, upper = _profile(fit, quantities, slope, variance, t)
+            if list(quantities.index) == list(fit.law.names):  # no interval reaches beyond where a parameter may be
+                ends = [fit.law.to_natural(end) for end in (problem.space.lo, problem.space.hi)]
+                lower, upper = np.clip(lower, *ends), np.clip(upper, *ends)
+                lower, upper = np.where(moves, lower, np.nan), np.where(moves, upper, np.nan)
+    return table(
+        quantities.index, estimate, lower, upper, kind=kind, level=level, degrees_of_freedom=degrees, withheld=why, one_sided={},
+    )
+
+
+def withheld(fit: Fit) -> str | None:
+    """Why a fit carries no interval at all; None where it does."""
+    if fit.problem is None:
+        return "the fit was loaded from a file and has no data"
+    if not fit.ok:
+        return f"the fit itself is no optimum to build on ({fit.status.label}: {fit.status.message})"
+    free = int(fit.problem.space.free_count)
+    if fit.n <= free:
+        return f"{fit.n} points cannot carry an interval of {free} parameters"
+    if fit.runs == 1:
+        return "there is only one run"
+    return None
+
+
+def _profile(fit: Fit, quantities: Quantities, slope: Array, variance: Array, t: float) -> tuple[Array, Array]:
+    """Least and largest value of each quantity where the objective is at most its minimum plus a threshold.
+
+    The threshold is what makes profile and sandwich agree where the objective is quadratic: t^2/2 times sandwich variance
+    over inverse curvature (the likelihood ratio adjusted as by Kent 1982); for least squares it is t^2/2 times the residual
+    variance.
+    """
+    assert fit.problem is not None
+    problem, space = fit.problem, fit.problem.space
+    ends = np.full((2, len(variance)), np.nan)
+    if (found := bread(problem, fit.theta)) is None:
+        return ends[0], ends[1]
+    inverse, spread = found
+    root = np.linalg.cholesky(inverse)
+    base, _, _ = derivatives(problem, fit.theta)
+    # scaled so that the objective is |z|^2 / 2 near the optimum
+    to_theta = spread @ root
+    limits = [
+        (row, end, side)
+        for j, row in enumerate(to_theta) if space.free[j] >= 0
+        for side, end in ((1.0, space.lo[j] - fit.theta[j]), (-1.0, space.hi[j] - fit.theta[j])) if np.isfinite(end)
+    ]
+    rows = np.array([side * row for row, _, side in limits]).reshape(-1, to_theta.shape[1])
+    offsets = np.array([side * end for _, end, side in limits])
+    for q in range(len(variance)):
+        along = to_theta.T @ slope[q]
+        size = float(np.linalg.norm(along))
+        if not (size > 0 and variance[q] > 0):
+            continue
+        threshold = 0.5 * t**2 * variance[q] / size**2
+        radius = math.sqrt(2 * threshold)
+        for side in (0, 1):
+            sign = 1.0 if side else -1.0
+            value = _farthest(fit, quantities, q, sign, base, threshold, radius, to_theta, along / size, size, rows, offsets)
+            ends[side, q] = value
+    lower, upper = quantities.natural(ends[:1])[0], quantities.natural(ends[1:])[0]
+    return lower, upper
+
+
+def _farthest(
+    fit: Fit, quantities: Quantities, q: int, sign: float, base: float, threshold: float, radius: float, to_theta: Array,
+    direction: Array, size: float, rows: Array, offsets: Array,
+) -> float:
+    """The largest (sign 1) or least (-1) value of quantity q within the threshold; NaN where none was found."""
+    assert fit.problem is not None
+    problem = fit.problem
+
+    def quantity(z: Array) -> float:
+        value = float(quantities.at(fit, fit.theta + to_theta @ (radius * z))[0, q])
+        return -sign * value / (size * radius) if math.isfinite(value) else 1e6
+
+    def quantity_slope(z: Array) -> Array:
+        steps = np.eye(len(z)) * 1e-5
+        return np.array([(quantity(z + s) - quantity(z - s)) / 2e-5 for s in steps])
+
+    def room(z: Array) -> float:
+        f, _, _ = derivatives(problem, fit.theta + to_theta @ (radius * z))
+        return 1.0 - (f - base) / threshold if math.isfinite(f) else -1e6
+
+    def room_slope(z: Array) -> Array:
+        _, g, _ = derivatives(problem, fit.theta + to_theta @ (radius * z))
+        return np.asarray(-radius * (to_theta.T @ g) / threshold)
+
+    constraints = [{"type": "ineq", "fun": room, "jac": room_slope}]
+    if len(rows):
+        constraints.append({
+            "type": "ineq", "fun": lambda z: rows @ (radius * z) - offsets, "jac": lambda z: radius * rows,
+        })
+    best = math.nan
+    for start in (0.9, 0.3):
+        found = optimize.minimize(
+            quantity, sign * start * direction, jac=quantity_slope, constraints=constraints, method="SLSQP",
+            options={"maxiter": 200, "ftol": 1e-10},
+        )
+        if np.isfinite(found.x).all() and room(found.x) > -1e-4:
+            value = float(quantities.at(fit, fit.theta + to_theta @ (radius * found.x))[0, q])
+            best = value if math.isnan(best) or sign * value > sign * best else best
+            if found.success:
+                break
+    return best

@@ -1,0 +1,78 @@
+"""Notes about resamples: what a reader of an interval has to know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastscale.archive import Note
+
+if TYPE_CHECKING:
+    from fastscale.fitting.bootstrap import Bootstrap
+
+_FAILED = 0.01  # share of resamples without an optimum that is worth a word
+_FEW = 400
+_DIFFER = 1.5
+
+
+def bootstrap_notes(boot: Bootstrap) -> list[Note]:
+    """Notes about failed, few, degenerate resamples, another basin, one-sided intervals, and intervals that disagree."""
+    found = []
+    count, failed = len(boot), int((~boot.usable).sum())
+    account = boot.accounting
+    if boot.fit.ok and failed > _FAILED * count:
+        bad = ", ".join(f"{account[k]:,} {k}" for k in ("not_converged", "degenerate", "nonfinite") if account[k])
+        found.append(Note(
+            "P21", f"{failed:,} of {count:,} resamples found no optimum ({bad}).", failed,
+            "error" if boot.withheld is not None else "warning",
+            "Fix or tie a parameter, or use a law with fewer.", {"failed": failed, "requested": count},
+        ))
+    if count < _FEW and boot.kind not in ("jackknife", "weights"):
+        found.append(Note(
+            "P22", f"{count:,} resamples leave the endpoints of an interval uncertain by 2 to 8 % of its width.", count,
+            advice="Use 2,000, or 10,000 for publication.", numbers={"resamples": count},
+        ))
+    if account["other_basin"]:
+        share = account["other_basin"] / count
+        found.append(Note(
+            "other_basin",
+            f"In {account['other_basin']:,} of {count:,} resamples another basin than the full data's has the optimum.",
+            account["other_basin"], "warning" if share > _FAILED else "info",
+            "Those optima are in the draws; look at their spread before quoting a standard error.", {"share": share},
+        ))
+    if boot.withheld is None and boot.drawn is not None and boot.kind not in ("jackknife", "weights", "indices"):
+        found += _compare(boot)
+    return found
+
+
+def _compare(boot: Bootstrap) -> list[Note]:
+    """The fast interval beside the bootstrap one."""
+    fast, slow = boot.fit.interval(kind="sandwich"), boot.interval()
+    sided = slow.attrs["one_sided"]
+    found = [
+        Note(
+            "P26", f"{name} is not identified: its draws pile up at a bound, so its interval has an {limit}.", 1,
+            advice="Read it as one-sided; data closer to the limit would identify it.", numbers={"parameter": name},
+        )
+        for name, limit in sided.items()
+    ]
+    logs = np.asarray(boot.fit.law.logs)
+    with np.errstate(all="ignore"):
+        widths = [
+            np.where(logs, np.log(table["upper"] / table["lower"]), table["upper"] - table["lower"]) for table in (fast, slow)
+        ]
+        ratio = widths[0] / widths[1]
+    apart = {
+        str(name): float(r) for name, r in zip(fast.index, ratio, strict=True)
+        if np.isfinite(r) and r > 0 and name not in sided and max(r, 1 / r) > _DIFFER
+    }
+    if apart:
+        listed = ", ".join(f"{name} {r:.2g}" for name, r in apart.items())
+        found.append(Note(
+            "intervals_differ",
+            f"Sandwich and bootstrap intervals differ in width by more than {_DIFFER} times (ratio: {listed}).", len(apart),
+            advice="The objective is far from quadratic within the interval, or few runs decide; trust the wider one.",
+            numbers=apart,
+        ))
+    return found

@@ -1,0 +1,169 @@
+"""How precisely an optimum is known, to first order: scores, sandwich covariances, influence, leverage."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fastscale.fitting.problem import Problem
+from fastscale.fitting.verify import derivatives, moving
+from fastscale.laws.law import Array
+
+
+def predictions(problem: Problem, theta: Array) -> tuple[Array, Array]:
+    """(residuals, their derivatives by the coordinates), on the residual's scale: (points,), (points, parameters)."""
+    n = problem.n
+    value, J = np.empty(problem.padded), np.empty((len(theta), problem.padded))
+    problem.kernels.predict(np.ascontiguousarray(theta), problem.X, problem.padded, value, J)
+    value, y = value[:n], problem.y[:n]
+    with np.errstate(all="ignore"):
+        if problem.scale == 0:
+            residual, slope = np.log(value) - y, 1.0 / value
+        elif problem.scale == 1:
+            residual, slope = value - y, np.ones(n)
+        else:
+            residual, slope = np.log(value / (1.0 - value)) - y, 1.0 / (value * (1.0 - value))
+    return residual, (slope * J[:, :n]).T
+
+
+def point_scores(problem: Problem, theta: Array) -> Array:
+    """Gradient of each point's part of the objective, (points, parameters), in kernel coordinates."""
+    residual, J = predictions(problem, theta)
+    delta, penalty = problem.rho[:2]
+    clipped = problem.w[: problem.n] * np.where(residual > 0, penalty, 1.0) * np.clip(residual, -delta, delta)
+    scores: Array = clipped[:, None] * J
+    return scores
+
+
+def robust_scale(residual: Array) -> float:
+    """1.4826 times the median absolute residual: the standard deviation, if they are normal."""
+    return 1.4826 * float(np.median(np.abs(residual))) if len(residual) else np.nan
+
+
+def smoothed(problem: Problem, theta: Array, least: float = 0.0) -> tuple[Array, float]:
+    """(rho with the delta at which curvature is measured, by how much the Hessian there is too large).
+
+    As in kernels.groups.smoothing_delta: near least absolute deviations few residuals lie within delta.
+    """
+    residual, _ = predictions(problem, theta)
+    w = problem.w[: problem.n]
+    size = float((w * np.abs(residual)).sum() / w.sum())
+    delta = max(problem.rho[0], 1.5 * 1.2533 * size * problem.n ** (-1 / 3), least)
+    if not np.isfinite(problem.rho[0]) or not delta > problem.rho[0]:
+        return problem.rho, 1.0
+    rho = problem.rho.copy()
+    rho[0] = delta
+    return rho, delta / float(problem.rho[0])
+
+
+def bread(problem: Problem, theta: Array, least: float = 0.0) -> tuple[Array, Array] | None:
+    """(inverse Hessian of the coordinates that move, matrix that spreads them over theta); None where it is singular."""
+    _, g, _ = derivatives(problem, theta)
+    rho, ratio = smoothed(problem, theta, least)
+    _, _, H = derivatives(problem, theta, rho=rho)
+    if ratio > 1.0 and len(rho) > (first := 3 + 2 * len(problem.X)):  # priors are not a matter of delta
+        plain = rho[:first]
+        _, _, data = derivatives(problem, theta, rho=plain)
+        H = data / ratio + (H - data)
+    else:
+        H = H / ratio
+    spread, _ = moving(problem, theta, g)
+    if spread.shape[1] == 0 or not np.isfinite(H).all():
+        return None
+    try:
+        inverse = np.linalg.inv(spread.T @ H @ spread)
+    except np.linalg.LinAlgError:
+        return None
+    return (inverse, spread) if (np.diag(inverse) > 0).all() else None
+
+
+def leverages(problem: Problem, theta: Array, spread: Array) -> tuple[Array, Array]:
+    """(leverage of each point, orthonormal basis U of the weighted derivatives): h_i = |U_i|^2, those of least squares."""
+    _, J = predictions(problem, theta)
+    weighted = np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)
+    scale = np.linalg.norm(weighted, axis=0)
+    U, sizes, _ = np.linalg.svd(weighted / np.where(scale > 0, scale, 1.0), full_matrices=False)
+    U = U[:, sizes > 1e-12 * sizes.max(initial=0.0)]
+    return (U**2).sum(axis=1), U
+
+
+def adjusted(values: Array, U: Array, units: np.ndarray, power: float) -> Array:
+    """(I - H_gg)^-power times the values of each unit g, H_gg being the unit's block of the hat matrix U U'.
+
+    power 1/2 makes residuals of homoscedastic data unbiased in size (HC2, CR2: Bell, McCaffrey 2002), 1 is HC3 and CR3.
+    """
+    if len(np.unique(units)) == len(units):
+        left = np.maximum(1.0 - (U**2).sum(axis=1), 1e-3)
+        return np.asarray(values / left**power)
+    out = np.array(values)
+    order = np.argsort(units, kind="stable")
+    for rows in np.split(order, np.flatnonzero(np.diff(units[order])) + 1):
+        left_vectors, sizes, _ = np.linalg.svd(U[rows], full_matrices=False)
+        grown = np.maximum(1.0 - sizes**2, 1e-3) ** -power - 1.0
+        out[rows] += left_vectors @ (grown * (left_vectors.T @ values[rows]))
+    return out
+
+
+def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: str = "HC1") -> Array | None:
+    """Sandwich covariance of the coordinates: H^-1 (sum of squared scores) H^-1, summed over runs where they are known.
+
+    "HC1" has the factor G/(G - 1) * (n - 1)/(n - m) for G runs (or points) and m parameters that move (Cameron, Miller 2015,
+    their CR1); "HC3" divides each point's score by 1 minus its leverage instead (MacKinnon, White 1985; with runs it is CR1 all
+    the same). 0 for fixed parameters, NaN for those at a bound; None where the Hessian is singular or the points too few.
+    """
+    if not np.isfinite(theta).all() or (found := bread(problem, theta)) is None:
+        return None
+    inverse, spread = found
+    n, m = problem.n, spread.shape[1]
+    units = np.arange(n) if runs is None else runs
+    count = int(units.max()) + 1
+    if n <= m or count < 2:
+        return None
+    scores = point_scores(problem, theta) @ spread
+    factor = count / (count - 1) * (n - 1) / (n - m)
+    if kind == "HC3" and runs is None:
+        leverage, _ = leverages(problem, theta, spread)
+        scores = scores / np.maximum(1.0 - leverage, 1e-3)[:, None]
+        factor = 1.0
+    totals = np.zeros((count, m))
+    np.add.at(totals, units, scores)
+    turned = totals @ inverse
+    V = spread @ (factor * turned.T @ turned) @ spread.T
+    at_bound = (problem.space.free >= 0) & ~spread.any(axis=1)
+    V[at_bound, :] = V[:, at_bound] = np.nan
+    return np.asarray(V)
+
+
+def standard_errors(problem: Problem, theta: Array, runs: np.ndarray | None) -> Array:
+    """Roots of the diagonal of `covariance` (HC1, over runs CR1); NaN for parameters at a bound and where H is singular."""
+    V = covariance(problem, theta, runs)
+    if V is None:
+        return np.where(problem.space.free < 0, 0.0, np.nan)
+    return np.asarray(np.sqrt(np.diag(V)))
+
+
+def influence(problem: Problem, theta: Array) -> Array:
+    """(parameters, points): how far one more copy of a point moves the optimum, to first order; for start points.
+
+    The curvature is that of at least three times delta: near least absolute deviations few points lie within delta, and a
+    smoother estimate gives the better first step.
+    """
+    nothing = np.zeros((len(theta), problem.n))
+    if not np.isfinite(theta).all() or (found := bread(problem, theta, 3.0 * float(problem.rho[0]))) is None:
+        return nothing
+    inverse, spread = found
+    moved = -(spread @ inverse @ (point_scores(problem, theta) @ spread).T)
+    return np.ascontiguousarray(moved) if np.isfinite(moved).all() else nothing
+
+
+def whitening(pull: Array, units: np.ndarray) -> Array:
+    """W with W V W' = 1, V being the covariance of a resample's optimum to first order; NaN where there is none."""
+    if not pull.any():
+        return np.full((len(pull), len(pull)), np.nan)
+    totals = np.zeros((int(units.max()) + 1, len(pull)))
+    np.add.at(totals, units, pull.T)
+    V = totals.T @ totals
+    values, vectors = np.linalg.eigh(V)
+    kept = values > 1e-12 * max(values[-1], 1e-300)
+    W = np.zeros_like(V)
+    W[: kept.sum()] = (vectors[:, kept] / np.sqrt(values[kept])).T
+    return W

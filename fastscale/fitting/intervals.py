@@ -1,0 +1,150 @@
+"""Intervals from resamples: percentile, basic, BCa, studentised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from fastscale.errors import FitError
+from fastscale.fitting.quantities import Quantities, difference_steps, table
+from fastscale.laws.law import Array, Flags
+
+if TYPE_CHECKING:
+    from fastscale.fitting.bootstrap import Bootstrap
+
+KINDS = ("percentile", "basic", "bca", "studentised")
+
+
+def tails_of(level: float) -> tuple[float, float]:
+    """The two quantiles between which an interval of this level lies."""
+    if not 0 < level < 1:
+        hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
+        raise FitError(f"level={level!r}: a number between 0 and 1.{hint}")
+    return (1 - level) / 2, (1 + level) / 2
+
+
+def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
+    """Intervals of the quantities, NaN where the resamples carry none; see `Bootstrap.interval`."""
+    if kind not in KINDS:
+        raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+    tails = tails_of(level)
+    fit = boot.fit
+    estimate = quantities.of(fit.params.to_numpy()[None])[0]
+    lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
+    one_sided: dict[str, str] = {}
+    if boot.withheld is None and boot.kind == "jackknife":
+        kind = "jackknife"
+        lower, upper = _jackknife(boot, quantities, level)
+    elif boot.withheld is None:
+        draws = quantities.of(boot.draws.to_numpy()[boot.usable])
+        known = np.isfinite(draws).any(axis=0)
+        if kind == "percentile":
+            lower, upper = _quantiles(draws, np.full(len(estimate), tails[0]), np.full(len(estimate), tails[1]), known)
+        elif kind == "basic":
+            low, high = _quantiles(draws, np.full(len(estimate), tails[0]), np.full(len(estimate), tails[1]), known)
+            middle = quantities.transformed(estimate)
+            lower, upper = (
+                quantities.natural(2 * middle - quantities.transformed(end)) for end in (high, low)
+            )
+        elif kind == "bca":
+            low, high = _bca_levels(boot, quantities, estimate, draws, tails)
+            lower, upper = _quantiles(draws, low, high, known)
+        else:
+            lower, upper = _studentised(boot, quantities, estimate, tails)
+        if quantities.index.equals(pd.Index(list(fit.law.names))):
+            one_sided = _at_bounds(boot, draws, level, lower, upper)
+    return table(
+        quantities.index, estimate, lower, upper, kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld,
+        one_sided=one_sided,
+    )
+
+
+def _quantiles(draws: Array, low: Array, high: Array, known: Flags) -> tuple[Array, Array]:
+    """Quantiles of each column at levels of its own, of its finite entries."""
+    ends = np.full((2, draws.shape[1]), np.nan)
+    for j in np.flatnonzero(known):
+        if np.isfinite(low[j]) and np.isfinite(high[j]):
+            column = draws[:, j]
+            ends[:, j] = np.quantile(column[np.isfinite(column)], (low[j], high[j]))
+    return ends[0], ends[1]
+
+
+def _bca_levels(
+    boot: Bootstrap, quantities: Quantities, estimate: Array, draws: Array, tails: tuple[float, float]
+) -> tuple[Array, Array]:
+    """The levels at which BCa intervals take their quantiles (Efron 1987, eq. 3.9; acceleration from the jackknife)."""
+    jack = boot.jackknife
+    left = quantities.of(jack.draws.to_numpy()[jack.usable])
+    left = quantities.transformed(left)
+    with np.errstate(all="ignore"):
+        below = (draws < estimate).mean(axis=0) + 0.5 * (draws == estimate).mean(axis=0)
+        z0 = stats.norm.ppf(below)
+        away = np.nanmean(left, axis=0) - left
+        a = np.nansum(away**3, axis=0) / (6.0 * np.nansum(away**2, axis=0) ** 1.5)
+        a = np.where(np.isfinite(a), a, 0.0)
+        z = [z0 + stats.norm.ppf(tail) for tail in tails]
+        low, high = (np.asarray(stats.norm.cdf(z0 + v / (1.0 - a * v))) for v in z)
+    return low, high
+
+
+def _studentised(
+    boot: Bootstrap, quantities: Quantities, estimate: Array, tails: tuple[float, float]
+) -> tuple[Array, Array]:
+    """Quantiles of (draw - estimate) / standard error of the draw (Efron, Tibshirani 1993, chapter 12.5), by sandwich."""
+    fit = boot.fit
+    middle = quantities.transformed(estimate)
+    own = boot.covariances(np.array([fit.theta]))[0]
+    steps = difference_steps(fit.theta, np.sqrt(np.abs(np.diag(own))))
+    slope = quantities.gradient(fit, fit.theta, steps)
+    se = np.sqrt(np.einsum("qi,ij,qj->q", slope, own, slope))
+    thetas = boot.thetas[boot.usable]
+    covariances = boot.covariances()[boot.usable]
+    errors = np.full((len(thetas), len(middle)), np.nan)
+    of_parameters = list(quantities.index) == list(fit.law.names)
+    for b, (theta, V) in enumerate(zip(thetas, covariances, strict=True)):
+        if np.isfinite(V).all():
+            slope = np.eye(len(theta)) if of_parameters else quantities.gradient(fit, theta, steps)
+            errors[b] = np.sqrt(np.einsum("qi,ij,qj->q", slope, V, slope))
+    with np.errstate(all="ignore"):
+        t = (quantities.at(fit, thetas) - middle) / errors
+    lower, upper = np.full(len(middle), np.nan), np.full(len(middle), np.nan)
+    for j in range(len(middle)):
+        column = t[np.isfinite(t[:, j]), j]
+        if len(column) and se[j] > 0:
+            high, low = np.quantile(column, tails)
+            lower[j], upper[j] = middle[j] - low * se[j], middle[j] - high * se[j]
+    return quantities.natural(lower), quantities.natural(upper)
+
+
+def _jackknife(boot: Bootstrap, quantities: Quantities, level: float) -> tuple[Array, Array]:
+    """Estimate plus and minus t(G - 1) jackknife standard errors (Tukey 1958)."""
+    left = quantities.transformed(quantities.of(boot.draws.to_numpy()[boot.usable]))
+    G = len(left)
+    se = np.sqrt((G - 1) / G * ((left - left.mean(axis=0)) ** 2).sum(axis=0))
+    middle = quantities.transformed(quantities.of(boot.fit.params.to_numpy()[None])[0])
+    reach = stats.t.ppf((1 + level) / 2, G - 1) * se
+    return quantities.natural(middle - reach), quantities.natural(middle + reach)
+
+
+def _at_bounds(boot: Bootstrap, draws: Array, level: float, lower: Array, upper: Array) -> dict[str, str]:
+    """Parameters whose draws pile up at a bound: the interval becomes one-sided, in place."""
+    fit = boot.fit
+    if fit.problem is None:
+        return {}
+    found = {}
+    space, tail = fit.problem.space, (1 - level) / 2
+    for j, name in enumerate(fit.law.names):
+        if space.free[j] < 0:
+            continue
+        thetas = boot.thetas[boot.usable, j]
+        at_low, at_high = (thetas <= space.lo[j]).mean(), (thetas >= space.hi[j]).mean()
+        if at_low > tail:
+            lower[j], upper[j] = draws[:, j].min(), np.quantile(draws[:, j], level)
+            found[name] = "upper limit only"
+        elif at_high > tail:
+            lower[j], upper[j] = np.quantile(draws[:, j], 1 - level), draws[:, j].max()
+            found[name] = "lower limit only"
+    return found

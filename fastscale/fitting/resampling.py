@@ -1,0 +1,190 @@
+"""How resamples are drawn: the options of `Fit.bootstrap`, checked and turned into arrays."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fastscale.errors import FitError
+from fastscale.fitting.covariance import adjusted, leverages, predictions, robust_scale
+from fastscale.fitting.verify import derivatives, moving
+from fastscale.kernels import bootstrap as engine
+from fastscale.laws.law import Array
+
+if TYPE_CHECKING:
+    from fastscale.archive import Points
+    from fastscale.fitting.problem import Problem
+
+# Kinds by what is drawn: other weights of the points, or another response.
+OF_WEIGHTS = {
+    "pairs": engine.COUNTS, "clusters": engine.COUNTS, "strata": engine.COUNTS, "bayesian": engine.BAYESIAN,
+    "jackknife": engine.JACKKNIFE,
+}
+OF_RESPONSE = {
+    "residual": engine.RESIDUAL, "wild": engine.WILD, "wild_clusters": engine.WILD, "parametric": engine.PARAMETRIC,
+}
+KINDS = (*OF_WEIGHTS, *OF_RESPONSE)
+_OF_RUNS_IF_KNOWN = ("bayesian", "jackknife", "parametric")
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How resamples are drawn, as the engine takes it.
+
+    `units[i]` is the unit (run, or row) of point i, numbered from 0; strata[s]:strata[s + 1] are the units of stratum s.
+    """
+
+    kind: str
+    code: int
+    units: np.ndarray
+    strata: np.ndarray
+    count: int
+    by_run: bool = False
+    indices: np.ndarray = field(default_factory=lambda: np.zeros((1, 1), np.int64), repr=False)
+    weights: np.ndarray = field(default_factory=lambda: np.zeros((1, 1)), repr=False)
+    fitted: Array = field(default_factory=lambda: np.zeros(0), repr=False)
+    noise: Array = field(default_factory=lambda: np.zeros(0), repr=False)
+
+    @property
+    def number_of_units(self) -> int:
+        """How many units there are to draw."""
+        return int(self.strata[-1])
+
+
+def resampling(
+    points: Points, problem: Problem, theta: Array, resamples: int, kind: str | None, strata: Any, indices: Any, weights: Any
+) -> Resampling:
+    """Check the options of `Fit.bootstrap` and turn them into arrays.
+
+    Raises
+    ------
+    FitError
+        For options that contradict each other, or arrays of the wrong shape or content; for a kind that these data or this
+        objective do not allow.
+    """
+    n = points.n
+    rows = np.arange(n, dtype=np.int64)
+    whole = np.array([0, n], dtype=np.int64)
+    if indices is not None or weights is not None:
+        if kind is not None or strata is not None or (indices is not None and weights is not None):
+            raise FitError("indices, weights, and kind or strata exclude each other: give one of them")
+        return _given(n, rows, whole, indices, weights)
+    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
+        raise FitError(f"resamples={resamples!r}: a number from 1 up")
+    if kind is None:
+        kind = "strata" if strata is not None else "clusters" if points.runs is not None else "pairs"
+    if kind not in KINDS:
+        raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+    if kind != "strata" and strata is not None:
+        raise FitError(f"strata= goes with kind='strata', not with kind={kind!r}")
+    if kind in ("clusters", "wild_clusters") and points.runs is None:
+        raise FitError(f"kind={kind!r} draws whole runs: name their column, run='…', when you fit")
+    if kind == "strata":
+        units, bounds = _strata(points, strata, rows)
+        return Resampling(kind, engine.COUNTS, units, bounds, int(resamples))
+    by_run = kind in ("clusters", "wild_clusters") or (points.runs is not None and kind in _OF_RUNS_IF_KNOWN)
+    units = rows
+    if by_run:
+        units = np.ascontiguousarray(points.runs, dtype=np.int64)
+        whole = np.array([0, int(units.max()) + 1], dtype=np.int64)
+    if kind in OF_WEIGHTS:
+        count = int(whole[-1]) if kind == "jackknife" else int(resamples)
+        return Resampling(kind, OF_WEIGHTS[kind], units, whole, count, by_run)
+    fitted, noise = _responses(problem, theta, kind, units)
+    return Resampling(kind, OF_RESPONSE[kind], units, whole, int(resamples), by_run, fitted=fitted, noise=noise)
+
+
+def _given(n: int, rows: np.ndarray, whole: np.ndarray, indices: Any, weights: Any) -> Resampling:
+    if indices is not None:
+        array = np.asarray(indices)
+        if array.ndim != 2 or array.dtype.kind not in "iu":
+            raise FitError(f"indices: integers of the shape (resamples, points); got {array.dtype} {array.shape}")
+        if array.size and not (array.min() >= 0 and array.max() < n):
+            raise FitError(f"indices: positions from 0 to {n - 1}; got {array.min()} to {array.max()}")
+        array = np.ascontiguousarray(array, dtype=np.int64)
+        return Resampling("indices", engine.INDICES, rows, whole, len(array), indices=array)
+    array = np.asarray(weights, dtype=float)
+    if array.ndim != 2 or array.shape[1] != n:
+        raise FitError(f"weights: the shape (resamples, {n}); got {array.shape}")
+    if not (np.isfinite(array).all() and (array >= 0).all()):
+        raise FitError("weights: finite numbers from 0 up")
+    return Resampling("weights", engine.WEIGHTS, rows, whole, len(array), weights=np.ascontiguousarray(array))
+
+
+def _strata(points: Points, strata: Any, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    labels = _levels(points) if strata is None else np.asarray(strata)
+    if labels.shape != (points.n,):
+        raise FitError(f"strata: one label for each of the {points.n} fitted points; got the shape {labels.shape}")
+    codes = pd.factorize(labels, use_na_sentinel=False)[0]
+    order = np.argsort(codes, kind="stable")
+    units = np.empty(points.n, dtype=np.int64)
+    units[order] = rows  # points of one stratum get consecutive numbers
+    return units, np.concatenate([[0], np.cumsum(np.bincount(codes))]).astype(np.int64)
+
+
+def _levels(points: Points) -> np.ndarray:
+    """Strata where none are given: the levels of the first variable, such as model size.
+
+    Where its values do not repeat, as when they were read off a figure, equally filled bins of it: ten, or as many as leave
+    eight points in each.
+    """
+    row = points.X[0]
+    codes, values = pd.factorize(row)
+    if 2 * len(values) <= points.n:
+        return np.asarray(codes)
+    bins = min(10, points.n // 8)
+    if bins < 2:
+        raise FitError(
+            f"kind='strata': {points.variables[0]} has {len(values):,} values among {points.n:,} points, too few to draw "
+            "within; give strata= one label a point, such as the compute budget"
+        )
+    return np.asarray(pd.qcut(row, bins, labels=False, duplicates="drop"))
+
+
+def _responses(problem: Problem, theta: Array, kind: str, units: np.ndarray) -> tuple[Array, Array]:
+    """(fitted values, noise) on the residual's scale for the kinds that draw another response.
+
+    Residuals are made larger by their leverage: by 1/(1 - h) for random signs (HC3, over runs CR3: MacKinnon, Webb 2018), by
+    1/sqrt(1 - h) where they are drawn again.
+
+    Raises
+    ------
+    FitError
+        Under an objective near least absolute deviations, where the residuals of the fit are not those of the data: some are
+        exactly zero. Measured coverage of nominal 95 % there was 79 to 86 %.
+    """
+    n, delta = problem.n, float(problem.rho[0])
+    residual, J = predictions(problem, theta)
+    scale = robust_scale(residual)
+    _, g, _ = derivatives(problem, theta)
+    spread, _ = moving(problem, theta, g)
+    if kind != "parametric" and delta < scale:
+        raise FitError(
+            f"kind={kind!r} draws residuals, and with Huber's delta {delta:g} far below their scale {scale:.3g} a fit passes "
+            "exactly through some of the points, so that intervals come out too narrow (79 to 86 % instead of 95 % covered); "
+            "use kind='pairs' or 'clusters', or fit with delta=math.inf"
+        )
+    fitted = problem.y[:n] + residual
+    _, U = leverages(problem, theta, spread)
+    m, root = spread.shape[1], np.sqrt(problem.w[:n])
+    root = np.where(root > 0, root, 1.0)
+    if kind == "residual":
+        noise = adjusted(-residual * root, U, np.arange(n), 0.5) / root
+        return fitted, np.ascontiguousarray(noise - noise.mean())
+    if kind in ("wild", "wild_clusters"):
+        return fitted, np.ascontiguousarray(adjusted(-residual * root, U, units, 1.0) / root)
+    # normal noise of rows and, where runs are known, of runs: a one-way analysis of variance of the residuals
+    sizes = np.bincount(units).astype(float)
+    groups = len(sizes)
+    if groups in (1, n):
+        spread_of = scale if delta < math.inf else math.sqrt(float((residual**2).sum()) / max(n - m, 1))
+        return fitted, np.array([spread_of * (math.sqrt(n / max(n - m, 1)) if delta < math.inf else 1.0), 0.0])
+    means = np.bincount(units, residual) / sizes
+    within = float(((residual - means[units]) ** 2).sum()) / max(n - groups, 1)
+    left = adjusted(residual, U, units, 0.5)
+    between = float(((np.bincount(units, left) / sizes) ** 2).sum()) / groups
+    return fitted, np.array([math.sqrt(within), math.sqrt(max(between - within * float((1 / sizes).mean()), 0.0))])
