@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -138,14 +138,15 @@ def _farthest(
         _, g, _ = derivatives(problem, fit.theta + to_theta @ (radius * z))
         return np.asarray(-radius * (to_theta.T @ g) / threshold)
 
-    constraints = [{"type": "ineq", "fun": room, "jac": room_slope}]
+    constraints: Any = [{"type": "ineq", "fun": room, "jac": room_slope}]
     if len(rows):
         constraints.append({
             "type": "ineq", "fun": lambda z: rows @ (radius * z) - offsets, "jac": lambda z: radius * rows,
         })
+    minimize: Any = optimize.minimize
     best = math.nan
     for start in (0.9, 0.3):
-        found = optimize.minimize(
+        found = minimize(
             quantity, sign * start * direction, jac=quantity_slope, constraints=constraints, method="SLSQP",
             options={"maxiter": 200, "ftol": 1e-10},
         )

@@ -74,7 +74,7 @@ def run_residuals(problem: Problem, theta: Array, runs: np.ndarray | None) -> Ar
     root = np.sqrt(problem.w[: problem.n])
     root = np.where(root > 0, root, 1.0)
     units = np.arange(problem.n) if runs is None else runs
-    return -adjusted(residual * root, U, units, 0.5) / root
+    return np.asarray(-adjusted(residual * root, U, units, 0.5) / root)
 
 
 def _noise(boot: Bootstrap, count: int) -> Array:
@@ -85,12 +85,12 @@ def _noise(boot: Bootstrap, count: int) -> Array:
     residual = run_residuals(fit.problem, fit.theta, runs)
     rng = np.random.Generator(np.random.PCG64([boot.seed, 1]))
     if runs is None:
-        return residual[rng.integers(len(residual), size=count)]
+        return np.asarray(residual[rng.integers(len(residual), size=count)])
     order = np.argsort(runs, kind="stable")
     sizes = np.bincount(runs)
     firsts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     drawn = rng.integers(len(sizes), size=count)
-    return residual[order[firsts[drawn] + (rng.random(count) * sizes[drawn]).astype(np.int64)]]
+    return np.asarray(residual[order[firsts[drawn] + (rng.random(count) * sizes[drawn]).astype(np.int64)]])
 
 
 def _to_scale(values: Array, residual: str) -> Array:

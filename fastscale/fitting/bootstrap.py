@@ -221,8 +221,8 @@ class Bootstrap:
         """Standard deviation of the usable draws, by parameter; for the jackknife its own standard error."""
         draws = self.draws[self.usable]
         if self.kind == "jackknife":
-            return (draws.std(ddof=0) * np.sqrt(len(draws) - 1)).rename("standard_error")
-        return draws.std(ddof=1).rename("standard_error")
+            return pd.Series(draws.std(ddof=0) * np.sqrt(len(draws) - 1), name="standard_error")
+        return pd.Series(draws.std(ddof=1), name="standard_error")
 
     @cached_property
     def jackknife(self) -> Bootstrap:

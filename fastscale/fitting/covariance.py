@@ -73,7 +73,7 @@ def bread(problem: Problem, theta: Array, least: float = 0.0) -> tuple[Array, Ar
         inverse = np.linalg.inv(spread.T @ H @ spread)
     except np.linalg.LinAlgError:
         return None
-    return (inverse, spread) if (np.diag(inverse) > 0).all() else None
+    return (np.asarray(inverse, dtype=float), spread) if (np.diag(inverse) > 0).all() else None
 
 
 def leverages(problem: Problem, theta: Array, spread: Array) -> tuple[Array, Array]:

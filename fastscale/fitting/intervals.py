@@ -40,7 +40,7 @@ def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -
         lower, upper = _jackknife(boot, quantities, level)
     elif boot.withheld is None:
         draws = quantities.of(boot.draws.to_numpy()[boot.usable])
-        known = np.isfinite(draws).any(axis=0)
+        known = np.asarray(np.isfinite(draws).any(axis=0))
         if kind == "percentile":
             lower, upper = _quantiles(draws, np.full(len(estimate), tails[0]), np.full(len(estimate), tails[1]), known)
         elif kind == "basic":

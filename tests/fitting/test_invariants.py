@@ -1,0 +1,79 @@
+"""What must not change an interval, or change it in a known way only."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_intervals import checkpoints, surface
+
+import fastscale
+
+FEW = settings(max_examples=8)
+
+
+def close(a: pd.DataFrame, b: pd.DataFrame, rel: float = 1e-5) -> None:
+    assert a.to_numpy() == pytest.approx(b.to_numpy(), rel=rel, nan_ok=True)
+
+
+@FEW
+@given(st.floats(-9, 9), st.sampled_from([math.inf, 1e-3]))
+def test_scale_of_the_objective(power, delta):
+    frame = surface(1)
+    plain = fastscale.fit("chinchilla", frame, delta=delta)
+    scaled = fastscale.fit("chinchilla", frame.assign(w=10.0**power), weights="w", delta=delta)
+    close(plain.bootstrap(60).interval(), scaled.bootstrap(60).interval())
+    close(plain.interval(), scaled.interval())
+
+
+@FEW
+@given(st.floats(-6, 6), st.floats(-6, 6), st.sampled_from([math.inf, 1e-3]))
+def test_units_of_size_and_data_move_only_their_scales(u, v, delta):
+    """Of every draw: A gains the factor unit^alpha, B unit^beta, nothing else moves."""
+    frame = surface(2)
+    plain = fastscale.fit("chinchilla", frame, delta=delta).bootstrap(60).draws
+    moved = fastscale.fit("chinchilla", frame.assign(N=frame["N"] * 10**u, D=frame["D"] * 10**v), delta=delta).bootstrap(60).draws
+    plain = plain.assign(A=plain["A"] * 10 ** (u * plain["alpha"]), B=plain["B"] * 10 ** (v * plain["beta"]))
+    close(plain, moved, 1e-4)
+
+
+@FEW
+@given(st.integers(0, 1000))
+def test_order_of_rows(seed):
+    """Analytic intervals do not see it; nor do whole runs drawn, as long as the runs appear in the same order."""
+    frame = checkpoints(10, 6, seed % 7)
+    order = np.random.default_rng(seed).permutation(len(frame))
+    shuffled = frame.iloc[order]
+    plain, other = (fastscale.fit("chinchilla", f, delta=math.inf) for f in (frame, shuffled))
+    for kind in ("sandwich", "profile"):
+        close(plain.interval(kind=kind), other.interval(kind=kind), 1e-4)
+    within = frame.assign(key=np.random.default_rng(seed).random(len(frame))).sort_values(["run", "key"], kind="stable")
+    in_order = within.assign(rank=within["run"].str[1:].astype(int)).sort_values("rank", kind="stable")
+    again = fastscale.fit("chinchilla", in_order[frame.columns], delta=math.inf)
+    close(plain.bootstrap(40).draws, again.bootstrap(40).draws, 1e-4)
+
+
+def test_duplicates_are_dropped_or_weights():
+    frame = surface(3)
+    doubled = pd.concat([frame, frame.iloc[:20]], ignore_index=True)
+    plain = fastscale.fit("chinchilla", frame)
+    # an exact copy is a row logged twice: same fit, same intervals
+    assert fastscale.fit("chinchilla", doubled).bootstrap(50).draws.equals(plain.bootstrap(50).draws)
+    # kept on request, two copies are one row of weight two
+    kept = fastscale.fit("chinchilla", fastscale.read_runs(doubled, duplicates="keep"), delta=math.inf)
+    weight = np.where(np.arange(len(frame)) < 20, 2.0, 1.0)
+    heavy = fastscale.fit("chinchilla", frame.assign(w=weight), weights="w", delta=math.inf)
+    assert kept.params.to_numpy() == pytest.approx(heavy.params.to_numpy(), rel=1e-6)
+
+
+def test_a_group_does_not_feel_the_others():
+    frames = [checkpoints(8, 5, seed).assign(family=f"f{seed}") for seed in range(3)]
+    few, many = pd.concat(frames[:2]), pd.concat([frames[2], *frames[:2]])
+    options = {"by": "family", "bootstrap": 100, "delta": math.inf}
+    a = fastscale.fit_groups("chinchilla", few, **options).set_index("family")
+    b = fastscale.fit_groups("chinchilla", many, **options).set_index("family")
+    pd.testing.assert_frame_equal(a, b.loc[a.index], check_exact=True)
