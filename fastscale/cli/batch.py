@@ -47,7 +47,7 @@ def batch(
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
-    delta: o.DeltaOption = 1e-3,
+    delta: o.PlainDeltaOption = 1e-3,
     residual: o.ResidualOption = o.Residual.LOG,
     fix: o.FixOption = None,
     tie: o.TieOption = None,

@@ -23,6 +23,8 @@ Examples:
   fastscale fit runs.csv --where used_in_fit=true --delta inf --budget 5.76e23
   fastscale fit runs.csv --law power_offset --x params
   fastscale fit runs.csv --law 'E + A*exp(-k*N**c)' --bound c=0:1 --fix E=1.7
+  fastscale fit runs.csv --prior E=1.7:0.1 --offset annealed --delta auto
+  fastscale fit runs.csv --delta inf --kind wild_clusters --interval bca --strict
   fastscale fit runs.csv --save fit.json --save draws.parquet
   fastscale fit runs.csv --json | jq .parameters.alpha
 """
@@ -42,12 +44,18 @@ def fit(
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
-    delta: o.DeltaOption = 1e-3,
+    delta: o.DeltaOption = "0.001",
     residual: o.ResidualOption = o.Residual.LOG,
     fix: o.FixOption = None,
     tie: o.TieOption = None,
     bound: o.BoundOption = None,
-    kind: o.KindOption = None,
+    prior: o.PriorOption = None,
+    errors: o.ErrorsOption = None,
+    offset: o.OffsetOption = None,
+    fit_scale: o.FittedScaleOption = False,
+    strict: o.StrictOption = False,
+    kind: o.AnyKindOption = None,
+    interval: o.IntervalOption = o.Interval.PERCENTILE,
     seed: o.SeedOption = 0,
     level: o.LevelOption = 0.95,
     starts: o.StartsOption = o.Starts.SCREEN,
@@ -69,6 +77,7 @@ def fit(
         if path.suffix == ".parquet" and bootstrap == 0:
             raise FitError(f"--save {path} is for draws, and --bootstrap 0 makes none; a .json file keeps the fit")
     keywords = o.fit_keywords(delta, residual, fix, tie, bound)
+    keywords |= o.objective_keywords(prior, errors, offset, fit_scale, strict)
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import results
     from fastscale.cli.reading import open_archive
@@ -76,13 +85,13 @@ def fit(
     archive = open_archive(runs, where, columns, diverged.value, "fitting")
     fitted, boot, interrupted = fit_archive(archive, law, bootstrap, keywords, kind, seed, starts, threads, quiet)
     truth = archive.truth if archive.truth is not None and set(archive.truth) == set(fitted.law.names) else None
-    allocation = results.Allocation(fitted, boot, budget, level, None) if budget else None
+    allocation = results.Allocation(fitted, boot, budget, level, None, interval.value) if budget else None
     saved = _save(fitted, boot, save or [])
     if json:
         document = {
             "archive": archive.record(),
             **reading_record(fitted),
-            **results.fit_record(fitted, boot, level, truth),
+            **results.fit_record(fitted, boot, level, truth, interval.value),
             "optimal": allocation.record() if allocation else [],
             "saved": saved,
         }
@@ -90,8 +99,8 @@ def fit(
     else:
         lines = [] if quiet else [*reading_lines(archive, fitted), ""]
         lines += [output.heading(fitted.law)]
-        lines += [results.fit_table(fitted, boot, level, truth)] if fitted.params.notna().any() else []
-        lines += results.fit_facts(fitted, boot, level)
+        lines += [results.fit_table(fitted, boot, level, truth, interval.value)] if fitted.params.notna().any() else []
+        lines += results.fit_facts(fitted, boot, level, interval.value)
         lines += ["", allocation.text()] if allocation else []
         lines += [f"saved: {path}" for path in saved]
         typer.echo("\n".join(lines))
@@ -103,7 +112,7 @@ def fit_archive(
     law: str,
     bootstrap: int,
     keywords: dict[str, Any],
-    kind: o.Kind | None,
+    kind: o.AnyKind | None,
     seed: int,
     starts: o.Starts,
     threads: int | None,

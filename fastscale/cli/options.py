@@ -27,6 +27,31 @@ class Kind(StrEnum):
     CLUSTERS = "clusters"
 
 
+class AnyKind(StrEnum):
+    """What a resample draws, where one law is fitted to one archive."""
+
+    PAIRS = "pairs"
+    CLUSTERS = "clusters"
+    STRATA = "strata"
+    BAYESIAN = "bayesian"
+    RESIDUAL = "residual"
+    WILD = "wild"
+    WILD_CLUSTERS = "wild_clusters"
+    PARAMETRIC = "parametric"
+    JACKKNIFE = "jackknife"
+
+
+class Interval(StrEnum):
+    """How an interval is made."""
+
+    PERCENTILE = "percentile"
+    BASIC = "basic"
+    BCA = "bca"
+    STUDENTISED = "studentised"
+    SANDWICH = "sandwich"
+    PROFILE = "profile"
+
+
 class Starts(StrEnum):
     """Which starts of the grids are refined."""
 
@@ -84,6 +109,14 @@ WhereOption = Annotated[
 ]
 DivergedOption = Annotated[Diverged, typer.Option("--diverged", help="Keep or drop rows with a loss far above the others.")]
 DeltaOption = Annotated[
+    str,
+    typer.Option(
+        "--delta",
+        metavar="NUMBER|inf|auto",
+        help="Huber's delta in units of the residual; inf: least squares, 0: least absolute deviations, auto: from the data.",
+    ),
+]
+PlainDeltaOption = Annotated[
     float, typer.Option("--delta", metavar="NUMBER|inf", help="Huber's delta in units of the residual; inf: least squares.")
 ]
 ResidualOption = Annotated[Residual, typer.Option("--residual", help="Scale on which prediction and loss are compared.")]
@@ -94,6 +127,23 @@ TieOption = Annotated[
 BoundOption = Annotated[
     Many, typer.Option("--bound", metavar="NAME=LOW:HIGH", help="Bound a parameter: E=0:2, E=1: or E=:2; repeatable.")
 ]
+PriorOption = Annotated[
+    Many, typer.Option("--prior", metavar="NAME=MEAN:SD", help="A normal prior on a parameter: E=1.7:0.1; repeatable.")
+]
+ErrorsOption = Annotated[
+    str | None, typer.Option("--errors", metavar="COLUMN", help="Column of the loss's standard errors: weights of 1/error^2.")
+]
+OffsetOption = Annotated[
+    str | None,
+    typer.Option("--offset", metavar="COLUMN", help="Column of classes (annealed or not, recipe): an offset of the loss each."),
+]
+FittedScaleOption = Annotated[
+    bool, typer.Option("--fit-scale", help="Fit the residuals' scale too: a likelihood, with AIC and BIC.")
+]
+StrictOption = Annotated[bool, typer.Option("--strict", help="Warnings are errors: exit code 2, no result.")]
+IntervalOption = Annotated[
+    Interval, typer.Option("--interval", help="How intervals are made; sandwich and profile need no resamples.")
+]
 BootstrapOption = Annotated[
     int, typer.Option("--bootstrap", metavar="NUMBER", min=0, help="Resamples for intervals; 0: none.")
 ]
@@ -102,6 +152,10 @@ KindOption = Annotated[
     typer.Option(
         "--kind", show_default="clusters where runs are known", help="Resample whole runs (clusters) or rows (pairs)."
     ),
+]
+AnyKindOption = Annotated[
+    AnyKind | None,
+    typer.Option("--kind", show_default="clusters where runs are known, else pairs", help="What a resample draws."),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", metavar="NUMBER", help="Seed of the resamples.")]
 LevelOption = Annotated[float, typer.Option("--level", metavar="NUMBER", help="Level of the intervals, between 0 and 1.")]
@@ -146,8 +200,13 @@ def pairs(option: str, items: Many, example: str) -> dict[str, str]:
     return found
 
 
-def fit_keywords(delta: float, residual: Residual, fix: Many, tie: Many, bound: Many) -> dict[str, Any]:
+def fit_keywords(delta: float | str, residual: Residual, fix: Many, tie: Many, bound: Many) -> dict[str, Any]:
     """Keywords of `fastscale.fit` and `fit_groups`."""
+    if isinstance(delta, str) and delta != "auto":
+        try:
+            delta = float(delta)
+        except ValueError:
+            raise FitError(f"--delta {delta}: a number from 0 up, inf, or auto") from None
     return {
         "delta": delta,
         "residual": residual.value,
@@ -155,6 +214,22 @@ def fit_keywords(delta: float, residual: Residual, fix: Many, tie: Many, bound: 
         "tied": pairs("--tie", tie, "beta=alpha"),
         "bounds": {name: _range(name, text) for name, text in pairs("--bound", bound, "E=0:2").items()},
     }
+
+
+def objective_keywords(prior: Many, errors: str | None, offset: str | None, fit_scale: bool, strict: bool) -> dict[str, Any]:
+    """Further keywords of `fastscale.fit`, those that were given."""
+    found: dict[str, Any] = {}
+    if prior:
+        found["priors"] = {name: _prior(name, text) for name, text in pairs("--prior", prior, "E=1.7:0.1").items()}
+    if errors is not None:
+        found["errors"] = errors
+    if offset is not None:
+        found["offset"] = offset
+    if fit_scale:
+        found["scale"] = "fitted"
+    if strict:
+        found["strict"] = True
+    return found
 
 
 def column_keywords(
@@ -175,6 +250,13 @@ def _float(option: str, name: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise FitError(f"{option} {name}={text}: {text!r} is not a number") from None
+
+
+def _prior(name: str, text: str) -> tuple[float, float]:
+    mean, colon, sd = (part.strip() for part in text.partition(":"))
+    if not (colon and mean and sd):
+        raise FitError(f"--prior {name}={text}: a mean and a standard deviation, such as --prior {name}=1.7:0.1")
+    return _float("--prior", name, mean), _float("--prior", name, sd)
 
 
 def _range(name: str, text: str) -> tuple[float, float]:

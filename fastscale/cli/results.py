@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fastscale.fitting import Bootstrap, Fit
     from fastscale.laws import Law
 
+_ANALYTIC = ("sandwich", "profile")
+_MADE = {"percentile": "percentiles", "basic": "reflected percentiles", "bca": "BCa percentiles", "studentised": "studentised"}
 _QUANTITIES = {"N": "N*, parameters", "D": "D*, tokens", "tokens_per_parameter": "tokens per parameter", "loss": "loss"}
 
 
@@ -22,13 +24,21 @@ def law_record(law: Law) -> dict[str, Any]:
     return {"name": law.name, "formula": law.formula or law.point}
 
 
-def fit_table(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[str, float] | None) -> str:
+def ends_of(fit: Fit, boot: Bootstrap | None, level: float, interval: str) -> pd.DataFrame | None:
+    """The interval of each parameter, as it was asked for; None where there are no resamples to make it of."""
+    if interval in _ANALYTIC:
+        return fit.interval(level, interval)
+    return None if boot is None or boot.withheld is not None else boot.interval(level, interval)
+
+
+def fit_table(
+    fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[str, float] | None, interval: str = "percentile"
+) -> str:
     """Estimate, standard error, interval, and the truth where it is known."""
     frame = pd.DataFrame({"estimate": fit.params})
-    if boot is None or boot.withheld is not None:
-        frame["std. error"] = fit.standard_errors
-    else:
-        frame["std. error"], ends = boot.standard_errors, boot.interval(level)
+    usable = boot is not None and boot.withheld is None
+    frame["std. error"] = boot.standard_errors if boot is not None and usable else fit.standard_errors
+    if (ends := ends_of(fit, boot, level, interval)) is not None:
         frame["lower"], frame["upper"] = ends["lower"], ends["upper"]
     if truth is not None:
         frame["truth"] = pd.Series(truth)
@@ -36,8 +46,17 @@ def fit_table(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[str
     return table(frame)
 
 
-def fit_facts(fit: Fit, boot: Bootstrap | None, level: float) -> list[str]:
-    """Objective, status, starts and resamples, a line each."""
+def warning_lines(fit: Fit, boot: Bootstrap | None) -> list[str]:
+    """What a reader has to know, a line each, the gravest first; notes of reading are shown with the reading."""
+    notes = fit.warnings if boot is None else boot.warnings
+    reading = set() if fit.points is None else {str(note) for note in fit.points.notes}
+    order = {"error": 0, "warning": 1, "info": 2}
+    shown = [note for note in notes if str(note) not in reading]
+    return [f"{note.severity}: {note}" for note in sorted(shown, key=lambda note: order[note.severity])]
+
+
+def fit_facts(fit: Fit, boot: Bootstrap | None, level: float, interval: str = "percentile") -> list[str]:
+    """Objective, status, starts, resamples and warnings, a line each."""
     options = fit.options
     objective = f", objective {fit.objective:.10g}" if math.isfinite(fit.objective) else ""
     robust = f"Huber delta {options.delta:g}" if options.delta < math.inf else "least squares"
@@ -56,34 +75,42 @@ def fit_facts(fit: Fit, boot: Bootstrap | None, level: float) -> list[str]:
     chosen += [f"{low:g} <= {name} <= {high:g}" for name, (low, high) in options.bounds.items()]
     if chosen:
         lines.append(f"held: {', '.join(chosen)}")
+    if interval in _ANALYTIC:
+        lines.append(f"intervals: {percent(level)}, {interval}, over {'points' if fit.runs is None else 'runs'}")
     if boot is None:
-        if fit.ok and fit.problem is not None:
+        if fit.ok and fit.problem is not None and interval not in _ANALYTIC:
             lines.append(
                 f"std. errors: sandwich, over {'points' if fit.runs is None else 'runs'}; --bootstrap gives intervals"
             )
-        return lines
+        return lines + warning_lines(fit, None)
     counts = ", ".join(f"{count:,} {label}" for label, count in boot.counts.items())
     units = f"{boot.units:,} {'runs' if boot.kind == 'clusters' else 'points'}"
-    lines.append(
-        f"intervals: {percent(level)}, percentiles of {len(boot):,} resamples of {units} "
-        f"({boot.kind}, seed {boot.seed}): {counts}"
-    )
+    made = "std. errors: from" if interval in _ANALYTIC else f"intervals: {percent(level)}, {_MADE.get(interval, interval)} of"
+    lines.append(f"{made} {len(boot):,} resamples of {units} ({boot.kind}, seed {boot.seed}): {counts}")
+    if (elsewhere := boot.accounting["other_basin"]) > 0:
+        lines.append(f"basins: in {elsewhere:,} of the resamples another basin than the full data's had the optimum")
     if boot.withheld is not None:
         lines.append(f"no interval: {boot.withheld}")
-    return lines
+    return lines + warning_lines(fit, boot)
 
 
-def fit_record(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[str, float] | None) -> dict[str, Any]:
+def fit_record(
+    fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[str, float] | None, interval: str = "percentile"
+) -> dict[str, Any]:
     """Everything about a fit that a program may want."""
     errors = fit.standard_errors
     parameters: dict[str, dict[str, Any]] = {
         name: {"estimate": fit.params[name], "standard_error": errors[name]} for name in fit.law.names
     }
     if boot is not None:
-        drawn, ends = boot.standard_errors, boot.interval(level)
+        drawn = boot.standard_errors
+        for name in fit.law.names:
+            parameters[name]["bootstrap_standard_error"] = drawn[name]
+    ends = fit.interval(level, interval) if interval in _ANALYTIC else None if boot is None else boot.interval(level, interval)
+    if ends is not None:
         for name in fit.law.names:
             lower, upper = ends.loc[name, ["lower", "upper"]]
-            parameters[name] |= {"bootstrap_standard_error": drawn[name], "lower": lower, "upper": upper}
+            parameters[name] |= {"lower": lower, "upper": upper}
     for name, value in (truth or {}).items():
         parameters[name]["truth"] = value
     search = fit.search
@@ -106,6 +133,8 @@ def fit_record(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[st
             "at_best": search.at_best,
             "next_basin": search.next_basin,
         },
+        "interval": None if ends is None else {"kind": interval, "level": level, "one_sided": ends.attrs["one_sided"]},
+        "warnings": [note.as_dict() for note in (fit.warnings if boot is None else boot.warnings)],
         "bootstrap": None
         if boot is None
         else {
@@ -115,6 +144,7 @@ def fit_record(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[st
             "seed": boot.seed,
             "level": level,
             "counts": boot.counts.to_dict(),
+            "accounting": boot.accounting,
             "withheld": boot.withheld,
         },
     }
@@ -123,17 +153,21 @@ def fit_record(fit: Fit, boot: Bootstrap | None, level: float, truth: Mapping[st
 class Allocation:
     """The compute-optimal sizes of a fit at some budgets, with intervals where there are draws."""
 
-    def __init__(self, fit: Fit, boot: Bootstrap | None, budgets: list[float], level: float, cost: str | None) -> None:
+    def __init__(
+        self, fit: Fit, boot: Bootstrap | None, budgets: list[float], level: float, cost: str | None, interval: str = "percentile"
+    ) -> None:
         from fastscale.planning import DEFAULT_COST
 
         self.cost = cost or DEFAULT_COST
         self.missing: dict[float, float] = {}
-        if boot is None:
+        if interval in _ANALYTIC:
+            self.tables = [fit.interval(level, interval, C=budget, cost=cost) for budget in budgets]
+        elif boot is None:
             frame = fit.optimal(budgets, cost=cost)
             self.tables = [pd.DataFrame({"estimate": frame.iloc[k]}) for k in range(len(budgets))]
         else:
             # one budget at a time: two equal ones must not fall together
-            whole = [boot.optimal([budget], level, cost=cost) for budget in budgets]
+            whole = [boot.optimal([budget], level, cost=cost, kind=interval) for budget in budgets]
             self.tables = [part.droplevel(0) for part in whole]
             self.missing = {k: share for part in whole for k, share in part.attrs["missing"].items()}
         self.budgets = budgets

@@ -17,6 +17,7 @@ from fastscale.fitting import intervals, show
 from fastscale.fitting.covariance import influence, smoothed, whitening
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
+from fastscale.fitting.problem import Space
 from fastscale.fitting.quantities import natural_params, optimal, parameters
 from fastscale.fitting.resampling import Resampling, resampling
 from fastscale.fitting.result import Fit
@@ -193,7 +194,7 @@ class Bootstrap:
     @cached_property
     def withheld(self) -> str | None:
         """Why these resamples carry no interval; None where they do."""
-        free = int(self.fit.problem.space.free_count) if self.fit.problem is not None else len(self.fit.law.names)
+        free = Space.of(self.fit.law, self.fit.options).free_count
         if not self.fit.ok:
             return f"the fit itself is no optimum to build on ({self.fit.status.label}: {self.fit.status.message})"
         if self.fit.n <= free:

@@ -9,6 +9,7 @@ import pandas as pd
 from scipy import stats
 
 from fastscale.errors import FitError
+from fastscale.fitting.problem import Space
 from fastscale.fitting.quantities import Quantities, difference_steps, table
 from fastscale.laws.law import Array, Flags
 
@@ -132,10 +133,8 @@ def _jackknife(boot: Bootstrap, quantities: Quantities, level: float) -> tuple[A
 def _at_bounds(boot: Bootstrap, draws: Array, level: float, lower: Array, upper: Array) -> dict[str, str]:
     """Parameters whose draws pile up at a bound: the interval becomes one-sided, in place."""
     fit = boot.fit
-    if fit.problem is None:
-        return {}
     found = {}
-    space, tail = fit.problem.space, (1 - level) / 2
+    space, tail = Space.of(fit.law, fit.options), (1 - level) / 2
     for j, name in enumerate(fit.law.names):
         if space.free[j] < 0:
             continue

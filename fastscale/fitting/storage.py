@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from fastscale._version import __version__
+from fastscale.archive import Note
 from fastscale.errors import DataError, FitError
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.first import Search
@@ -47,6 +48,8 @@ def save(result: Fit | Bootstrap | GroupFits, path: str | Path) -> None:
         _suffix(path, ".parquet", "a bootstrap")
         frame = pd.DataFrame(result.thetas, columns=[f"theta_{name}" for name in result.fit.law.names])
         frame["objective"], frame["status"] = result.objectives, result.status
+        if result.winner is not None:
+            frame["way"] = result.winner
         about = {"seed": result.seed, "resampling": result.kind, "units": result.units, "fit": _fit_record(result.fit)}
         _write_parquet(frame, {"kind": "bootstrap", **_about(), **about}, path)
     elif isinstance(result, GroupFits):
@@ -84,7 +87,8 @@ def load(path: str | Path) -> Fit | Bootstrap | GroupFits:
         names = [f"theta_{name}" for name in fit.law.names]
         thetas = np.ascontiguousarray(frame[names].to_numpy())
         objectives, status = frame["objective"].to_numpy(), frame["status"].to_numpy()
-        return Bootstrap(fit, thetas, objectives, status, about["seed"], about["resampling"], about["units"])
+        way = frame["way"].to_numpy() if "way" in frame else None
+        return Bootstrap(fit, thetas, objectives, status, about["seed"], about["resampling"], about["units"], way)
     except (KeyError, TypeError) as error:
         raise DataError(f"{path}: a field is missing from this result ({error})") from None
 
@@ -116,6 +120,7 @@ def _fit_record(fit: Fit) -> dict[str, Any]:
         "n": fit.n,
         "columns": dict(fit.columns),
         "data_fingerprint": fit.fingerprint,
+        "warnings": [note.as_dict() for note in fit.warnings],
     }
 
 
@@ -163,7 +168,12 @@ def _fit_of(record: dict[str, Any]) -> Fit:
         record["n"],
         record["columns"],
         saved_fingerprint=record["data_fingerprint"],
+        saved_warnings=tuple(_note_of(note) for note in record.get("warnings", [])),
     )
+
+
+def _note_of(record: dict[str, Any]) -> Note:
+    return Note(**{name: value for name, value in record.items() if name != "name"})
 
 
 def _plain(value: Any) -> Any:

@@ -39,7 +39,12 @@ from fastscale.cli.wording import reword
         (("runs.csv", "--bound", "E=2"), "--bound E=2: a lower and an upper bound, such as --bound E=0:2"),
         (("runs.csv", "--bound", "E=2:1"), "--bound E: (2.0, 1.0) leave nothing between them"),
         (("runs.csv", "--bound", "E=a:b"), "--bound E=a: 'a' is not a number"),
-        (("runs.csv", "--delta", "0"), "--delta 0.0: Huber's delta is a positive number"),
+        (("runs.csv", "--delta", "-1"), "--delta -1.0: "),
+        (("runs.csv", "--delta", "abc"), "--delta abc: a number from 0 up, inf, or auto"),
+        (("runs.csv", "--prior", "E=1.7"), "--prior E=1.7: a mean and a standard deviation"),
+        (("runs.csv", "--prior", "E=1.7:0"), "E"),
+        (("runs.csv", "--delta", "1e-5", "--kind", "wild"), "79 to 86 %"),
+        (("runs.csv", "--strict"), "P"),
         (("runs.csv", "--level", "95"), "--level 95: a number between 0 and 1. Did you mean 0.95?"),
         (("runs.csv", "--where", "goood=true"), "--where: there is no column 'goood'. Did you mean 'good'?"),
         (("runs.csv", "--where", "good"), "--where 'good': a column, '=' and a value"),
@@ -71,7 +76,7 @@ def test_message_and_code(shell: Shell, tmp_path: Path, runs: Path, arguments: t
     assert done.err.startswith("fastscale: ") and said in done.err and "Traceback" not in done.err
 
 
-@pytest.mark.parametrize("arguments", [("fti",), ("fit", "--foo"), ("fit", "--delta", "abc"), ("fit", "--kind", "rows")])
+@pytest.mark.parametrize("arguments", [("fti",), ("fit", "--foo"), ("fit", "--level", "abc"), ("fit", "--kind", "rows")])
 def test_wrong_usage(shell: Shell, arguments: tuple[str, ...]) -> None:
     done = shell(*arguments)
     assert (done.code, done.out) == (2, "") and done.err.startswith("Usage: fastscale")

@@ -211,7 +211,7 @@ def test_a_constant_variable_is_refused_with_what_would_work(variable):
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"delta": 0.0}, FitError, "delta"),
+        ({"delta": -0.5}, FitError, "delta"),
         ({"delta": -1.0}, FitError, "delta"),
         ({"residual": "square"}, FitError, "'log', 'linear', 'logit'"),
         ({"penalty": 0.0}, FitError, "penalty"),
