@@ -142,7 +142,12 @@ def reading_lines(archive: Archive, fitted: Fit) -> list[str]:
     if (run := archive.runs.columns.get("run")) is not None:
         named["run"] = run
     lines = [archive.read_line(), f"columns: {', '.join(f'{variable}={name}' for variable, name in named.items())}"]
-    if run is None:
+    if run is None and fitted.units is not None:
+        lines.append(
+            f"note: no run column is known; the rows look like checkpoints of {int(fitted.units.max()) + 1:,} runs and count as such: "
+            "--run COLUMN"
+        )
+    elif run is None:
         lines.append(
             "note: no run column is known, so rows count as independent; checkpoints of a run are not: --run COLUMN"
         )

@@ -32,7 +32,7 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
     why = withheld(fit)
     degrees = math.nan
     if why is None:
-        problem, runs = fit.problem, None if fit.points is None else fit.points.runs
+        problem, runs = fit.problem, fit.units
         assert problem is not None
         V = covariance(problem, fit.theta, runs, "HC3")
         if V is None:

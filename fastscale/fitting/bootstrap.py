@@ -68,7 +68,7 @@ def run_bootstrap(
         if fit.source is None:
             raise FitError("strata as a column's name needs the runs that were fitted; pass the labels themselves")
         strata = fit.source.frame[fit.source.column_of(strata)].to_numpy()[fit.points.rows]
-    drawn = resampling(fit.points, fit.problem, fit.theta, resamples, kind, strata, indices, weights)
+    drawn = resampling(fit, resamples, kind, strata, indices, weights)
     seed = seed_of(seed)
     problem, space = fit.problem, fit.problem.space
     p, B = len(fit.law.names), drawn.count
@@ -232,7 +232,7 @@ class Bootstrap:
             raise FitError("this bootstrap was loaded from a file: there are no data to leave out")
         points = self.fit.points
         assert points is not None and self.fit.problem is not None
-        if self.drawn.by_run or points.runs is None:
+        if self.drawn.by_run or self.fit.units is None:
             return run_bootstrap(self.fit, 1, 0, "jackknife", None, None, None, None, False)
         rows = np.ones((points.n, points.n)) - np.eye(points.n)
         return run_bootstrap(self.fit, 1, 0, None, None, None, rows, None, False)

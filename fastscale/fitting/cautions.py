@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _FAILED = 0.01  # share of resamples without an optimum that is worth a word
 _FEW = 400
 _DIFFER = 1.5
+_BY_ROW = ("pairs", "strata", "residual", "wild")
 
 
 def bootstrap_notes(boot: Bootstrap) -> list[Note]:
@@ -32,6 +33,14 @@ def bootstrap_notes(boot: Bootstrap) -> list[Note]:
         found.append(Note(
             "P22", f"{count:,} resamples leave the endpoints of an interval uncertain by 2 to 8 % of its width.", count,
             advice="Use 2,000, or 10,000 for publication.", numbers={"resamples": count},
+        ))
+    units = boot.fit.units
+    if boot.kind in _BY_ROW and units is not None and int(units.max()) + 1 < boot.fit.n:
+        runs = int(units.max()) + 1
+        found.append(Note(
+            "P07", f"Rows were drawn one by one, though the {boot.fit.n:,} rows are checkpoints of {runs:,} runs.", boot.fit.n,
+            advice="Intervals from rows can be several times too narrow or too wide; draw whole runs (kind='clusters').",
+            numbers={"rows": boot.fit.n, "runs": runs},
         ))
     if account["other_basin"]:
         share = account["other_basin"] / count

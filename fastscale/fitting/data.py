@@ -11,7 +11,9 @@ import pandas as pd
 from fastscale.archive import Points, Runs, read_runs
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import DataError, FitError, did_you_mean
-from fastscale.fitting.problem import Options
+from fastscale.fitting.patterns import level_count
+from fastscale.fitting.prepare import indicators
+from fastscale.fitting.problem import BATCH_LACKS, Options
 from fastscale.laws import Law
 from fastscale.laws import get as get_law
 from fastscale.laws.law import Array
@@ -22,6 +24,9 @@ _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
 
 def open_runs(runs: Any, columns: Mapping[str, str | None]) -> Runs:
     """`read_runs` with the columns that were named."""
+    for name in columns:
+        if name in BATCH_LACKS:  # an option of `fit` that arrives here was given to a batch
+            raise FitError(f"{name}= is not available in a batch of groups: fit the groups one by one with fit()")
     named = {name: column for name, column in columns.items() if column is not None}
     if isinstance(runs, Runs) and all(runs.explicit.get(name) == column for name, column in named.items()):
         return runs
@@ -63,29 +68,48 @@ def select(law: Law, runs: Runs, options: Options, weights: Any = None, also: Se
     )
 
 
-def constant_variables(law: Law, X: Array) -> list[str]:
-    """Variables that have one value in all points."""
-    return [name for name, row in zip(law.variable_names, X, strict=True) if row.size and np.ptp(row) == 0]
+def levels_needed(law: Law, options: Options) -> int:
+    """How many levels each variable needs: three, with which an exponent and its scale leave something over to check the law.
 
-
-def refuse_constant(law: Law, points: Points, fixed: Mapping[str, float]) -> None:
-    """A constant variable leaves its term indistinguishable from the others: say so, and what would work.
-
-    With parameters fixed the rest may be identified, so then nothing is refused.
+    With two, intervals look sound and cover next to nothing. Laws of one or two free parameters need so many; laws that are
+    linear in all parameters two. With parameters fixed, tied or known beforehand the rest may be identified: then one.
     """
-    constant = constant_variables(law, points.X)
-    if not constant or fixed:
+    if options.fixed or options.tied or getattr(options, "priors", None):
+        return 1
+    return 2 if law.linear.all() else min(3, len(law.names))
+
+
+def _is_label(row: Array) -> bool:
+    """Whether a variable is 0 or 1: a class of runs, which has no more levels."""
+    return bool(row.min(initial=0.0) == 0.0 and row.max(initial=1.0) == 1.0 and ((row == 0.0) | (row == 1.0)).all())
+
+
+def refuse_few_levels(law: Law, points: Points, options: Options) -> None:
+    """A variable with too few levels leaves its term indistinguishable from the others: say so, and what would work (P05)."""
+    needed = levels_needed(law, options)
+    if needed < 2 or not points.n:
         return
-    name = constant[0]
-    value = points.X[law.variable_names.index(name)][0]
-    rest = [v for v in law.variable_names if v not in constant]
+    rows = dict(zip(law.variable_names, points.X, strict=False))  # beyond the law's own come labels of classes
+    counts = {name: level_count(row, needed) for name, row in rows.items() if not _is_label(row)}
+    few = [name for name, count in counts.items() if count < needed]
+    if not few:
+        return
+    name, rest = few[0], [v for v in law.variable_names if v not in few]
     hint = (
         f"Fit a law of {rest[0]} alone, such as fit('power_offset', runs, {rest[0]}=…), or fix the parameters of {name}"
         if rest
         else "Add runs at other values"
     )
+    values = points.X[law.variable_names.index(name)]
+    if counts[name] == 1:
+        raise DataError(
+            f"{name} has the value {values[0]:g} in all {points.n:,} points, so {law.name!r} cannot tell its term from the "
+            f"others. {hint}."
+        )
     raise DataError(
-        f"{name} has the value {value:g} in all {points.n} points, so {law.name!r} cannot tell its term from the others. {hint}."
+        f"P05: {name} has {counts[name]} levels in {points.n:,} points ({values.min():g} and {values.max():g}); {law.name!r} needs "
+        f"{needed} to tell a scale from an exponent. Add runs at another {name}."
+        + (f" Otherwise: {hint[0].lower()}{hint[1:]}." if rest else "")
     )
 
 
@@ -97,6 +121,7 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
     if (frame is None) == (not values):
         raise FitError("predict takes a frame, or the variables as keywords such as N=1e9, D=2e10")
     if frame is None:
+        values = _with_labels(law, values)
         unknown = set(values) - set(law.variable_names)
         missing = [v for v in law.variable_names if v not in values]
         if unknown or missing:
@@ -106,10 +131,25 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
         return [np.ravel(a) for a in arrays], index
     if not isinstance(frame, pd.DataFrame):
         frame = pd.DataFrame(frame)
-    named = {v: c for v, c in mapping.items() if c in frame.columns}
+    names = law.variable_names if law.offset is None else law.offset.base.variable_names
+    named = {v: c for v, c in mapping.items() if c in frame.columns and v in names}
     runs = read_runs(frame, duplicates="keep", **named)
     columns = []
-    for v in law.variable_names:
+    for v in names:
         column = frame[runs.column_of(v)]
         columns.append(np.asarray(pd.to_numeric(column, errors="raise"), dtype=float))
+    if law.offset is not None:
+        labelled = law.offset.column in frame.columns
+        labels = frame[law.offset.column] if labelled else [law.offset.reference] * len(frame)
+        columns += list(indicators(law.offset, labels))
     return columns, frame.index
+
+
+def _with_labels(law: Law, values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Keywords with the variables of a law's offsets: from its column of labels, else those of the reference."""
+    if law.offset is None:
+        return values
+    values = dict(values)
+    if law.offset.column in values:
+        values |= dict(zip(law.offset.variables, indicators(law.offset, values.pop(law.offset.column)), strict=True))
+    return {**dict.fromkeys(law.offset.variables, 0.0), **values}

@@ -10,15 +10,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import Points
+from fastscale.archive import Note, Points
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import standard_errors
-from fastscale.fitting.data import open_runs, refuse_constant, refuse_unknown, resolve_law, select
-from fastscale.fitting.first import first_fit
+from fastscale.fitting.data import open_runs, refuse_few_levels, refuse_unknown, resolve_law, select
+from fastscale.fitting.diagnose import refuse_warnings
+from fastscale.fitting.identify import identification, status_of
+from fastscale.fitting.likelihood import likelihood_of
+from fastscale.fitting.objective import choose_delta, solve
+from fastscale.fitting.prepare import error_weights, offset_levels
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
-from fastscale.fitting.verify import verify
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 
@@ -29,14 +32,19 @@ def fit(
     *,
     loss: str | None = None,
     run: str | None = None,
-    delta: float = 1e-3,
+    delta: float | str = 1e-3,
+    scale: str | None = None,
     residual: str = "log",
     penalty: float = 1.0,
     weights: Any = None,
+    errors: Any = None,
     fixed: Mapping[str, float] | None = None,
     tied: Mapping[str, str] | None = None,
     bounds: Mapping[str, tuple[float, float]] | None = None,
+    priors: Mapping[str, tuple[float, float]] | None = None,
+    offset: str | None = None,
     starts: str | pd.DataFrame = "screen",
+    strict: bool = False,
     threads: int | None = None,
     **columns: str | None,
 ) -> Fit:
@@ -56,39 +64,112 @@ def fit(
         Names of the columns: of the response, of the run that a row belongs to, and of each variable, such as N="params_n",
         D="tokens_d". Where none is given, usual names are found. A column named "run" is the run column.
     delta
-        Huber's delta in units of the residual: of log loss by default. `math.inf` is least squares.
+        Huber's delta in units of the residual: of log loss by default. `math.inf` is least squares. 0 is least absolute
+        deviations, solved exactly (standard errors and resamples use a delta of 0.02 robust scales of the residuals, which is
+        the same to a few hundredths of a standard error). "auto" is 1.345 robust scales of the residuals of that very fit: 95 %
+        efficient for normal residuals (Huber 1964; Holland, Welsch 1977); the number is in ``fit.options.delta``.
+    scale
+        "fitted": the scale of the residuals is fitted too, delta is in units of it, and the objective is the likelihood of
+        Besiroglu et al. 2024 (arXiv 2404.10102), so that the fit has `log_likelihood`, `aic`, `aicc` and `bic`. With a small
+        delta these are least absolute deviations in all but name. Resamples keep the scale.
     residual
         "log" (default), "linear" or "logit".
     penalty
         Factor on points whose prediction lies above the response; more than 1 fits a lower envelope.
     weights
         A column, or one weight a row.
+    errors
+        Known standard errors of the response, in its unit: a column, or one a row. The weights are then 1/errors^2 on the
+        residual's scale (for "log" the error is errors/loss), divided by their mean: only their ratios matter.
     fixed, tied, bounds
         ``{"alpha": 0.5}``, ``{"beta": "alpha"}``, ``{"E": (0, 2)}``: parameters held, following another, or bounded, in
         natural units.
+    priors
+        ``{"E": (1.7, 0.1)}``: a normal prior, mean and standard deviation in natural units. The parameters are then the mode of
+        the posterior, for residuals with the scale that the fit without priors leaves (with scale="fitted": the fitted one).
+    offset
+        A column with two to eight labels, such as whether a run was annealed: every label but the most frequent gets an
+        additive offset ``offset_<label>`` in the unit of the response; all other parameters are shared. `Fit.predict` takes the
+        column too, and the most frequent label where there is none.
     starts
         "screen" (default), "all" to refine every start of the grids, or a DataFrame of start points, a column a parameter.
+    strict
+        Raise where the result has a warning or an error to report (`Fit.warnings`), instead of carrying it.
     threads
         How many; by default all processors. The result does not depend on it.
 
     Raises
     ------
     DataError, ColumnError
-        A column is missing or ambiguous, a cell is no number, a value that has to be positive is not, a variable is constant.
+        A column is missing or ambiguous, a cell is no number, a value that has to be positive is not, a variable has fewer than
+        three levels.
     LawError, FormulaError
         No such law, or a formula that does not parse.
     FitError
-        An option that makes no sense.
+        An option that makes no sense; with `strict`, a warning: its `notes` are those of the fit.
     """
-    options = Options(float(delta), residual, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
+    if weights is not None and errors is not None:
+        raise FitError("weights and errors exclude each other: errors are turned into weights")
+    given = delta
+    if isinstance(given, str):
+        if given != "auto" or scale is not None:
+            what = "goes without scale='fitted', which fits the scale itself" if given == "auto" else "a number or 'auto'"
+            raise FitError(f"delta={given!r}: {what}")
+        delta = math.inf
+    options = Options(
+        float(delta), residual, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}), scale,
+        {name: _pair(name, pair) for name, pair in (priors or {}).items()},
+        errors if errors is None or isinstance(errors, str) else "given", offset,
+    )
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     law, opened = resolve_law(law, opened, columns)
     refuse_unknown(columns, [law])
     points = select(law, opened, options, weights)
-    if points.n >= Space.of(law, options).free_count:
-        refuse_constant(law, points, options.fixed)
+    if errors is not None:
+        points = replace(points, w=error_weights(points, opened, errors, residual))
     names = {v: str(opened.column_of(v)) for v in law.variable_names}
-    return replace(fit_points(law, points, options, starts, threads, names), source=opened)
+    plain = law
+    if offset is not None:
+        law, labels = offset_levels(law, points, opened, offset)
+        points = replace(points, X=np.concatenate([points.X, labels]), variables=law.variable_names)
+        names |= dict.fromkeys(law.variable_names[len(names) :], offset)
+    space = Space.of(law, options)
+    enough = points.n >= space.free_count
+    if enough:
+        refuse_few_levels(plain, points, options)
+    if given == "auto" and enough:
+        options = _automatic(law, points, options, starts, threads)
+        points = replace(points, notes=(*points.notes, _delta_note(options.delta, residual)))
+    result = replace(fit_points(law, points, options, starts, threads, names), source=opened)
+    if strict:
+        refuse_warnings(result)
+    return result
+
+
+def _pair(name: str, pair: Any) -> tuple[float, float]:
+    try:
+        mean, sd = map(float, pair)
+    except (TypeError, ValueError):
+        raise FitError(f"priors: {name} takes (mean, standard deviation); got {pair!r}") from None
+    return mean, sd
+
+
+def _automatic(
+    law: Law, points: Points, options: Options, starts: str | pd.DataFrame, threads: int | None
+) -> Options:
+    """The options with the delta that the data choose, priors left aside."""
+    plain = replace(options, priors={})
+    space = Space.of(law, plain)
+    problem = Problem.of(space, plain, points.X, points.y, points.w)
+    return replace(options, delta=choose_delta(problem, _starts(law, space, starts), threads))
+
+
+def _delta_note(delta: float, residual: str) -> Note:
+    if math.isinf(delta):
+        message = "delta chosen from the data: the residuals are rounding error, so it is least squares."
+    else:
+        message = f"delta chosen from the data: {delta:.4g} on the {residual} scale, 1.345 robust scales of the residuals."
+    return Note("auto_delta", message, severity="info", numbers={"delta": delta})
 
 
 def fit_points(
@@ -106,12 +187,16 @@ def fit_points(
     if problem.n < space.free_count:
         nothing = np.full(len(law.names), np.nan)
         return Fit(law, options, nothing, math.nan, Status.TOO_FEW, None, nothing, problem.n, columns, points, problem)
-    theta, objective, status, others, search = first_fit(problem, _starts(law, space, starts), threads)
-    checked = verify(problem, theta, objective, Status(status))
+    found = solve(problem, _starts(law, space, starts), threads)
+    problem, theta, objective = found.problem, found.theta, found.objective
+    status = status_of(identification(problem, theta), found.status)
     if not math.isfinite(objective):
         theta, objective = np.full(len(law.names), np.nan), math.nan
     errors = standard_errors(problem, theta, points.runs)
-    return Fit(law, options, theta, objective, checked, search, errors, problem.n, columns, points, problem, others)
+    return Fit(
+        law, options, theta, objective, status, found.search, errors, problem.n, columns, points, problem, found.others,
+        likelihood=likelihood_of(problem, theta, points.runs),
+    )
 
 
 def _starts(law: Law, space: Space, starts: str | pd.DataFrame) -> str | Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,10 @@ from fastscale.laws.law import Array, Flags, Ints, StartGrid
 SCALE_CODE = {"log": 0, "linear": 1, "logit": 2}
 # The objective of residuals that are pure rounding error, per unit of weight: a fit below it is perfect.
 ROUNDING = 1e-24
+# Delta of the engine for least absolute deviations, in units of the residuals' robust scale: see `Problem`.
+NEARLY_LAD = 0.02
+# Options of `fit` that a batch of groups does not take.
+BATCH_LACKS = ("scale", "priors", "errors", "offset")
 
 
 @dataclass(frozen=True)
@@ -27,14 +31,22 @@ class Options:
     Attributes
     ----------
     delta
-        Where Huber's function turns from squares to absolute values, in units of the residual (of log loss by default);
-        infinity is least squares.
+        Where Huber's function turns from squares to absolute values, in units of the residual (of log loss by default), or of
+        the fitted scale; infinity is least squares, 0 least absolute deviations.
     residual
         "log", "linear" or "logit": the scale on which prediction and response are compared.
     penalty
         Factor on points whose prediction lies above the response; above 1 the fit becomes a lower envelope.
     fixed, tied, bounds
         Values of parameters held fixed; parameters that follow another; bounds in natural units.
+    scale
+        "fitted": the residuals' scale is fitted too, and the objective is a likelihood; None: it is not.
+    priors
+        Normal priors: mean and standard deviation of parameters, in natural units.
+    errors
+        The column that holds the standard errors of the response, or "given" for an array.
+    offset
+        The column whose levels have additive offsets.
     """
 
     delta: float = 1e-3
@@ -43,14 +55,40 @@ class Options:
     fixed: Mapping[str, float] = field(default_factory=dict)
     tied: Mapping[str, str] = field(default_factory=dict)
     bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    scale: str | None = None
+    priors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    errors: str | None = None
+    offset: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.delta > 0:
-            raise FitError(f"delta={self.delta!r}: Huber's delta is a positive number in units of the residual, or infinity")
+        if not self.delta >= 0:
+            raise FitError(
+                f"delta={self.delta!r}: Huber's delta is a positive number in units of the residual, or infinity (least "
+                "squares), or 0 (least absolute deviations)"
+            )
         if self.residual not in SCALE_CODE:
             raise FitError(f"residual={self.residual!r}: one of {', '.join(map(repr, SCALE_CODE))}")
         if not 0 < self.penalty < math.inf:
             raise FitError(f"penalty={self.penalty!r}: a positive factor")
+        if self.scale not in (None, "fitted"):
+            raise FitError(f"scale={self.scale!r}: 'fitted' to fit the residuals' scale too, or None")
+        if self.scale and self.penalty != 1.0:
+            raise FitError("scale='fitted' maximises a likelihood, which has no penalty: leave one of them out")
+        if self.scale and self.delta == 0:
+            raise FitError(
+                "scale='fitted' needs a delta above 0; with delta=0 the scale has a closed form and is there without it"
+            )
+        for name, pair in self.priors.items():
+            if np.shape(pair) != (2,) or not math.isfinite(pair[0]) or not pair[1] > 0:
+                raise FitError(f"priors: {name} takes (mean, standard deviation), the latter above 0; got {pair!r}")
+
+    def refuse_in_batch(self) -> None:
+        """Raise FitError for what a batch of groups does not offer."""
+        asked = [name for name in BATCH_LACKS if getattr(self, name)]
+        if self.delta == 0:
+            asked.append("delta=0")
+        if asked:
+            raise FitError(f"{asked[0]} is not available in a batch of groups: fit the groups one by one with fit()")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -70,7 +108,9 @@ class Space:
     @classmethod
     def of(cls, law: Law, options: Options) -> Space:
         names = law.names
-        for option, given in (("fixed", options.fixed), ("tied", options.tied), ("bounds", options.bounds)):
+        for option, given in (
+            ("fixed", options.fixed), ("tied", options.tied), ("bounds", options.bounds), ("priors", options.priors)
+        ):
             for name in given:
                 if name not in names:
                     raise FitError(
@@ -111,6 +151,9 @@ class Space:
                 held[j] = held[k]
             lo[j] = lo[k] = max(lo[j], lo[k])
             hi[j] = hi[k] = min(hi[j], hi[k])
+        for name in options.priors:
+            if names.index(name) in held:
+                raise FitError(f"priors: {name} is fixed, so a prior on it does nothing; leave one of them out")
         if count == 0:
             raise FitError("every parameter is fixed or tied: there is nothing to fit")
         solved = law.linear.copy()
@@ -146,7 +189,12 @@ class Space:
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything a compiled loop needs to fit one set of points. Arrays are padded to a multiple of 8 at weight zero."""
+    """Everything a compiled loop needs to fit one set of points. Arrays are padded to a multiple of 8 at weight zero.
+
+    The engine needs a delta above 0. For least absolute deviations (and a fitted scale that comes close to them) `rho` holds
+    0.02 times the robust scale of the residuals. A smaller one takes the resamples of a bootstrap many more evaluations for
+    nothing: on the 240 Chinchilla points their spread is within 1 % of that of exact least absolute deviations.
+    """
 
     space: Space
     options: Options
@@ -179,13 +227,35 @@ class Problem:
         w = np.ones(len(y)) if weights is None else np.array(weights, dtype=float)
         return cls(space, options, pad(X), pad(y[None])[0], pad(w[None], zero=True)[0], len(y), rho_of(options, X, y, w))
 
+    def with_delta(self, delta: float) -> Problem:
+        """The same with another delta in the engine."""
+        rho = self.rho.copy()
+        rho[0] = delta
+        return replace(self, rho=rho)
+
+    def with_priors(self, unit: float) -> Problem:
+        """With the priors of the options; `unit` is what one unit of the log posterior is worth in the objective."""
+        law = self.law
+        triples = []
+        for name, (mean, sd) in self.options.priors.items():
+            j = law.names.index(name)
+            triples += [float(-j - 1 if law.logs[j] else j), float(mean), unit / float(sd) ** 2]
+        return replace(self, rho=np.concatenate([self.rho[: self.first_prior], triples]))
+
+    @property
+    def first_prior(self) -> int:
+        """Where `rho` holds the priors, if any: behind the ranges of the rows of X."""
+        return 3 + 2 * len(self.X)
+
     def thin(self, limit: int) -> Problem:
         """Every k-th point, at most `limit`: enough to tell good starts from bad ones."""
         if self.n <= limit:
             return self
         keep = np.linspace(0, self.n - 1, limit).astype(np.int64)
         X, y, w = self.X[:, keep], self.y[keep], self.w[keep]
-        return Problem(self.space, self.options, pad(X), pad(y[None])[0], pad(w[None], zero=True)[0], limit, self.rho)
+        rho = self.rho.copy()
+        rho[self.first_prior + 2 :: 3] *= limit / self.n  # a prior keeps its say
+        return Problem(self.space, self.options, pad(X), pad(y[None])[0], pad(w[None], zero=True)[0], limit, rho)
 
 
 def transform(response: Array, residual: str) -> Array:
@@ -214,7 +284,9 @@ def rho_of(options: Options, X: Array, y: Array, w: Array) -> Array:
     total = float(w.sum())
     scale = float(np.dot(w, y * y) / total) if options.residual == "linear" and total > 0 else 1.0
     ranges = np.column_stack([X.min(axis=1), X.max(axis=1)]).ravel()
-    return np.concatenate([[options.delta, options.penalty, ROUNDING * scale * total], ranges])
+    # until the residuals are known, the spread of the response stands for theirs
+    delta = options.delta if options.delta > 0 else NEARLY_LAD * max(float(np.median(np.abs(y - np.median(y)))), 1e-12)
+    return np.concatenate([[delta, options.penalty, ROUNDING * scale * total], ranges])
 
 
 def pad(rows: Array, zero: bool = False) -> Array:

@@ -18,6 +18,7 @@ from fastscale.laws.law import Array
 if TYPE_CHECKING:
     from fastscale.archive import Points
     from fastscale.fitting.problem import Problem
+    from fastscale.fitting.result import Fit
 
 # Kinds by what is drawn: other weights of the points, or another response.
 OF_WEIGHTS = {
@@ -56,7 +57,7 @@ class Resampling:
 
 
 def resampling(
-    points: Points, problem: Problem, theta: Array, resamples: int, kind: str | None, strata: Any, indices: Any, weights: Any
+    fit: Fit, resamples: int, kind: str | None = None, strata: Any = None, indices: Any = None, weights: Any = None
 ) -> Resampling:
     """Check the options of `Fit.bootstrap` and turn them into arrays.
 
@@ -66,6 +67,8 @@ def resampling(
         For options that contradict each other, or arrays of the wrong shape or content; for a kind that these data or this
         objective do not allow.
     """
+    points, problem, theta = fit.points, fit.problem, fit.theta
+    assert points is not None and problem is not None
     n = points.n
     rows = np.arange(n, dtype=np.int64)
     whole = np.array([0, n], dtype=np.int64)
@@ -76,20 +79,21 @@ def resampling(
     if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
         raise FitError(f"resamples={resamples!r}: a number from 1 up")
     if kind is None:
-        kind = "strata" if strata is not None else "clusters" if points.runs is not None else "pairs"
+        kind = "strata" if strata is not None else "clusters" if fit.units is not None else "pairs"
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
     if kind != "strata" and strata is not None:
         raise FitError(f"strata= goes with kind='strata', not with kind={kind!r}")
-    if kind in ("clusters", "wild_clusters") and points.runs is None:
+    if kind in ("clusters", "wild_clusters") and fit.units is None:
         raise FitError(f"kind={kind!r} draws whole runs: name their column, run='…', when you fit")
     if kind == "strata":
         units, bounds = _strata(points, strata, rows)
         return Resampling(kind, engine.COUNTS, units, bounds, int(resamples))
-    by_run = kind in ("clusters", "wild_clusters") or (points.runs is not None and kind in _OF_RUNS_IF_KNOWN)
+    by_run = kind in ("clusters", "wild_clusters") or (kind in _OF_RUNS_IF_KNOWN and fit.units is not None)
     units = rows
     if by_run:
-        units = np.ascontiguousarray(points.runs, dtype=np.int64)
+        assert fit.units is not None
+        units = fit.units
         whole = np.array([0, int(units.max()) + 1], dtype=np.int64)
     if kind in OF_WEIGHTS:
         count = int(whole[-1]) if kind == "jackknife" else int(resamples)

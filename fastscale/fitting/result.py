@@ -14,7 +14,12 @@ import pandas as pd
 from fastscale.archive import Note, Points, Runs
 from fastscale.fitting import show
 from fastscale.fitting.data import prediction_columns
+from fastscale.fitting.extrapolation import decades, furthest
 from fastscale.fitting.first import Search
+from fastscale.fitting.identify import Identification, Support, identification, warn_unread
+from fastscale.fitting.identify import readable as readable_points
+from fastscale.fitting.identify import support as support_of
+from fastscale.fitting.likelihood import Likelihood, require
 from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.status import Status
 from fastscale.kernels import loops
@@ -34,7 +39,7 @@ class Fit:
     law, options
         What was fitted, and how.
     objective
-        The sum of w * Huber(residual) at the optimum.
+        The sum of w * Huber(residual) at the optimum, priors added; of w * |residual| for delta = 0.
     status
         `Status.OK`, `AT_BOUND`, …; `status.message` says what it means.
     search
@@ -60,6 +65,8 @@ class Fit:
     saved_fingerprint: str | None = None
     source: Runs | None = None
     saved_warnings: tuple[Note, ...] | None = None
+    saved_support: Support | None = None
+    likelihood: Likelihood | None = None
 
     @cached_property
     def params(self) -> pd.Series:
@@ -83,7 +90,24 @@ class Fit:
         """What a reader of this result has to know, as data: reading's notes, then those about the fit itself."""
         if self.saved_warnings is not None:
             return self.saved_warnings
-        return () if self.points is None else self.points.notes
+        from fastscale.fitting.diagnose import fit_notes
+
+        return () if self.points is None else (*self.points.notes, *fit_notes(self))
+
+    @cached_property
+    def identification(self) -> Identification | None:
+        """How well the data tell the parameters apart; None without an optimum or its data."""
+        return None if self.problem is None else identification(self.problem, self.theta)
+
+    @cached_property
+    def support(self) -> Support:
+        """Where this law may be read: the ranges of the data, and if parameters are not told apart the line that they lie on."""
+        if self.saved_support is not None:
+            return self.saved_support
+        if self.problem is None or self.points is None:
+            return Support({})
+        lost = self.status is Status.UNIDENTIFIED
+        return support_of(self.problem, self.points.X, self.identification if lost else None)
 
     @property
     def ok(self) -> bool:
@@ -94,6 +118,49 @@ class Fit:
     def runs(self) -> int | None:
         """Number of runs that the points belong to; None where no run column is known."""
         return None if self.points is None or self.points.runs is None else int(self.points.runs.max()) + 1
+
+    @cached_property
+    def units(self) -> np.ndarray | None:
+        """Run of each point, from 0: of the run column, else as the rows show it (see `fitting.checkpoints`); None if each counts.
+
+        What intervals are made of: rows of one run are not independent evidence.
+        """
+        if self.points is None or self.problem is None:
+            return None
+        if self.points.runs is not None:
+            return np.ascontiguousarray(self.points.runs, dtype=np.int64)
+        from fastscale.fitting.checkpoints import inferred_runs
+
+        return inferred_runs(self.problem, self.theta)
+
+    @property
+    def scale(self) -> float:
+        """The fitted scale of the residuals, where the objective is a likelihood.
+
+        The root of the mean squared residual for least squares, the mean absolute residual for least absolute deviations
+        (delta = 0), sigma for ``scale="fitted"``. FitError where the objective is no likelihood.
+        """
+        return require(self.likelihood, self.options).scale
+
+    @property
+    def log_likelihood(self) -> float:
+        """Maximised log likelihood of the residuals on their scale; FitError where the objective is no likelihood."""
+        return require(self.likelihood, self.options).log_likelihood
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion, the scale counted as a parameter; FitError where the objective is no likelihood."""
+        return require(self.likelihood, self.options, criterion=True).aic
+
+    @property
+    def aicc(self) -> float:
+        """AIC corrected for few points (Hurvich, Tsai 1989)."""
+        return require(self.likelihood, self.options, criterion=True).aicc
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's criterion; it counts runs where a run column is known, else points."""
+        return require(self.likelihood, self.options, criterion=True).bic
 
     @property
     def fingerprint(self) -> str:
@@ -108,18 +175,52 @@ class Fit:
         frame
             Rows to predict: columns named as in the fit, by the variable (N, D, …), or by a usual name.
         **variables
-            Instead of a frame: ``fit.predict(N=1e9, D=2e10)``, numbers or arrays.
+            Instead of a frame: ``fit.predict(N=1e9, D=2e10)``, numbers or arrays. A law with offsets takes the label too.
 
         Returns
         -------
-        Series (index of the frame), array, or float.
+        Series (index of the frame), array, or float. ``attrs["extrapolation_decades"]`` of a Series says how far the row furthest
+        outside lies beyond the range of the data (see `extrapolation`).
+
+        Where the data do not tell the parameters apart (status "unidentified"), rows that the data do not determine are NaN, and
+        an `UnidentifiedWarning` says how many: all runs at 20 tokens a parameter predict runs at 20 tokens a parameter.
         """
         columns, index = prediction_columns(self.law, self.columns, frame, variables)
         values = predict_points(self.law, self.options.residual, self.theta[None], columns)[0]
+        if self.status is Status.UNIDENTIFIED:
+            values = self._readable(values, columns)
         if frame is not None:
-            return pd.Series(values, index=index, name="predicted")
+            series = pd.Series(values, index=index, name="predicted")
+            series.attrs["extrapolation_decades"] = furthest(self.law, self.support, columns)
+            return series
         shape = np.broadcast_shapes(*(np.shape(v) for v in variables.values()))
         return float(values[0]) if index is None else values.reshape(shape)
+
+    def _readable(self, values: Array, columns: list[Array]) -> Array:
+        """The predictions that the data determine, NaN for the others, with a warning that says how many."""
+        there = np.isfinite(values)
+        kept = np.zeros(len(values), dtype=bool)
+        if self.support.lines or self.support.weak:
+            picked = [column[there] for column in columns]
+            kept[there] = readable_points(self.law, self.options.residual, self.support, self.theta, picked)
+        warn_unread(int((there & ~kept).sum()), len(values), self.support)
+        return np.where(kept, values, np.nan)
+
+    def extrapolation(self, frame: Any = None, **variables: Any) -> pd.DataFrame:
+        """How far points lie beyond the range of the data, in decades: 0 within, 1.0 at ten times the largest.
+
+        Parameters
+        ----------
+        frame, **variables
+            As for `predict`.
+
+        Returns
+        -------
+        DataFrame with a column decades_<variable> for each variable of the law, and decades_C for the compute 6ND where the law
+        has N and D.
+        """
+        columns, index = prediction_columns(self.law, self.columns, frame, variables)
+        return pd.DataFrame(decades(self.law, self.support, columns), index=index if index is not None else pd.RangeIndex(1))
 
     def bootstrap(
         self,
@@ -197,7 +298,11 @@ class Fit:
         """
         from fastscale.planning import allocate
 
-        table = allocate(self.law, self.params.to_numpy()[None], C, cost)
+        params = self.params.to_numpy()[None]
+        if self.status is Status.UNIDENTIFIED:  # where the optimum lies is what such data cannot say
+            warn_unread(np.size(C), np.size(C), self.support)
+            params = np.full_like(params, np.nan)
+        table = allocate(self.law, params, C, cost)
         frame = pd.DataFrame({name: values[:, 0] for name, values in table.items()}, index=pd.Index(np.atleast_1d(C), name="C"))
         return frame.iloc[0] if np.ndim(C) == 0 else frame
 

@@ -28,7 +28,7 @@ def _facts(fit: Fit) -> list[str]:
     runs = f" of {fit.runs:,} runs" if fit.runs is not None else ""
     lines = [
         f"{fit.law.name}: {fit.law.formula or fit.law.point}",
-        f"{fit.n:,} points{runs}; Huber delta {options.delta:g} on the {options.residual} scale; objective {fit.objective:.10g}",
+        f"{fit.n:,} points{runs}; {_objective(fit)} on the {options.residual} scale; objective {fit.objective:.10g}",
         f"status: {fit.status.label} ({fit.status.message})",
     ]
     if fit.search is not None:
@@ -40,6 +40,12 @@ def _facts(fit: Fit) -> list[str]:
     for option in ("fixed", "tied", "bounds"):
         if chosen := getattr(options, option):
             lines.append(f"{option}: {', '.join(f'{k}={v}' for k, v in chosen.items())}")
+    if options.priors:
+        lines.append(f"priors: {', '.join(f'{k} {mean:g} ± {sd:g}' for k, (mean, sd) in options.priors.items())}")
+    if options.errors is not None:
+        lines.append(f"weights: from the errors ({options.errors})")
+    if (offset := fit.law.offset) is not None:
+        lines.append(f"offsets: by {offset.column}, against {offset.reference}; all other parameters shared")
     if options.penalty != 1.0:
         lines.append(f"penalty: {options.penalty:g} on predictions above the response")
     if fit.points is not None:
@@ -48,6 +54,13 @@ def _facts(fit: Fit) -> list[str]:
             lines.append(f"dropped: {', '.join(f'{count:,} {reason}' for reason, count in reasons.items())}")
         lines += [f"note: {note}" for note in fit.points.notes]
     return lines
+
+
+def _objective(fit: Fit) -> str:
+    options = fit.options
+    if options.scale is not None and fit.likelihood is not None:
+        return f"Huber delta {options.delta:g} times the fitted scale {number(fit.likelihood.scale)}"
+    return "least absolute deviations" if options.delta == 0 else f"Huber delta {options.delta:g}"
 
 
 def fit_text(fit: Fit) -> str:

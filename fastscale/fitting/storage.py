@@ -20,10 +20,12 @@ from fastscale.errors import DataError, FitError
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.first import Search
 from fastscale.fitting.groups import GroupFits
+from fastscale.fitting.likelihood import Likelihood
 from fastscale.fitting.problem import Options
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law, Parameter, Variable, registry
+from fastscale.laws.offset import Offset, with_offset
 
 SCHEMA = 1
 _KEY = b"fastscale"
@@ -120,6 +122,7 @@ def _fit_record(fit: Fit) -> dict[str, Any]:
         "n": fit.n,
         "columns": dict(fit.columns),
         "data_fingerprint": fit.fingerprint,
+        "likelihood": None if fit.likelihood is None else asdict(fit.likelihood),
         "warnings": [note.as_dict() for note in fit.warnings],
     }
 
@@ -133,10 +136,19 @@ def _law_record(law: Law) -> dict[str, Any]:
         "predicts": law.predicts,
         "variables": [asdict(v) for v in law.variables],
         "parameters": [asdict(p) for p in law.parameters],
-    }
+    } | _offset_record(law.offset)
+
+
+def _offset_record(offset: Offset | None) -> dict[str, Any]:
+    if offset is None:
+        return {}
+    levels = {"column": offset.column, "reference": offset.reference, "levels": list(offset.levels)}
+    return {"offset": {"base": _law_record(offset.base), **levels}}
 
 
 def _law_of(record: dict[str, Any]) -> Law:
+    if (made := record.get("offset")) is not None:
+        return with_offset(_law_of(made["base"]), made["column"], made["reference"], made["levels"])
     known = registry().get(record["name"])
     if known is not None and known.formula == record["formula"]:
         return known
@@ -156,7 +168,9 @@ def _law_of(record: dict[str, Any]) -> Law:
 
 def _fit_of(record: dict[str, Any]) -> Fit:
     options = dict(record["options"])
-    options["bounds"] = {name: tuple(pair) for name, pair in options["bounds"].items()}
+    for pairs in ("bounds", "priors"):
+        options[pairs] = {name: tuple(pair) for name, pair in options.get(pairs, {}).items()}
+    likelihood = record.get("likelihood")
     return Fit(
         _law_of(record["law"]),
         Options(**options),
@@ -169,6 +183,7 @@ def _fit_of(record: dict[str, Any]) -> Fit:
         record["columns"],
         saved_fingerprint=record["data_fingerprint"],
         saved_warnings=tuple(_note_of(note) for note in record.get("warnings", [])),
+        likelihood=None if likelihood is None else Likelihood(**likelihood),
     )
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from fastscale.codegen.build import Definition, Kernels, kernels
 from fastscale.codegen.formula import Formula, parse
 from fastscale.codegen.point import MOST_PARAMETERS
 from fastscale.errors import LawError, did_you_mean
+
+if TYPE_CHECKING:
+    from fastscale.laws.offset import Offset
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
@@ -132,6 +135,8 @@ class Law:
     point, log_variables
         ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point.
         `variables` and `parameters` then give the names and their order.
+    offset
+        What `fastscale.laws.offset.with_offset` made the law from.
 
     Raises
     ------
@@ -154,6 +159,7 @@ class Law:
     allocation: Callable[[Mapping[str, Array], Array], tuple[Array, Array]] | None = None
     point: str | None = None
     log_variables: frozenset[str] = frozenset()
+    offset: Offset | None = None
 
     def __post_init__(self) -> None:
         asked = tuple(STANDARD.get(v, Variable(v)) if isinstance(v, str) else v for v in self.variables)

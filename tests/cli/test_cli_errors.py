@@ -69,7 +69,7 @@ def test_message_and_code(shell: Shell, tmp_path: Path, runs: Path, arguments: t
     (tmp_path / "runs.parquet").write_bytes(runs.read_bytes())
     (tmp_path / "folder.json").mkdir()
     frame.rename(columns={"tokens": "tokns"}).to_csv(tmp_path / "odd.csv", index=False)
-    frame.drop(columns="run").to_csv(tmp_path / "norun.csv", index=False)
+    frame.drop(columns="run").sample(frac=1, random_state=0).to_csv(tmp_path / "norun.csv", index=False)
     frame.assign(params=1e9).to_csv(tmp_path / "constant.csv", index=False)
     done = shell("fit", *arguments)
     assert (done.code, done.out) == (2, "")

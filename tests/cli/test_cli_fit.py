@@ -143,7 +143,7 @@ def test_several_files_and_globs(shell: Shell, tmp_path: Path, example: pd.DataF
 def test_without_run_column_it_is_said(shell: Shell, tmp_path: Path, runs: Path) -> None:
     pd.read_csv(runs).drop(columns="run").to_csv(tmp_path / "norun.csv", index=False)
     done = shell("fit", "norun.csv", "--bootstrap", 20)
-    assert "no run column is known" in done.out and "of 288 points (pairs, seed 0)" in done.out
+    assert "no run column is known" in done.out and "of 24 runs (clusters, seed 0)" in done.out
     assert shell("fit", runs, "--bootstrap", 20, "--kind", "pairs").out.count("(pairs, seed 0)") == 1
 
 

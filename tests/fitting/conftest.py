@@ -24,3 +24,11 @@ def revisiting() -> pd.DataFrame:
     if not path.exists():
         pytest.skip(f"{path.name} is not beside the project")
     return pd.read_parquet(path)
+
+
+@pytest.fixture(scope="session")
+def misfitting() -> pd.DataFrame:
+    path = DATA / "misfitting.csv"
+    if not path.exists():
+        pytest.skip(f"{path.name} is not beside the project")
+    return pd.read_csv(path)

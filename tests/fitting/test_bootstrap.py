@@ -92,7 +92,7 @@ def test_whole_runs_are_drawn_where_runs_are_known():
     # the run effect is twice the row noise: ten rows of a run are not ten pieces of evidence on alpha
     assert width["runs"]["alpha"] > 1.5 * width["rows"]["alpha"]
     with pytest.raises(FitError, match="name their column"):
-        fastscale.fit("chinchilla", frame.drop(columns="run")).bootstrap(10, kind="clusters")
+        fastscale.fit("chinchilla", frame.drop(columns="run").sample(frac=1, random_state=0)).bootstrap(10, kind="clusters")
 
 
 def test_clusters_of_single_rows_are_pairs(fit, boot):
@@ -118,7 +118,7 @@ def test_strata_keep_their_sizes(fit):
     assert explicit.draws.equals(boot.draws)
     by_name = fit.bootstrap(200, strata="N")
     assert by_name.draws.equals(boot.draws)
-    drawn = module.resampling(fit.points, fit.problem, fit.theta, 5, "strata", None, None, None)
+    drawn = module.resampling(fit, 5, "strata")
     assert np.array_equal(np.diff(drawn.strata), [6] * 7)
     assert sorted(drawn.units) == list(range(42))
 
@@ -127,7 +127,7 @@ def test_strata_of_values_that_do_not_repeat_are_bins():
     frame = grid_of_runs()
     frame["N"] *= np.exp(np.random.default_rng(0).normal(size=42) * 0.01)
     fit = fastscale.fit("chinchilla", frame)
-    drawn = module.resampling(fit.points, fit.problem, fit.theta, 5, "strata", None, None, None)
+    drawn = module.resampling(fit, 5, "strata")
     assert np.diff(drawn.strata).min() >= 8
     with pytest.raises(FitError, match="give strata="):
         fastscale.fit("chinchilla", frame.head(12)).bootstrap(5, kind="strata")

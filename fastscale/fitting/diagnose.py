@@ -1,0 +1,304 @@
+"""What a reader of a fit has to know, as notes: see `fastscale.archive.notes` for the codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastscale.archive import Note
+from fastscale.errors import FitError
+from fastscale.fitting.look import Look, ends, sums
+from fastscale.fitting.residuals import alike_in_rows, break_in_level, replicates_disagree
+from fastscale.fitting.result import Fit
+from fastscale.fitting.status import Status
+
+# Runs below which an interval over runs is doubtful, and is none (Cameron, Gelbach, Miller 2008).
+FEW_RUNS, TOO_FEW_RUNS = 12, 6
+# Points (or runs) a parameter below which a fit counts as nearly saturated.
+POINTS_PER_PARAMETER = 3
+# Another optimum within this factor is as good; it has to lie this many standard errors away to matter.
+_AS_GOOD, _ELSEWHERE = 1.01, 1.0
+# Delta this many times smaller (larger) than the residuals' scale is least absolute deviations (least squares) in effect.
+_NEARLY_LAD, _NEARLY_SQUARES = 5.0, 20.0
+# Residuals beyond so many robust scales are outliers; leaving them out is worth a word from this many standard errors on. So
+# is a single point or run: the largest of 50 normal points moves a parameter by 0.9 in one data set of a hundred.
+_FAR_OUT, _MOVES = 6.0, 1.0
+_MOVES_RUN = 1.5
+_LISTED = 5
+_WARM_UP, _WARM_UP_MOVES = 0.1, 2.0
+
+
+class StrictError(FitError):
+    """`fit(strict=True)` found something to warn of; `notes` are those of the fit."""
+
+    notes: tuple[Note, ...] = ()
+
+
+def refuse_warnings(fit: Fit) -> None:
+    """Raise StrictError where a fit has notes of severity warning or error."""
+    found = [note for note in fit.warnings if note.severity != "info"]
+    if found:
+        error = StrictError("\n".join([f"strict=True, and the fit has {len(found)} to report:", *map(str, found)]))
+        error.notes = fit.warnings
+        raise error
+
+
+def fit_notes(fit: Fit) -> list[Note]:
+    """Every note about a fit, errors first."""
+    if fit.problem is None or fit.points is None:
+        return []
+    look = Look(fit, fit.problem, fit.points)
+    found = [note for check in (_ended, _size, _held) for note in check(look)]
+    if np.isfinite(fit.theta).all():
+        checks: list[Callable[[Look], Note | None]] = [
+            _basins, _identified, alike_in_rows, _outliers, _delta, _warm_up, _mid_run, break_in_level, replicates_disagree,
+        ]
+        if fit.status is Status.UNIDENTIFIED:  # residuals may still be looked at, errors of parameters mean nothing
+            checks = [_identified, alike_in_rows, _delta, _mid_run, break_in_level, replicates_disagree]
+        found += [note for check in checks if (note := check(look)) is not None]
+        if any(note.code == "P07" for note in found):  # tests that take rows as independent say nothing then
+            found = [note for note in found if note.code not in ("P25", "P29")]
+        found += _bounds(look) + _floors(look)
+    rank = {"error": 0, "warning": 1, "info": 2}
+    return sorted(found, key=lambda note: rank[note.severity])
+
+
+def _ended(look: Look) -> list[Note]:
+    """P03: the fit is no optimum."""
+    status = look.fit.status
+    if status.usable or status in (Status.UNIDENTIFIED, Status.TOO_FEW):
+        return []
+    advice = "Look at the data and the bounds, or give other starts."
+    return [Note("P03", f"The fit is no optimum: {status.message}.", 1, "error", advice, {"status": status.label})]
+
+
+def _size(look: Look) -> list[Note]:
+    """P06: nearly or fully saturated; P08: few runs."""
+    found = []
+    n, m = look.n, look.problem.space.free_count
+    if n - m < 1:
+        what = f"{n:,} points for {m} free parameters"
+        rest = "the law passes through all of them whatever they are" if n == m else "there is no fit"
+        advice = "Add points, or fix parameters; there is no interval."
+        found.append(Note("P06", f"{what}: {rest}.", n, "error", advice, {"points": n, "parameters": m}))
+    elif n < POINTS_PER_PARAMETER * m:
+        message = f"{n:,} points for {m} free parameters leave little to tell the fit's errors by."
+        found.append(Note("P06", message, n, "warning", "Add points, or fix parameters.", {"points": n, "parameters": m}))
+    if look.by_run:
+        runs = int(np.count_nonzero(look.run_sizes))
+        numbers = {"runs": runs, "parameters": m}
+        if runs < POINTS_PER_PARAMETER * m and n >= POINTS_PER_PARAMETER * m:
+            message = f"The {n:,} points are of {runs} runs only, for {m} free parameters: rows of one run are no new evidence."
+            found.append(Note("P06", message, runs, "warning", "Add runs, or fix parameters.", numbers))
+        if runs < FEW_RUNS:
+            error = runs < TOO_FEW_RUNS
+            found.append(Note(
+                "P08",
+                f"{runs} runs are {'too few to draw from: there is no interval over runs' if error else 'few to draw from'}.",
+                runs,
+                "error" if error else "warning",
+                "Use fit.interval(kind='sandwich'), whose t has one degree of freedom fewer than runs, or add runs.",
+                numbers,
+            ))
+    return found
+
+
+def _held(look: Look) -> list[Note]:
+    """P27: parameters that were fixed, or known beforehand."""
+    options = look.fit.options
+    found = []
+    if options.fixed:
+        listed = ", ".join(f"{name} = {value:g}" for name, value in options.fixed.items())
+        found.append(Note(
+            "P27", f"Fixed beforehand: {listed}; every interval is given that value.", len(options.fixed), "info",
+            "Give it as a prior with a standard deviation to let its uncertainty count.", dict(options.fixed),
+        ))
+    if options.priors:
+        listed = ", ".join(f"{name} = {mean:g} ± {sd:g}" for name, (mean, sd) in options.priors.items())
+        numbers = {name: list(pair) for name, pair in options.priors.items()}
+        advice = "Compare with the fit without them."
+        found.append(Note("P27", f"Priors: {listed}.", len(options.priors), "info", advice, numbers))
+    return found
+
+
+def _basins(look: Look) -> Note | None:
+    """P02: another optimum is as good, or the best was reached once only."""
+    search, fit = look.fit.search, look.fit
+    if search is None or not fit.status.usable:
+        return None
+    if search.next_basin <= _AS_GOOD * fit.objective and len(fit.other_optima):
+        with np.errstate(all="ignore"):
+            away = np.abs(fit.other_optima[0] - fit.theta) / fit.coordinate_errors
+        away = away[np.isfinite(away)]
+        if away.size and away.max() > _ELSEWHERE:
+            excess = search.next_basin / fit.objective - 1 if fit.objective > 0 else 0.0
+            params = fit.law.to_natural(fit.other_optima[0])
+            other = ", ".join(f"{name} {value:.4g}" for name, value in zip(fit.law.names, params, strict=True))
+            return Note(
+                "P02", f"A second optimum is only {excess:.2%} worse: {other}.", 1, "warning",
+                "Bootstrap, and look at both; bounds or a prior can rule one out.", {"excess": excess},
+            )
+    if search.at_best < 2 and search.refined > 1:
+        return Note(
+            "P02", f"Only {search.at_best} of {search.refined:,} refined starts reached the best optimum.", search.at_best, "warning",
+            "Refine every start, starts='all', or give starts of your own.",
+            {"at_best": search.at_best, "refined": search.refined},
+        )
+    return None
+
+
+def _identified(look: Look) -> Note | None:
+    """P04: parameters that move together."""
+    found = look.fit.identification
+    return None if found is None else found.note()
+
+
+def _outliers(look: Look) -> Note | None:
+    """P13: points, or a run, whose removal would move a parameter by a standard error or more, to first order."""
+    if not look.sound or not look.shift.any():
+        return None
+    away = np.where(look.w > 0, np.abs(look.residual), 0.0) / look.scale
+    far = np.flatnonzero(away > _FAR_OUT)
+    together = look.moved_by(far) if len(far) else np.zeros(len(look.fit.theta))
+    with np.errstate(all="ignore"):
+        shift = look.shift.T if look.runs is None else sums(look.shift.T, look.units, int(look.units.max()) + 1)
+        single = np.abs(shift / look.errors)
+    single = np.where(np.isfinite(single), single, 0.0)
+    largest = single.max(axis=1)
+    unit = int(np.argmax(largest))
+    limit = _MOVES if look.runs is None else _MOVES_RUN
+    names = look.fit.law.names
+    # many wild points are a heavy-tailed distribution, not a few bad rows
+    if len(far) and len(far) <= max(0.05 * look.n, 1) and max(np.abs(together).max(), largest[unit] if look.runs is None else 0) > _MOVES:
+        worst = far[np.argsort(-away[far], kind="stable")]
+        j = int(np.argmax(np.abs(together)))
+        rows = [int(look.points.rows[i]) for i in worst]
+        listed = ", ".join(map(str, rows[:_LISTED])) + (", …" if len(rows) > _LISTED else "")
+        return Note(
+            "P13",
+            f"{len(far):,} {'points lie' if len(far) > 1 else 'point lies'} more than {_FAR_OUT:g} robust scales off the law (rows "
+            f"{listed}); leaving {'them' if len(far) > 1 else 'it'} out moves {names[j]} by about {abs(together[j]):.1f} standard "
+            "errors.",
+            len(far),
+            "warning",
+            "Look at these rows, and report the fit with and without them.",
+            {"rows": rows[:100], "parameter": names[j], "standard_errors": float(abs(together[j]))},
+        )
+    if largest[unit] > limit:
+        j = int(np.argmax(single[unit]))
+        numbers: dict[str, Any] = {"parameter": names[j], "standard_errors": float(largest[unit])}
+        order = np.argsort(-largest, kind="stable")[:_LISTED]
+        if look.runs is None:
+            rows = [int(look.points.rows[i]) for i in order]
+            who, numbers["rows"] = f"row {rows[0]}", rows
+        else:
+            assert look.points.run_labels is not None
+            labels = [str(look.points.run_labels[i]) for i in order]
+            who, numbers["runs"] = f"run {labels[0]}", labels
+        return Note(
+            "P13", f"Leaving out {who} alone moves {names[j]} by about {largest[unit]:.1f} standard errors.", 1, "warning",
+            f"Look at it, and report the fit with and without it; {'rows' if look.runs is None else 'runs'} by influence are in "
+            "the numbers.", numbers,
+        )
+    return None
+
+
+def _delta(look: Look) -> Note | None:
+    """P14: delta so far from the residuals' scale that another objective is meant."""
+    delta = float(look.problem.rho[0])
+    if look.fit.options.delta in (0.0, math.inf) or not look.sound or not math.isfinite(delta):
+        return None
+    numbers = {"delta": delta, "residual_scale": look.scale}
+    if delta < look.scale / _NEARLY_LAD:
+        return Note(
+            "P14",
+            f"delta = {delta:.2g} is far below the residuals' scale {look.scale:.2g}: in effect this is least absolute deviations.",
+            1, "info", "State delta with the result; delta='auto' takes 1.345 robust scales.", numbers,
+        )
+    if delta > _NEARLY_SQUARES * look.scale:
+        return Note(
+            "P14", f"delta = {delta:.2g} is far above the residuals' scale {look.scale:.2g}: in effect this is least squares.",
+            1, "info", "State delta with the result; delta='auto' takes 1.345 robust scales.", numbers,
+        )
+    return None
+
+
+def _warm_up(look: Look) -> Note | None:
+    """P18: checkpoints from the first tenth of their run; a warning where they move a parameter."""
+    if look.progress is None or look.runs is None:
+        return None
+    along = look.columns[look.progress]
+    _, last = ends(along, look.runs, len(look.run_sizes))
+    early = along < _WARM_UP * last[look.runs]
+    count = int(early.sum())
+    if not count:
+        return None
+    moved = np.abs(look.moved_by(early)) if look.sound and count < look.n else np.zeros(1)
+    j = int(np.argmax(moved))
+    numbers: dict[str, Any] = {"rows": count, "share": count / look.n, "standard_errors": float(moved[j])}
+    matters = float(moved[j]) > _WARM_UP_MOVES
+    what = f"; leaving them out moves {look.fit.law.names[j]} by about {moved[j]:.1f} standard errors" if matters else ""
+    return Note(
+        "P18", f"{count:,} points are from the first tenth of their run{what}.", count, "warning" if matters else "info",
+        "Early checkpoints often follow another law; fit again without them and compare.", numbers,
+    )
+
+
+def _mid_run(look: Look) -> Note | None:
+    """P19: checkpoints from the middle of runs beside final ones."""
+    if look.progress is None:
+        return None
+    runs = int(np.count_nonzero(look.run_sizes))
+    middle = look.n - runs
+    return Note(
+        "P19", f"{middle:,} of {look.n:,} points are checkpoints from within a run, whose learning rate had not decayed yet.",
+        middle, "info", "They may lie above what a run that ends there would reach; compare with the last points alone.",
+        {"mid_run": middle, "runs": runs},
+    )
+
+
+def _bounds(look: Look) -> list[Note]:
+    """P20: parameters at a bound."""
+    if not look.fit.status.usable:
+        return []
+    space, theta, found = look.problem.space, look.fit.theta, []
+    at = (space.free >= 0) & ~look.spread.any(axis=1)
+    for j in np.flatnonzero(at):
+        name = look.fit.law.names[j]
+        side = "lower" if theta[j] <= space.lo[j] else "upper"
+        value = float(look.fit.params.iloc[j])
+        message = f"{name} is at its {side} bound, {value:.4g}: the data would take it further, or do not need its term."
+        advice = "Its own errors mean nothing there; widen the bound if it is yours, or drop the term."
+        found.append(Note("P20", message, 1, "warning", advice, {"parameter": name, "side": side, "value": value}))
+    return found
+
+
+def _floors(look: Look) -> list[Note]:
+    """P26: an irreducible loss that is not told from zero, or lies above data."""
+    fit = look.fit
+    offsets = fit.law.parsed.offset_parameters if fit.law.parsed is not None else frozenset()
+    found = []
+    for parameter in fit.law.parameters:
+        name = parameter.name
+        if name not in offsets or not parameter.positive or name in fit.options.fixed or not fit.status.usable:
+            continue
+        value, error = float(fit.params[name]), float(fit.standard_errors[name])
+        numbers = {"parameter": name, "value": value, "standard_error": error}
+        if value <= 0 or value < 2 * error:
+            how = "is at zero" if value <= 0 else f"= {value:.3g} ± {error:.2g} is not told from zero"
+            found.append(Note(
+                "P26", f"{name} {how}: the data give an upper limit of it only.", 1, "warning",
+                "Read its interval as one-sided; points closer to the limit would identify it.", numbers,
+            ))
+        elif look.sound and fit.options.residual == "log":
+            below = look.points.y < value * math.exp(-_FAR_OUT * look.scale)
+            if below.any():
+                lowest = float(look.points.y.min())
+                found.append(Note(
+                    "P26", f"{name} = {value:.4g} lies above {int(below.sum()):,} of the losses, the lowest {lowest:.4g}.",
+                    int(below.sum()), "warning", "No irreducible loss can: look at these points.", {**numbers, "lowest": lowest},
+                ))
+    return found

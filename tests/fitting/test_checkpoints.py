@@ -1,0 +1,57 @@
+"""Runs that no column names: rows that look like checkpoints are resampled as such."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from test_intervals import checkpoints, surface
+
+import fastscale
+
+
+def test_checkpoints_are_resampled_by_run_although_no_column_says_so():
+    frame = checkpoints(12, 25)
+    named = fastscale.fit("chinchilla", frame, delta=math.inf)
+    bare = fastscale.fit("chinchilla", frame.drop(columns="run"), delta=math.inf)
+    assert bare.runs is None
+    assert np.array_equal(bare.units, named.units)
+    boot = bare.bootstrap(300)
+    assert (boot.kind, boot.units) == ("clusters", 12)
+    assert boot.draws.equals(named.bootstrap(300).draws)
+    assert bare.interval().equals(named.interval())
+
+
+@pytest.mark.parametrize("delta", [math.inf, 1e-3])
+def test_a_grid_of_runs_is_not_taken_for_checkpoints(delta):
+    """Sorted by size, then data, it has the very form of checkpoints; its residuals have not."""
+    taken = sum(fastscale.fit("chinchilla", surface(seed), delta=delta).units is not None for seed in range(100))
+    assert taken <= 1
+
+
+def test_a_diverged_row_does_not_hide_them():
+    frame = checkpoints(12, 25).drop(columns="run")
+    frame.loc[40, "loss"] = 10.0
+    assert fastscale.fit("chinchilla", frame).units is not None
+
+
+def test_shuffled_checkpoints_cannot_be_told():
+    frame = checkpoints(12, 25).drop(columns="run").sample(frac=1, random_state=0)
+    assert fastscale.fit("chinchilla", frame, delta=math.inf).units is None
+
+
+def test_a_law_of_one_variable_has_one_run_or_none():
+    frame = checkpoints(12, 25)
+    assert fastscale.fit("power_offset", frame.drop(columns="run"), x="D").units is None
+
+
+def test_intervals_by_run_of_published_checkpoints(misfitting):
+    """4,852 checkpoints of some 250 runs without a run column: by run the interval of alpha is 3 to 5 times as wide."""
+    fit = fastscale.fit("chinchilla", misfitting, N="params_n", D="tokens_d", loss="loss", delta=math.inf)
+    by_run, by_row = fit.bootstrap(1000), fit.bootstrap(1000, kind="pairs")
+    assert by_run.kind == "clusters"
+    assert 240 <= by_run.units <= 260
+    ratio = by_run.interval().eval("upper - lower") / by_row.interval().eval("upper - lower")
+    assert 3 <= ratio["alpha"] <= 5
+    assert "P07" in {note.code for note in by_row.warnings}
