@@ -9,7 +9,7 @@ import numpy as np
 from fastscale.fitting.problem import Problem
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops
-from fastscale.kernels.solver import AT_BOUND, CONVERGED, MAX_EVALUATIONS, SINGULAR, TOLERANCE
+from fastscale.kernels.solver import AT_BOUND, CONVERGED, MAX_EVALUATIONS, NOT_CONVERGED, PATIENCE, SINGULAR, TOLERANCE
 from fastscale.laws.law import Array, Ints
 
 _REFINED_ON_ALL = 8
@@ -78,7 +78,7 @@ def screen(problem: Problem, threads: int | None) -> list[tuple[Array, Array, In
 
 
 def refine(
-    problem: Problem, thetas: Array, threads: int | None, staged: bool = True
+    problem: Problem, thetas: Array, threads: int | None, staged: bool = True, patience: int = 1
 ) -> tuple[Array, Array, np.ndarray, int]:
     """Run the solver from each start, by stages of delta or straight: (coordinates, objectives, status, evaluations in all)."""
     space = problem.space
@@ -87,7 +87,7 @@ def refine(
     run_chunks(
         lambda a, b: loops.refine_starts(
             problem.kernels.objective, thetas, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
-            problem.padded, problem.rho, TOLERANCE, MAX_EVALUATIONS, int(staged), a, b, values, status, spent,
+            problem.padded, problem.rho, TOLERANCE, patience * MAX_EVALUATIONS, int(staged), a, b, values, status, spent,
         ),
         len(thetas),
         threads,
@@ -148,6 +148,9 @@ def first_fit(
     # among equals the one that the solver is surest of, then the first
     lowest = values[best] * (1 + 1e-12)
     best = min(map(int, np.flatnonzero(same)), key=lambda i: (status[i] > AT_BOUND, values[i] > lowest, i))
+    if status[best] == NOT_CONVERGED:
+        more, value, state, spent = refine(problem, thetas[best][None], threads, staged=False, patience=PATIENCE)
+        thetas[best], values[best], status[best], account.spent = more[0], value[0], state[0], account.spent + spent
     stationary = np.isin(status, (CONVERGED, AT_BOUND, SINGULAR))
     others = np.flatnonzero(~same & stationary & np.isfinite(values))
     others = others[np.argsort(values[others], kind="stable")]

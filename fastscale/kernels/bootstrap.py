@@ -38,6 +38,8 @@ from fastscale.kernels.solver import (
     AT_BOUND,
     DEGENERATE,
     NONFINITE,
+    NOT_CONVERGED,
+    PATIENCE,
     descend,
     factor,
     gather_free,
@@ -200,6 +202,13 @@ def bootstrap_chunk(
             if k == 0 or better or rescued:
                 values[b], status[b], winner[b] = f, result, k
                 thetas[b, :] = theta
+        if status[b] == NOT_CONVERGED:
+            theta[:] = thetas[b]
+            values[b], status[b], spent = newton(
+                objective, theta, lo, hi, free, Xb, yb, wb, padded, own, work, tolerance, PATIENCE * max_evaluations
+            )
+            evaluations[b] += spent
+            thetas[b, :] = theta
 
 
 @entry(

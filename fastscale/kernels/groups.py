@@ -9,6 +9,8 @@ from fastscale.kernels.solver import (
     AT_BOUND,
     DEGENERATE,
     NONFINITE,
+    NOT_CONVERGED,
+    PATIENCE,
     TOO_FEW,
     descend,
     factor,
@@ -114,6 +116,11 @@ def solve_group(
                     theta[j] = trial[j]
     if not np.isfinite(best):
         return np.nan, NONFINITE, spent
+    if status == NOT_CONVERGED:
+        best, status, evaluations = newton(
+            objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, PATIENCE * max_evaluations
+        )
+        spent += evaluations
     return best, status, spent
 
 

@@ -16,6 +16,9 @@ CONVERGED, AT_BOUND, NOT_CONVERGED, SINGULAR, NONFINITE, TOO_FEW, DEGENERATE, IN
 
 TOLERANCE = 1e-13
 MAX_EVALUATIONS = 300
+# The best of several starts, if none converged, gets so many times as many: near least absolute deviations the objective can be
+# a narrow winding valley of small steps.
+PATIENCE = 10
 # `descend`: how many times delta the residuals are when it goes by stages; what a stage divides delta by; its evaluations.
 _FAR = 3.0
 _SHRINK = 0.25

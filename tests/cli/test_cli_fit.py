@@ -100,8 +100,8 @@ def test_rows_can_be_chosen(shell: Shell, runs: Path) -> None:
         "where": ["good=true"],
         "kept": 289,
     }
-    run = ("--where", "run=hoffmann-60M-5x", "--where", "run=hoffmann-160M-5x")
-    assert shell("fit", runs, "--bootstrap", 0, *run, "--json").document["runs"] == 2
+    run = [word for size in (60, 160, 410) for word in ("--where", f"run=hoffmann-{size}M-5x")]
+    assert shell("fit", runs, "--bootstrap", 0, *run, "--json").document["runs"] == 3
     assert shell("fit", runs, "--bootstrap", 0, "--where", "params=6e7", "--law", "power_offset", "--x", "tokens").code == 0
 
 
@@ -160,7 +160,8 @@ def test_a_fit_without_optimum_ends_with_1(shell: Shell, tmp_path: Path, runs: P
 
 
 def test_an_interval_that_is_none_is_not_shown(shell: Shell, tmp_path: Path, runs: Path) -> None:
-    pd.read_csv(runs).iloc[::60].to_csv(tmp_path / "five.csv", index=False)
+    last = pd.read_csv(runs).groupby("run", sort=False).last().reset_index()
+    last.iloc[[0, 3, 8, 15, 20]].to_csv(tmp_path / "five.csv", index=False)
     done = shell("fit", "five.csv", "--bootstrap", 20)
     assert "no interval: 5 points cannot carry an interval of 5 parameters" in done.out
     assert "lower" not in done.out
