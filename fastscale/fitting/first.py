@@ -149,8 +149,9 @@ def first_fit(
     lowest = values[best] * (1 + 1e-12)
     best = min(map(int, np.flatnonzero(same)), key=lambda i: (status[i] > AT_BOUND, values[i] > lowest, i))
     if status[best] == NOT_CONVERGED:
-        more, value, state, spent = refine(problem, thetas[best][None], threads, staged=False, patience=PATIENCE)
-        thetas[best], values[best], status[best], account.spent = more[0], value[0], state[0], account.spent + spent
+        further, value, state, spent = refine(problem, thetas[best][None], threads, staged=False, patience=PATIENCE)
+        thetas[best], values[best], status[best] = further[0], value[0], state[0]
+        account.spent += spent
     stationary = np.isin(status, (CONVERGED, AT_BOUND, SINGULAR))
     others = np.flatnonzero(~same & stationary & np.isfinite(values))
     others = others[np.argsort(values[others], kind="stable")]

@@ -121,7 +121,7 @@ class Fit:
 
     @cached_property
     def units(self) -> np.ndarray | None:
-        """Run of each point, from 0: of the run column, else as the rows show it (see `fitting.checkpoints`); None if each counts.
+        """Run of each point, from 0: by the run column, else as the rows show it (`fitting.checkpoints`); None if each counts.
 
         What intervals are made of: rows of one run are not independent evidence.
         """
@@ -285,6 +285,42 @@ class Fit:
 
         wanted = quantities.parameters(self) if C is None else quantities.optimal(self, C, cost)
         return analytic_interval(self, wanted, level, kind)
+
+    def sensitivity(self, C: float | None = None) -> pd.DataFrame:
+        """Refit under other defensible choices: how much do the parameters and N*(C) move?
+
+        Choices: delta; the points with the largest residuals left out, alone and together; checkpoints of early training left
+        out; the residual's scale; each other definition of N among the archive's columns. Every refit is global.
+
+        Parameters
+        ----------
+        C
+            Budget at which N* and D* are compared; by default the largest 6ND of the points.
+
+        Returns
+        -------
+        DataFrame
+            A row a choice, the fit as it is first: choice, value, n, status, the parameters, for laws of N and D also a (the
+            exponent of N*), N_opt, D_opt and N_opt_ratio; largest_shift (of a parameter, in standard errors) and message.
+        """
+        from fastscale.fitting.sensitivity import sensitivity
+
+        return sensitivity(self, C)
+
+    def leave_one_out(self) -> pd.DataFrame:
+        """Refit without each run (each point where no runs are known): who decides this fit?
+
+        Returns
+        -------
+        DataFrame
+            A row a run, by its label (a point by its row): n (points left out), status, the parameters without it, objective,
+            largest_shift (of a parameter, in standard errors) and distance (Cook's: the squared shift in the metric of the
+            sandwich covariance, by parameter; Cook 1977), largest first. Of more than 2,000 units, the 2,000 that move the
+            optimum most to first order.
+        """
+        from fastscale.fitting.leave import leave_one_out
+
+        return leave_one_out(self)
 
     def optimal(self, C: Any, *, cost: str | None = None) -> pd.Series | pd.DataFrame:
         """The compute-optimal N and D, tokens per parameter, and loss, at a budget or several.

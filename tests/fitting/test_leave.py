@@ -1,0 +1,68 @@
+"""Leave-one-out: exact refits, and who decides a fit."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from test_intervals import checkpoints, line, line_fit, surface
+
+import fastscale
+from fastscale.fitting import leave
+
+
+def test_without_each_run_is_the_fit_to_the_others():
+    frame = checkpoints(12, 10)
+    table = fastscale.fit("chinchilla", frame, delta=math.inf).leave_one_out()
+    assert sorted(table.index) == sorted(f"r{k}" for k in range(12))
+    assert table["n"].eq(10).all()
+    assert table["distance"].is_monotonic_decreasing
+    for label in ("r0", "r7"):
+        other = fastscale.fit("chinchilla", frame[frame["run"] != label], delta=math.inf)
+        assert table.loc[label, list(other.law.names)].to_numpy(dtype=float) == pytest.approx(other.params.to_numpy(), rel=1e-5)
+        assert table.loc[label, "objective"] == pytest.approx(other.objective, rel=1e-9)
+
+
+def test_distance_is_cooks():
+    """For a straight line: Cook's distance with the robust covariance, by hand."""
+    frame = line()
+    fit = line_fit(frame)
+    table = fit.leave_one_out()
+    X = np.column_stack([np.ones(30), frame["x"]])
+    bread = np.linalg.inv(X.T @ X)
+    e = frame["loss"].to_numpy() - X @ fit.params.to_numpy()
+    V = 30 / 28 * bread @ (X.T * e**2) @ X @ bread
+    for i in table.index[:3]:
+        kept = np.arange(30) != i
+        shift = np.linalg.lstsq(X[kept], frame["loss"].to_numpy()[kept], rcond=None)[0] - fit.params.to_numpy()
+        assert table.loc[i, "distance"] == pytest.approx(shift @ np.linalg.solve(V, shift) / 2, rel=1e-5)
+        assert table.loc[i, "largest_shift"] == pytest.approx((np.abs(shift) / np.sqrt(np.diag(V))).max(), rel=1e-5)
+
+
+def test_a_planted_outlier_comes_first():
+    frame = surface(5)
+    frame.loc[17, "loss"] *= 1.08
+    table = fastscale.fit("chinchilla", frame, delta=math.inf).leave_one_out()
+    assert table.index[0] == 17
+
+
+def test_of_many_units_the_most_influential_are_left_out(monkeypatch):
+    frame = surface(5)
+    frame.loc[17, "loss"] *= 1.08
+    fit = fastscale.fit("chinchilla", frame, delta=math.inf)
+    full = fit.leave_one_out()
+    monkeypatch.setattr(leave, "MOST", 10)
+    monkeypatch.setattr(leave, "_CELLS", 200)
+    some = fit.leave_one_out()
+    assert len(some) == 10
+    assert some.index[0] == 17
+    assert some.loc[17, "alpha"] == pytest.approx(full.loc[17, "alpha"], rel=1e-6)
+
+
+def test_one_run_can_decide_a_published_archive(misfitting):
+    fit = fastscale.fit("chinchilla", misfitting, N="params_n", D="tokens_d", loss="loss", delta=math.inf)
+    table = fit.leave_one_out()
+    assert len(table) == int(fit.units.max()) + 1
+    assert abs(table["alpha"].iloc[0] - fit.params["alpha"]) > 0.3
+    assert (table["alpha"].iloc[1:] - fit.params["alpha"]).abs().max() < 0.1

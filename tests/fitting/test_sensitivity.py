@@ -1,0 +1,88 @@
+"""How answers move with choices: the measured figures, and agreement with fits made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from test_intervals import checkpoints, surface
+
+import fastscale
+from fastscale import FitError
+
+COLUMNS = {"N": "params_n", "D": "tokens_d", "loss": "loss"}
+
+
+def row(table: pd.DataFrame, choice: str, value: str) -> pd.Series:
+    return table[(table["choice"] == choice) & (table["value"] == value)].iloc[0]
+
+
+@pytest.mark.parametrize(("delta", "kept", "dropped"), [(1e-3, 119e9, 73e9), (math.inf, 217e9, 82e9)])
+def test_five_points_move_the_optimal_size_of_245(chinchilla, delta, kept, dropped):
+    """The five worst points, one after the other, are the five that the published replication left out."""
+    fit = fastscale.fit("chinchilla", chinchilla, delta=delta, **COLUMNS)
+    table = fit.sensitivity(5.76e23)
+    assert table.attrs["C"] == 5.76e23
+    assert table["N_opt"].iloc[0] == pytest.approx(kept, rel=0.005)
+    assert row(table, "outliers", "5 worst out")["N_opt"] == pytest.approx(dropped, rel=0.005)
+    alone = {int(value.split()[-1]) for value in table["value"] if value.startswith("without row")}
+    assert alone == set(chinchilla.index[~chinchilla["used_in_fit"]])
+
+
+def test_delta_moves_the_exponent_of_240(chinchilla):
+    fit = fastscale.fit("chinchilla", chinchilla[chinchilla["used_in_fit"]], **COLUMNS)
+    table = fit.sensitivity()
+    found = {value: row(table, "delta", value)["a"] for value in ("0.0001", "0.01", "inf")}
+    assert {value: round(a, 3) for value, a in found.items()} == {"0.0001": 0.513, "0.01": 0.518, "inf": 0.530}
+    assert round(table["a"].iloc[0], 3) == 0.514
+    assert table["value"].str.startswith("auto (").sum() == 1
+
+
+def test_checkpoints_and_the_definition_of_size(misfitting):
+    fit = fastscale.fit("chinchilla", misfitting, delta=math.inf, **COLUMNS)
+    table = fit.sensitivity()
+    assert round(table["alpha"].iloc[0], 2) == 0.64
+    assert round(row(table, "checkpoints", ">= 10% of training")["alpha"], 2) == 0.62
+    assert round(row(table, "checkpoints", ">= 50% of training")["alpha"], 2) == 0.44
+    assert row(table, "checkpoints", "last only")["alpha"] < 0.25
+    half = misfitting[misfitting["portion_steps_elapsed"] >= 0.5]
+    table = fastscale.fit("chinchilla", half, delta=math.inf, **COLUMNS).sensitivity()
+    assert round(row(table, "N", "params_n_nonembed")["alpha"], 2) == 0.11
+
+
+def test_each_row_is_the_fit_made_by_hand():
+    frame = checkpoints(12, 10).assign(params_n_nonembed=lambda f: f["N"] * 0.8)
+    fit = fastscale.fit("chinchilla", frame)
+    table = fit.sensitivity(1e22)
+    assert table["choice"].iloc[0] == "as fitted"
+    assert table["largest_shift"].iloc[0] == 0
+    assert set(table["choice"]) == {"as fitted", "delta", "outliers", "checkpoints", "residual", "N"}
+    by_hand = {
+        ("delta", "inf"): fastscale.fit("chinchilla", frame, delta=math.inf),
+        ("residual", "linear"): fastscale.fit(
+            "chinchilla", frame, residual="linear", delta=1e-3 * float(frame["loss"].median())
+        ),
+        ("checkpoints", "last only"): fastscale.fit("chinchilla", frame.groupby("run", sort=False).last().reset_index()),
+        ("N", "params_n_nonembed"): fastscale.fit("chinchilla", frame, N="params_n_nonembed"),
+    }
+    for (choice, value), other in by_hand.items():
+        found = row(table, choice, value)
+        assert found[list(other.law.names)].to_numpy(dtype=float) == pytest.approx(other.params.to_numpy(), rel=1e-4), value
+        assert found["N_opt"] == pytest.approx(other.optimal(1e22)["N"], rel=1e-4)
+
+
+def test_a_choice_that_cannot_be_fitted_has_its_row():
+    frame = checkpoints(4, 14)
+    table = fastscale.fit("chinchilla", frame, delta=math.inf).sensitivity()
+    found = row(table, "checkpoints", "last only")
+    assert found["status"] in ("too_few", "invalid")
+    assert found["message"]
+
+
+def test_a_law_without_allocation_has_no_optimal_size():
+    frame = surface()
+    table = fastscale.fit("power_offset", frame, x="D").sensitivity()
+    assert "N_opt" not in table
+    with pytest.raises(FitError, match="no compute-optimal size"):
+        fastscale.fit("power_offset", frame, x="D").sensitivity(1e22)
