@@ -123,18 +123,23 @@ _TAIL = re.compile(
     r"[\s_]+(?:([kmbt])|1e\+?(\d+)|(?:in[\s_]+)?(thousand|million|billion|trillion)s?)$", re.IGNORECASE
 )
 
+_LOSS = r"(?:nats?|bits?)(?:\s*(?:/|per|an?|_)\s*(?:token|byte|char(?:acter)?))?|bpb|bpc|ppl|perplexity"
+_LOSS_BRACKET = re.compile(rf"[(\[]\s*(?:in\s+)?({_LOSS})\s*[)\]]", re.IGNORECASE)
+_LOSS_TAIL = re.compile(r"[\s_]+(?:in[\s_]+)?(nats?|bits?)$", re.IGNORECASE)
+
 
 @dataclass(frozen=True)
 class Header:
     """A header taken apart: normalised name, power of ten of its unit, and whether the unit is beyond doubt.
 
     A unit in brackets or before FLOP is beyond doubt; a last letter, as in ``params_b``, is a unit only where
-    the rest of the header is a known name.
+    the rest of the header is a known name. `unit` is the unit of a loss, as in ``loss (bits)``, normalised.
     """
 
     name: str
     power: int = 0
     certain: bool = True
+    unit: str = ""
 
 
 @cache
@@ -153,6 +158,10 @@ def read_header(name: str) -> Header:
     if found := _FLOP.search(name.replace("_", " ")):
         plain = name[: found.start()] + found[2] + name[found.end() :]
         return Header(normalise(plain), _POWERS[found[1].lower()])
+    if found := _LOSS_BRACKET.search(name):
+        return Header(normalise(name[: found.start()] + name[found.end() :]), unit=normalise(found[1]))
+    if found := _LOSS_TAIL.search(name):
+        return Header(normalise(name[: found.start()]), certain=False, unit=normalise(found[1]))
     if found := _TAIL.search(name):
         letter, exponent, word = found.groups()
         power = _POWERS[letter.lower()] if letter else _WORDS[word.lower()] if word else int(exponent)

@@ -143,10 +143,8 @@ def reading_lines(archive: Archive, fitted: Fit) -> list[str]:
         named["run"] = run
     lines = [archive.read_line(), f"columns: {', '.join(f'{variable}={name}' for variable, name in named.items())}"]
     if run is None and fitted.units is not None:
-        lines.append(
-            f"note: no run column is known; the rows look like checkpoints of {int(fitted.units.max()) + 1:,} runs and count as such: "
-            "--run COLUMN"
-        )
+        count = int(fitted.units.max()) + 1
+        lines.append(f"note: no run column is known; the rows look like checkpoints of {count:,} runs and count so: --run COLUMN")
     elif run is None:
         lines.append(
             "note: no run column is known, so rows count as independent; checkpoints of a run are not: --run COLUMN"

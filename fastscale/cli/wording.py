@@ -7,7 +7,7 @@ import re
 _OPTIONS = {
     **{name: f"--{name.lower()}" for name in ("N", "D", "C", "x", "loss", "run")},
     **{name: f"--{name}" for name in ("cost", "delta", "residual", "bootstrap", "kind", "seed", "level", "diverged")},
-    **{name: f"--{name}" for name in ("starts", "threads", "by")},
+    **{name: f"--{name}" for name in ("starts", "threads", "by", "errors", "offset", "interval")},
     "resamples": "--bootstrap",
 }
 # N='params' or run=..., as a message quotes a keyword
@@ -17,6 +17,9 @@ _PHRASES = (
     (re.compile(r"^fixed: "), "--fix: "),
     (re.compile(r"^tied: "), "--tie: "),
     (re.compile(r"^bounds: |^bounds of "), "--bound "),
+    (re.compile(r"^priors: "), "--prior: "),
+    (re.compile(r"\bstrict=True\b"), "--strict"),
+    (re.compile(r"\bscale='fitted'"), "--fit-scale"),
     (
         re.compile(r"such as fit\('(\w+)', runs, (\w)=…\)"),
         lambda m: f"such as --law {m[1]} {_OPTIONS.get(m[2], m[2])} COLUMN",

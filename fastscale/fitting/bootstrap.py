@@ -23,6 +23,7 @@ from fastscale.fitting.resampling import Resampling, resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import COUNT, Status
 from fastscale.fitting.threads import run_chunks
+from fastscale.fitting.verify import derivatives
 from fastscale.kernels import bootstrap as engine
 from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
 from fastscale.laws.law import Array
@@ -78,10 +79,11 @@ def run_bootstrap(
     if np.isfinite(fit.theta).all():
         pull = influence(problem, fit.theta)
         whiten = whitening(pull, drawn.units)
-        near = [theta for theta, f in _other_optima(fit) if f <= _NEAR * fit.objective]
+        best = derivatives(problem, fit.theta)[0]  # in the engine's units, which for delta = 0 are not the objective's
+        near = [theta for theta in fit.other_optima if derivatives(problem, theta)[0] <= _NEAR * best]
         starts = np.ascontiguousarray([fit.theta, *near[:_OTHERS]])
         far = _FAR
-        spreads = np.array([sd for _, sd in getattr(fit.options, "priors", {}).values()], dtype=float)
+        spreads = np.array([sd for _, sd in fit.options.priors.values()], dtype=float)
 
         def refit(a: int, b: int) -> None:
             engine.bootstrap_chunk(
@@ -118,14 +120,6 @@ def _spread_out(thetas: Array, optimum: Array, whiten: Array) -> Array:
         chosen.append(thetas[k])
         nearest = np.minimum(nearest, np.linalg.norm((thetas - thetas[k]) @ whiten.T, axis=1))
     return np.array(chosen)
-
-
-def _other_optima(fit: Fit) -> list[tuple[Array, float]]:
-    """The other optima of the full data that the first search found, with their objectives."""
-    from fastscale.fitting.verify import derivatives
-
-    assert fit.problem is not None
-    return [(theta, derivatives(fit.problem, theta)[0]) for theta in fit.other_optima]
 
 
 @dataclass(frozen=True, repr=False, eq=False)

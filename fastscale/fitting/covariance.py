@@ -127,10 +127,29 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
     totals = np.zeros((count, m))
     np.add.at(totals, units, scores)
     turned = totals @ inverse
-    V = spread @ (factor * turned.T @ turned) @ spread.T
+    middle = factor * turned.T @ turned
+    for slope, unit in _prior_slopes(problem, theta):  # a prior is one more observation, with the variance it states
+        pull = inverse @ (spread.T @ slope)
+        middle = middle + unit * np.outer(pull, pull)
+    V = spread @ middle @ spread.T
     at_bound = (problem.space.free >= 0) & ~spread.any(axis=1)
     V[at_bound, :] = V[:, at_bound] = np.nan
     return np.asarray(V)
+
+
+def _prior_slopes(problem: Problem, theta: Array) -> list[tuple[Array, float]]:
+    """(derivative of each prior's value by the coordinates times its precision, the variance of its mean)."""
+    first = 3 + 2 * len(problem.X)
+    found = []
+    spreads = [sd for _, sd in problem.options.priors.values()]
+    for (index, _, precision), sd in zip(problem.rho[first:].reshape(-1, 3), spreads, strict=False):
+        if not (precision > 0 and np.isfinite(sd)):
+            continue
+        slope = np.zeros(len(theta))
+        j = int(index) if index >= 0 else -int(index) - 1
+        slope[j] = precision * (np.exp(theta[j]) if index < 0 else 1.0)
+        found.append((slope, float(sd) ** 2))
+    return found
 
 
 def standard_errors(problem: Problem, theta: Array, runs: np.ndarray | None) -> Array:

@@ -11,7 +11,7 @@ import pandas as pd
 from fastscale.archive import Points, Runs, read_runs
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import DataError, FitError, did_you_mean
-from fastscale.fitting.patterns import level_count
+from fastscale.fitting.patterns import is_label, level_count
 from fastscale.fitting.prepare import indicators
 from fastscale.fitting.problem import BATCH_LACKS, Options
 from fastscale.laws import Law
@@ -79,18 +79,13 @@ def levels_needed(law: Law, options: Options) -> int:
     return 2 if law.linear.all() else min(3, len(law.names))
 
 
-def _is_label(row: Array) -> bool:
-    """Whether a variable is 0 or 1: a class of runs, which has no more levels."""
-    return bool(row.min(initial=0.0) == 0.0 and row.max(initial=1.0) == 1.0 and ((row == 0.0) | (row == 1.0)).all())
-
-
 def refuse_few_levels(law: Law, points: Points, options: Options) -> None:
     """A variable with too few levels leaves its term indistinguishable from the others: say so, and what would work (P05)."""
     needed = levels_needed(law, options)
     if needed < 2 or not points.n:
         return
     rows = dict(zip(law.variable_names, points.X, strict=False))  # beyond the law's own come labels of classes
-    counts = {name: level_count(row, needed) for name, row in rows.items() if not _is_label(row)}
+    counts = {name: level_count(row, needed) for name, row in rows.items() if not is_label(row)}
     few = [name for name, count in counts.items() if count < needed]
     if not few:
         return
@@ -107,8 +102,8 @@ def refuse_few_levels(law: Law, points: Points, options: Options) -> None:
             f"others. {hint}."
         )
     raise DataError(
-        f"P05: {name} has {counts[name]} levels in {points.n:,} points ({values.min():g} and {values.max():g}); {law.name!r} needs "
-        f"{needed} to tell a scale from an exponent. Add runs at another {name}."
+        f"P05: {name} has {counts[name]} levels in {points.n:,} points ({values.min():g} and {values.max():g}); {law.name!r} "
+        f"needs {needed} to tell a scale from an exponent. Add runs at another {name}."
         + (f" Otherwise: {hint[0].lower()}{hint[1:]}." if rest else "")
     )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from fastscale.archive import Note
 from fastscale.errors import FitError
-from fastscale.fitting.look import Look, ends, sums
+from fastscale.fitting.leaving_out import FAR_OUT, outliers, warm_up
+from fastscale.fitting.look import Look
 from fastscale.fitting.residuals import alike_in_rows, break_in_level, replicates_disagree
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
@@ -23,12 +24,6 @@ POINTS_PER_PARAMETER = 3
 _AS_GOOD, _ELSEWHERE = 1.01, 1.0
 # Delta this many times smaller (larger) than the residuals' scale is least absolute deviations (least squares) in effect.
 _NEARLY_LAD, _NEARLY_SQUARES = 5.0, 20.0
-# Residuals beyond so many robust scales are outliers; leaving them out is worth a word from this many standard errors on. So
-# is a single point or run: the largest of 50 normal points moves a parameter by 0.9 in one data set of a hundred.
-_FAR_OUT, _MOVES = 6.0, 1.0
-_MOVES_RUN = 1.5
-_LISTED = 5
-_WARM_UP, _WARM_UP_MOVES = 0.1, 2.0
 
 
 class StrictError(FitError):
@@ -54,16 +49,22 @@ def fit_notes(fit: Fit) -> list[Note]:
     found = [note for check in (_ended, _size, _held) for note in check(look)]
     if np.isfinite(fit.theta).all():
         checks: list[Callable[[Look], Note | None]] = [
-            _basins, _identified, alike_in_rows, _outliers, _delta, _warm_up, _mid_run, break_in_level, replicates_disagree,
+            _basins, _identified, alike_in_rows, outliers, _delta, warm_up, _mid_run, break_in_level, replicates_disagree,
         ]
-        if fit.status is Status.UNIDENTIFIED:  # residuals may still be looked at, errors of parameters mean nothing
-            checks = [_identified, alike_in_rows, _delta, _mid_run, break_in_level, replicates_disagree]
+        if not fit.status.usable:  # what else there is to say is of an optimum
+            checks = [_identified, alike_in_rows, _delta, _mid_run]
         found += [note for check in checks if (note := check(look)) is not None]
         if any(note.code == "P07" for note in found):  # tests that take rows as independent say nothing then
             found = [note for note in found if note.code not in ("P25", "P29")]
         found += _bounds(look) + _floors(look)
     rank = {"error": 0, "warning": 1, "info": 2}
-    return sorted(found, key=lambda note: rank[note.severity])
+    return [_plain(note) for note in sorted(found, key=lambda note: rank[note.severity])]
+
+
+def _plain(note: Note) -> Note:
+    """With None for numbers that are not finite: JSON has no other name for them."""
+    known = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in note.numbers.items()}
+    return replace(note, numbers=known)
 
 
 def _ended(look: Look) -> list[Note]:
@@ -143,8 +144,8 @@ def _basins(look: Look) -> Note | None:
             )
     if search.at_best < 2 and search.refined > 1:
         return Note(
-            "P02", f"Only {search.at_best} of {search.refined:,} refined starts reached the best optimum.", search.at_best, "warning",
-            "Refine every start, starts='all', or give starts of your own.",
+            "P02", f"Only {search.at_best} of {search.refined:,} refined starts reached the best optimum.", search.at_best,
+            "warning", "Refine every start, starts='all', or give starts of your own.",
             {"at_best": search.at_best, "refined": search.refined},
         )
     return None
@@ -156,56 +157,6 @@ def _identified(look: Look) -> Note | None:
     return None if found is None else found.note()
 
 
-def _outliers(look: Look) -> Note | None:
-    """P13: points, or a run, whose removal would move a parameter by a standard error or more, to first order."""
-    if not look.sound or not look.shift.any():
-        return None
-    away = np.where(look.w > 0, np.abs(look.residual), 0.0) / look.scale
-    far = np.flatnonzero(away > _FAR_OUT)
-    together = look.moved_by(far) if len(far) else np.zeros(len(look.fit.theta))
-    with np.errstate(all="ignore"):
-        shift = look.shift.T if look.runs is None else sums(look.shift.T, look.units, int(look.units.max()) + 1)
-        single = np.abs(shift / look.errors)
-    single = np.where(np.isfinite(single), single, 0.0)
-    largest = single.max(axis=1)
-    unit = int(np.argmax(largest))
-    limit = _MOVES if look.runs is None else _MOVES_RUN
-    names = look.fit.law.names
-    # many wild points are a heavy-tailed distribution, not a few bad rows
-    if len(far) and len(far) <= max(0.05 * look.n, 1) and max(np.abs(together).max(), largest[unit] if look.runs is None else 0) > _MOVES:
-        worst = far[np.argsort(-away[far], kind="stable")]
-        j = int(np.argmax(np.abs(together)))
-        rows = [int(look.points.rows[i]) for i in worst]
-        listed = ", ".join(map(str, rows[:_LISTED])) + (", …" if len(rows) > _LISTED else "")
-        return Note(
-            "P13",
-            f"{len(far):,} {'points lie' if len(far) > 1 else 'point lies'} more than {_FAR_OUT:g} robust scales off the law (rows "
-            f"{listed}); leaving {'them' if len(far) > 1 else 'it'} out moves {names[j]} by about {abs(together[j]):.1f} standard "
-            "errors.",
-            len(far),
-            "warning",
-            "Look at these rows, and report the fit with and without them.",
-            {"rows": rows[:100], "parameter": names[j], "standard_errors": float(abs(together[j]))},
-        )
-    if largest[unit] > limit:
-        j = int(np.argmax(single[unit]))
-        numbers: dict[str, Any] = {"parameter": names[j], "standard_errors": float(largest[unit])}
-        order = np.argsort(-largest, kind="stable")[:_LISTED]
-        if look.runs is None:
-            rows = [int(look.points.rows[i]) for i in order]
-            who, numbers["rows"] = f"row {rows[0]}", rows
-        else:
-            assert look.points.run_labels is not None
-            labels = [str(look.points.run_labels[i]) for i in order]
-            who, numbers["runs"] = f"run {labels[0]}", labels
-        return Note(
-            "P13", f"Leaving out {who} alone moves {names[j]} by about {largest[unit]:.1f} standard errors.", 1, "warning",
-            f"Look at it, and report the fit with and without it; {'rows' if look.runs is None else 'runs'} by influence are in "
-            "the numbers.", numbers,
-        )
-    return None
-
-
 def _delta(look: Look) -> Note | None:
     """P14: delta so far from the residuals' scale that another objective is meant."""
     delta = float(look.problem.rho[0])
@@ -215,36 +166,15 @@ def _delta(look: Look) -> Note | None:
     if delta < look.scale / _NEARLY_LAD:
         return Note(
             "P14",
-            f"delta = {delta:.2g} is far below the residuals' scale {look.scale:.2g}: in effect this is least absolute deviations.",
+            f"delta = {delta:.2g} is far below the residuals' scale {look.scale:.2g}: in effect least absolute deviations.",
             1, "info", "State delta with the result; delta='auto' takes 1.345 robust scales.", numbers,
         )
     if delta > _NEARLY_SQUARES * look.scale:
         return Note(
-            "P14", f"delta = {delta:.2g} is far above the residuals' scale {look.scale:.2g}: in effect this is least squares.",
+            "P14", f"delta = {delta:.2g} is far above the residuals' scale {look.scale:.2g}: in effect least squares.",
             1, "info", "State delta with the result; delta='auto' takes 1.345 robust scales.", numbers,
         )
     return None
-
-
-def _warm_up(look: Look) -> Note | None:
-    """P18: checkpoints from the first tenth of their run; a warning where they move a parameter."""
-    if look.progress is None or look.runs is None:
-        return None
-    along = look.columns[look.progress]
-    _, last = ends(along, look.runs, len(look.run_sizes))
-    early = along < _WARM_UP * last[look.runs]
-    count = int(early.sum())
-    if not count:
-        return None
-    moved = np.abs(look.moved_by(early)) if look.sound and count < look.n else np.zeros(1)
-    j = int(np.argmax(moved))
-    numbers: dict[str, Any] = {"rows": count, "share": count / look.n, "standard_errors": float(moved[j])}
-    matters = float(moved[j]) > _WARM_UP_MOVES
-    what = f"; leaving them out moves {look.fit.law.names[j]} by about {moved[j]:.1f} standard errors" if matters else ""
-    return Note(
-        "P18", f"{count:,} points are from the first tenth of their run{what}.", count, "warning" if matters else "info",
-        "Early checkpoints often follow another law; fit again without them and compare.", numbers,
-    )
 
 
 def _mid_run(look: Look) -> Note | None:
@@ -294,7 +224,7 @@ def _floors(look: Look) -> list[Note]:
                 "Read its interval as one-sided; points closer to the limit would identify it.", numbers,
             ))
         elif look.sound and fit.options.residual == "log":
-            below = look.points.y < value * math.exp(-_FAR_OUT * look.scale)
+            below = look.points.y < value * math.exp(-FAR_OUT * look.scale)
             if below.any():
                 lowest = float(look.points.y.min())
                 found.append(Note(

@@ -10,8 +10,8 @@ from fastscale.fitting.identify import Support
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 
-# Beyond so many decades a forecast is a warning, not a remark.
-_FAR = 1.0
+# Beyond so many decades (a factor of three) a forecast is a warning, not a remark.
+_FAR = 0.5
 
 
 def decades(law: Law, where: Support, columns: list[Array]) -> dict[str, Array]:
@@ -25,6 +25,8 @@ def decades(law: Law, where: Support, columns: list[Array]) -> dict[str, Array]:
     found = {}
     for name, values in rows.items():
         low, high = where.ranges.get(name, (np.nan, np.nan))
+        if (low, high) == (0.0, 1.0):  # a label
+            continue
         with np.errstate(all="ignore"):
             beyond = np.maximum(np.log10(values / high), np.log10(low / values))
             found[f"decades_{name}"] = np.where(np.isnan(beyond), np.nan, np.maximum(beyond, 0.0))
@@ -34,7 +36,8 @@ def decades(law: Law, where: Support, columns: list[Array]) -> dict[str, Array]:
 def furthest(law: Law, where: Support, columns: list[Array]) -> float:
     """The largest of `decades` of the law's own variables over all points; NaN where none is known."""
     table = decades(law, where, columns)
-    values = np.concatenate([table[f"decades_{name}"] for name in law.variable_names])
+    own = [table[f"decades_{name}"] for name in law.variable_names if f"decades_{name}" in table]
+    values = np.concatenate(own or [np.empty(0)])
     values = values[np.isfinite(values)]
     return float(values.max()) if len(values) else float("nan")
 

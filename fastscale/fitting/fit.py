@@ -65,8 +65,8 @@ def fit(
         D="tokens_d". Where none is given, usual names are found. A column named "run" is the run column.
     delta
         Huber's delta in units of the residual: of log loss by default. `math.inf` is least squares. 0 is least absolute
-        deviations, solved exactly (standard errors and resamples use a delta of 0.02 robust scales of the residuals, which is
-        the same to a few hundredths of a standard error). "auto" is 1.345 robust scales of the residuals of that very fit: 95 %
+        deviations, solved exactly (standard errors and resamples use a delta of 0.02 robust scales of the residuals, which
+        makes them smooth and leaves their spread as it is). "auto" is 1.345 robust scales of the residuals of that very fit: 95 %
         efficient for normal residuals (Huber 1964; Holland, Welsch 1977); the number is in ``fit.options.delta``.
     scale
         "fitted": the scale of the residuals is fitted too, delta is in units of it, and the objective is the likelihood of

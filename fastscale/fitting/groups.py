@@ -14,6 +14,8 @@ from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.bootstrap import MOST_FAILED, seed_of
 from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, select
+from fastscale.fitting.group_checks import codes as codes_of
+from fastscale.fitting.group_checks import few_levels, on_lines
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, transform
@@ -32,8 +34,9 @@ _REASONS_SPELT_OUT = 200
 class GroupFits(pd.DataFrame):
     """One row a group and law: a DataFrame with `save`, `failures`, and what it was made with in `about`.
 
-    Columns: the group's keys, law, status, message, n (points), runs (where known), objective, each parameter with `_se`, and
-    with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed.
+    Columns: the group's keys, law, status, message, n (points), runs (where known), objective, warnings, each parameter with
+    `_se`, and with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed. `warnings` holds the codes of what costs
+    nothing to see, separated by spaces: P04 (lines only), P05, P06, P08, P20, P26; `fit` of the group says the rest.
     """
 
     _metadata: ClassVar[list[str]] = ["about", "draws"]
@@ -112,7 +115,10 @@ def fit_groups(
         For what concerns the whole call: a missing column, an unknown law, an option that makes no sense, draws that would
         not fit in memory.
     """
+    if isinstance(delta, str):
+        raise FitError(f"delta={delta!r}: a batch takes a number for all groups; delta='auto' is for single fits")
     options = Options(float(delta), residual, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
+    options.refuse_in_batch()
     plan = _Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
     by = [by] if isinstance(by, str) else list(by)
     if not by:
@@ -143,7 +149,7 @@ def _refuse_clashes(by: list[str], laws: list[Law]) -> None:
     for what, names in (("by", by), ("laws", [law.name for law in laws])):
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             raise FitError(f"{what}: {twice[0]!r} is named twice")
-    results = {"law", "status", "message", "n", "runs", "objective", "resamples_ok", "resamples_failed"}
+    results = {"law", "status", "message", "n", "runs", "objective", "warnings", "resamples_ok", "resamples_failed"}
     for law in laws:
         results |= {f"{name}{end}" for name in law.names for end in ("", "_se", "_lower", "_upper")}
     if clash := [name for name in by if name in results]:
@@ -215,12 +221,18 @@ def _fit_law(
             plan.chunk,
             f"{law.name}: groups" if plan.progress else None,
         )
+    few = few_levels(law, options, batch.X, batch.offsets)
+    lacking = np.array(list(few), dtype=np.int64)
+    thetas[lacking], values[lacking], errors[lacking], status[lacking, 0] = np.nan, np.nan, np.nan, Status.DEGENERATE
+    status[on_lines(law, space, options, batch.X, batch.offsets, thetas), 0] = Status.UNIDENTIFIED
     usable = np.isin(status[:, 0], [s for s in Status if s.usable])
     natural = law.to_natural(thetas)
     for name, value in options.fixed.items():
         natural[np.isfinite(values), law.names.index(name)] = value
     state = np.array([LABELS[s] for s in range(COUNT)], dtype=object)[status[:, 0]]
     message = np.where(usable, "", np.array([Status(s).message for s in range(COUNT)], dtype=object)[status[:, 0]])
+    for group, reason in few.items():
+        message[group] = reason
     for group, reason in broken.items():
         state[group], message[group] = Status.INVALID.label, reason
     sizes = np.diff(batch.offsets)
@@ -233,9 +245,12 @@ def _fit_law(
     if points.runs is not None:
         data["runs"] = batch.run_counts
     data["objective"] = values
+    errors = errors * np.where(law.logs, natural, 1.0)
+    run_counts = None if points.runs is None else batch.run_counts
+    data["warnings"] = codes_of(law, space, status[:, 0], sizes, run_counts, natural, errors)
     for j, name in enumerate(law.names):
         data[name] = natural[:, j]
-        data[f"{name}_se"] = errors[:, j] * (natural[:, j] if law.logs[j] else 1.0)
+        data[f"{name}_se"] = errors[:, j]
         if B:
             data[f"{name}_lower"] = np.where(carried, ends[:, 0, j], np.nan)
             data[f"{name}_upper"] = np.where(carried, ends[:, 1, j], np.nan)

@@ -109,11 +109,12 @@ class Identification:
         named = _listed(self.together)
         if (line := self.exchanged or (self.lines[0] if self.lines and self.lost else None)) is not None:
             numbers |= {"slope": line.slope, "intercept": line.intercept, "scatter": line.scatter}
-            advice = f"Add runs at other ratios of {line.y} to {line.x}, fix or tie the exponents, or fit a law of {line.x} alone."
+            other = f"other ratios of {line.y} to {line.x}"
+            advice = f"Add runs at {other}, fix or tie the exponents, or fit a law of {line.x} alone."
             if not self.lost:
                 message = (
-                    f"{line.x} and {line.y} lie nearly on one line in these points (about {line.words()}), so the data tell their "
-                    f"terms apart only weakly: {named} move together."
+                    f"{line.x} and {line.y} lie nearly on one line in these points (about {line.words()}), so the data tell "
+                    f"their terms apart only weakly: {named} move together."
                 )
                 return Note("P04", message, len(self.together), "warning", advice, numbers)
             message = (
@@ -124,7 +125,7 @@ class Identification:
         if self.condition <= WEAK:
             return None
         what = "move together" if len(self.together) > 1 else "is hardly seen in any prediction"
-        message = f"{named} {what}: the condition number of the fit is {self.condition:.2g} (about 25 for a grid of sizes and data)."
+        message = f"{named} {what}: the condition number is {self.condition:.2g} (about 25 for a grid of sizes and data)."
         advice = "Add runs that tell them apart, or fix or tie one of them; predictions near the data are not affected."
         return Note("P04", message, len(self.together), "error" if self.lost else "warning", advice, numbers)
 
@@ -143,7 +144,7 @@ def identification(problem: Problem, theta: Array) -> Identification | None:
     depends, scales = roles(problem, theta)
     found = lines(problem, X) if len(X) > 1 else []
     found.sort(key=lambda line: line.scatter)
-    exchanged = next((line for line in found if _exchanges(problem, line, depends)), None)
+    exchanged = next((line for line in found if exchanges(problem, line, depends)), None)
     found = [line for line in found if line.straight]
     rows = np.sqrt(w)[:, None] * (J @ spread)
     if exchanged is not None and not (spread.shape[1] and np.isfinite(rows).all()):
@@ -221,7 +222,7 @@ def readable(law: Law, residual: str, where: Support, theta: Array, columns: lis
     return on
 
 
-def _exchanges(problem: Problem, line: Line, depends: Flags) -> bool:
+def exchanges(problem: Problem, line: Line, depends: Flags) -> bool:
     """Whether each variable of the line has parameters that the other has not, all of them free.
 
     With one of them fixed, tied or known beforehand the terms are no longer alike, and the condition number decides.
@@ -279,8 +280,9 @@ def _part(problem: Problem, keep: np.ndarray) -> Problem:
 
 
 def _names(problem: Problem, spread: Array, vector: Array) -> tuple[str, ...]:
-    large = np.abs(vector) >= _NAMED * np.abs(vector).max()
-    return tuple(name for name, moved in zip(problem.law.names, spread[:, large].any(axis=1), strict=True) if moved)
+    large: Flags = np.abs(vector) >= _NAMED * np.abs(vector).max()
+    moved = np.flatnonzero(spread[:, large].any(axis=1))
+    return tuple(problem.law.names[j] for j in moved)
 
 
 def _listed(names: tuple[str, ...]) -> str:

@@ -23,6 +23,8 @@ from fastscale.laws.law import Array
 _ROUNDS = 200
 # What the linearised problem may still promise, relative to the objective, at its minimum.
 _PROMISE = 1e-12
+# Where the parabola of a prior is bent, in units of the region, from its minimum.
+_KNOTS = np.concatenate([-(0.25 ** np.arange(12)), [0.0], 0.25 ** np.arange(11, -1, -1)])
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ def descend(problem: Problem, theta: Array, unit: float = 1.0) -> Corner:
     if not np.isfinite(f):
         return Corner(theta, f, Status.NONFINITE, nothing)
     perfect = 10.0 * float(np.sqrt(problem.rho[2] * own.w.sum()))
+    # what rounding leaves of residuals at zero
+    rounding = 1e-3 * float(np.sqrt(problem.rho[2] / own.w.sum())) * float(own.w.max()) * len(own.lo)
     zeros, status = nothing, Status.NOT_CONVERGED
     for _ in range(_ROUNDS):
         if f <= perfect:
@@ -115,12 +119,15 @@ def descend(problem: Problem, theta: Array, unit: float = 1.0) -> Corner:
         r, J = predictions(problem, theta)
         J = J @ own.spread
         size = np.maximum(own.w @ np.abs(J), 1e-300) / f
+        size = np.maximum(size, np.sqrt(np.abs(np.diag(own.prior(theta)[2])) / f))
         if not np.isfinite(J).all():
             status = Status.NONFINITE
             break
-        step, promise, zeros, multipliers = _linear(own, theta, r, J, size, radius)
+        if (found := _linear(own, theta, r, J, size, radius)) is None:
+            break
+        step, promise, zeros, multipliers = found
         newton = _newton(own, theta, r, J, size, zeros, multipliers, step)
-        if promise <= _PROMISE * f:
+        if promise <= _PROMISE * f + rounding:
             status = _second_order(own, theta, zeros, multipliers, J, size)
             if newton is not None:  # what is left is rounding error of the residuals at zero
                 polished = own.move(theta, newton)
@@ -148,40 +155,54 @@ def descend(problem: Problem, theta: Array, unit: float = 1.0) -> Corner:
 
 def _linear(
     own: _Descent, theta: Array, r: Array, J: Array, size: Array, radius: float
-) -> tuple[Array, float, np.ndarray, Array]:
+) -> tuple[Array, float, np.ndarray, Array] | None:
     """The best step of the linearised problem in |size * step| <= radius: (step, decrease, points at zero, multipliers).
 
     Solved in its dual, which has a row a parameter however many points there are; points that no step in the region brings
-    to zero are not in it.
+    to zero are not in it. A prior is a parabola, bent at knots: so many |step - knot| with weights. None where the solver fails.
     """
     from scipy.optimize import linprog
 
     at = own.position(theta)
     low, high = np.maximum(own.lo - at, -radius / size), np.minimum(own.hi - at, radius / size)
-    _, prior, _ = own.prior(theta)
+    _, prior, bend = own.prior(theta)
     near = np.flatnonzero(np.abs(r) <= np.abs(J) @ np.maximum(high, -low))
     slope = np.where(r > 0, own.up, -own.w)
     far = np.ones(len(r), dtype=bool)
     far[near] = False
     gradient = slope[far] @ J[far] + prior
+    # where its minimum is in the region; elsewhere its slope will do
+    h = np.diag(bend)
+    lowest = np.where(h > 0, -prior / np.where(h > 0, h, 1.0), np.inf)
+    within = np.flatnonzero((lowest > low) & (lowest < high))
+    gradient[within] -= prior[within]
+    span = np.outer((high - low)[within], _KNOTS)
+    knots = (lowest[within, None] + span).ravel()
+    kinks = (0.5 * h[within, None] * np.gradient(span, axis=1)).ravel()
+    pulls = np.repeat(np.eye(len(size))[within], len(_KNOTS), axis=0)
     # max over multipliers m in [-w, up]: m.r - high.a + low.b, with J'm + gradient + a - b = 0 and a, b >= 0
-    S = J[near] / size
-    m = len(size)
-    cost = np.concatenate([-r[near], high * size, -low * size])
+    # in units in which weights, typical gradients and the region are about one, as the solver's tolerances are absolute
+    m, heavy = len(size), float(own.w.max())
+    typical = own.value(theta) / float(own.w.sum())
+    unit = radius * typical
+    scale = size * typical
+    S = np.concatenate([J[near], pulls]) / scale
+    cost = np.concatenate([-r[near], knots, high * scale, -low * scale])
     equal = np.concatenate([S.T, np.eye(m), -np.eye(m)], axis=1)
-    bounds = np.concatenate(
-        [np.column_stack([-own.w[near], own.up[near]]), np.column_stack([np.zeros(2 * m), np.full(2 * m, np.inf)])]
-    )
-    unit = max(radius, 1e-300)
+    least = np.concatenate([-own.w[near], -kinks, np.zeros(2 * m)]) / heavy
+    most = np.concatenate([own.up[near], kinks, np.full(2 * m, np.inf)]) / heavy
     solve: Any = linprog
-    solved = solve(cost / unit, A_eq=equal, b_eq=-gradient / size, bounds=bounds, method="highs")
+    solved = solve(
+        cost / unit, A_eq=equal, b_eq=-gradient / (scale * heavy), bounds=np.column_stack([least, most]), method="highs"
+    )
     if solved.status != 0:
-        return np.zeros(m), 0.0, near[:0], np.zeros(0)
-    step = np.clip(solved.eqlin.marginals * unit / size, low, high)
+        return None
+    step = np.clip(solved.eqlin.marginals * unit / scale, low, high)
     after = r[near] + J[near] @ step
     before = float(slope[near] @ r[near])
     decrease = before - float(np.where(after > 0, own.up[near], -own.w[near]) @ after) - float(gradient @ step)
-    multipliers = solved.x[: len(near)]
+    decrease -= float((prior[within] + 0.5 * h[within] * step[within]) @ step[within])
+    multipliers = solved.x[: len(near)] * heavy
     # basic multipliers lie inside their interval: their points are at zero
     inside = (multipliers > -own.w[near] * (1 - 1e-9)) & (multipliers < own.up[near] * (1 - 1e-9)) & (own.w[near] > 0)
     return step, decrease, near[inside], multipliers[inside]

@@ -6,12 +6,12 @@ from functools import cached_property
 
 import numpy as np
 
-from fastscale.archive import Points
+from fastscale.archive import Note, Points
 from fastscale.fitting.covariance import influence, leverages, predictions, robust_scale
 from fastscale.fitting.problem import Problem
 from fastscale.fitting.result import Fit
 from fastscale.fitting.verify import derivatives, moving
-from fastscale.laws.law import Array, Flags, Ints
+from fastscale.laws.law import Array, Ints
 
 # Residuals are clipped here, in robust scales: a wild point says nothing about the shape of the others.
 _CLIP = 4.0
@@ -27,6 +27,7 @@ class Look:
     def __init__(self, fit: Fit, problem: Problem, points: Points) -> None:
         self.fit, self.problem, self.points = fit, problem, points
         self.n = problem.n
+        self.found: dict[str, Note | None] = {}  # what checks ask of each other
 
     @cached_property
     def _predicted(self) -> tuple[Array, Array]:
@@ -116,31 +117,6 @@ class Look:
             leverage, _ = leverages(self.problem, self.fit.theta, self.spread)
             moved = moved / np.maximum(1.0 - leverage, 0.1)
         return moved
-
-    @cached_property
-    def errors(self) -> Array:
-        """Standard errors of the coordinates; over points at most what the robust scale of the residuals would give.
-
-        Wild points widen sandwich errors, which would hide how far they move the optimum.
-        """
-        errors = np.array(self.fit.coordinate_errors)
-        if self.runs is None and self.sound:
-            root = np.sqrt(self.w)[:, None] * self.J
-            try:
-                inner = np.linalg.inv(root.T @ root)
-            except np.linalg.LinAlgError:
-                return errors
-            mean = float(self.w.mean())
-            normal = self.spread @ np.sqrt(np.maximum(np.diag(inner), 0.0) * mean) * self.scale
-            factor = 1.2533 if self.problem.rho[0] < self.scale else 1.0  # least absolute deviations know less of normal data
-            errors = np.fmin(errors, np.where(normal > 0, factor * normal, np.inf))
-        return errors
-
-    def moved_by(self, rows: Ints | Flags) -> Array:
-        """How far leaving these points out moves each parameter, in standard errors; 0 where there is none."""
-        with np.errstate(all="ignore"):
-            moved = self.shift[:, rows].sum(axis=1) / self.errors
-        return np.where(np.isfinite(moved), moved, 0.0)
 
 
 def ends(values: Array, groups: Ints, count: int) -> tuple[Array, Array]:

@@ -171,16 +171,26 @@ def _with_scale(problem: Problem, starts: str | Array, threads: int | None) -> S
     plain = replace(problem, options=replace(problem.options, priors={}))
     theta = first_fit(plain.with_delta(math.inf), starts, threads)[0]
     if not np.isfinite(predictions(problem, theta)[0]).all():
-        return _as_found(plain.with_delta(math.inf), starts, threads)
+        return _without_scale(problem, starts, threads)
     floor = float(_nearly_lad(problem, theta).rho[0])
     sigma = best_scale(predictions(problem, theta)[0], w, delta)
     if not sigma > 1e-13:  # a perfect fit: any scale will do
-        return _as_found(plain.with_delta(math.inf), starts, threads)
+        return _without_scale(problem, starts, threads)
     first = max(delta * sigma, floor)
-    theta, _, _, others, search = first_fit(plain.with_delta(first), starts, threads)
     unit = float(problem.w[: problem.n].sum() / np.count_nonzero(w))  # of weight
+    theta, _, _, others, search = first_fit(plain.with_delta(first), starts, threads)
+    if problem.options.priors:
+        sigma = best_scale(predictions(problem, theta)[0], w, delta)
+        first = max(delta * sigma, floor)
+        larger = first / (delta * sigma) if first > delta * sigma else 1.0
+        known = problem.with_delta(first).with_priors(unit * sigma**2 * larger)
+        starting = np.array([_to_means(problem, start) for start in _candidates(theta, others)])
+        theta, objective, state, others, search = first_fit(known, starts, threads)
+        theta, _, _ = _best(known, starting, threads, (theta, objective, state))
     ends = []
-    for start in _candidates(theta, others):
+    sizes = [float(w @ np.abs(predictions(problem, start)[0])) for start in _candidates(theta, others)]
+    near = [start for start, size in zip(_candidates(theta, others), sizes, strict=True) if size <= 2.0 * sizes[0]]
+    for start in near:
         end = _alternate(problem, start, w, unit, floor, threads)
         value = log_likelihood(predictions(problem, end[0])[0], w, delta, end[1]) - _prior(problem, end[0])
         ends.append((end[3].usable, value, end))
@@ -197,7 +207,9 @@ def _with_scale(problem: Problem, starts: str | Array, threads: int | None) -> S
     return Solution(exact, theta, objective, checked, others.reshape(-1, len(theta)), search)
 
 
-def _as_found(problem: Problem, starts: str | Array, threads: int | None) -> Solution:
+def _without_scale(problem: Problem, starts: str | Array, threads: int | None) -> Solution:
+    """Least squares, where residuals are rounding error or not finite: priors weigh nothing beside exact data."""
+    problem = problem.with_delta(math.inf).with_priors(0.0)
     theta, objective, status, others, search = first_fit(problem, starts, threads)
     return Solution(problem, theta, objective, verify(problem, theta, objective, Status(status)), others, search)
 

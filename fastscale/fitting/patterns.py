@@ -139,3 +139,18 @@ def level_count(values: Array, most: int = 3) -> int:
         lowest = float(above.min())
         count, floor = count + 1, lowest * (1 + SAME_LEVEL) if step == 0 else lowest + step
     return count
+
+
+def is_label(row: Array) -> bool:
+    """Whether a variable is 0 or 1: a class of runs, which has no more levels."""
+    return bool(row.min(initial=0.0) == 0.0 and row.max(initial=1.0) == 1.0 and ((row == 0.0) | (row == 1.0)).all())
+
+
+def places_of(X: Array) -> Ints:
+    """Number of the place of each point (columns of X): the same for points that agree in every variable."""
+    order = np.lexsort(X)
+    new = np.ones(X.shape[1], dtype=bool)
+    new[1:] = (np.diff(X[:, order], axis=1) != 0).any(axis=0)
+    codes = np.empty(X.shape[1], dtype=np.int64)
+    codes[order] = np.cumsum(new) - 1
+    return codes

@@ -8,18 +8,18 @@ import numpy as np
 
 from fastscale.archive import Note
 from fastscale.fitting.look import Look, sums
-from fastscale.fitting.patterns import scattered
-from fastscale.laws.law import Array, Ints
+from fastscale.fitting.patterns import places_of, scattered
+from fastscale.laws.law import Array, Flags, Ints
 
 # Normal score of the lag-1 products above which rows count as one run's. Two orders of the rows are tried.
 _ALIKE = 3.3
 _FEWEST_PAIRS = 20
 _SHORTEST = 5
-# Rows looked at, more would tell no more; contiguous where neighbours matter.
-_ROWS, _CONTIGUOUS = 20_000, 200_000
+# Rows looked at, more would tell no more; the first ones where neighbours matter.
+_ROWS = 20_000
 # A break: places tried a variable, sign flips that calibrate the largest score, share of them that may exceed it, and the
 # smallest step worth a word, in robust scales of the residuals.
-_PLACES, _FLIPS, _BREAK_LEVEL, _STEP = 15, 500, 0.02, 0.5
+_PLACES, _FLIPS, _BREAK_LEVEL, _STEP = 15, 500, 0.01, 0.5
 _FEWEST_UNITS = 12
 _LACK_LEVEL = 0.01
 
@@ -28,13 +28,14 @@ def alike_in_rows(look: Look) -> Note | None:
     """P07: no run column, but rows that go through training, with residuals like those of their neighbours.
 
     The score is the sum of products of neighbouring residuals over the root of the sum of their squares, which is a standard
-    normal variable for independent residuals of any scale.
+    normal variable for independent residuals of any scale. A law that does not fit makes neighbours alike too: what a curved
+    surface, a break, or replicates' means explain is taken out first.
     """
     if look.runs is not None or not look.sound:
         return None
-    best = 0.0
+    best, residual = 0.0, _bare(look)
     for name, order, breaks in _courses(look):
-        r = look.clipped[order]
+        r = residual[order]
         product = (r[1:] * r[:-1])[~breaks]
         square = float(np.sqrt(product @ product))
         if len(product) < _FEWEST_PAIRS or square == 0:
@@ -44,10 +45,12 @@ def alike_in_rows(look: Look) -> Note | None:
             best, variable, pairs = score, name, len(product)
     if best < _ALIKE:
         return None
+    counted = look.fit.units
+    how = "" if counted is None else f" Intervals count them as {int(counted.max()) + 1:,} runs."
     return Note(
         "P07",
-        f"No run column is known, and the residuals of rows that follow each other in {variable} are alike (score {best:.1f}): these "
-        "look like checkpoints of the same runs, which are not independent.",
+        f"No run column is known, and the residuals of rows that follow each other in {variable} are alike (score {best:.1f}): "
+        f"these look like checkpoints of the same runs, which are not independent.{how}",
         pairs,
         "warning",
         "Name the run column, run='…', so that intervals draw whole runs; drawn row by row they can be several times too narrow.",
@@ -55,20 +58,41 @@ def alike_in_rows(look: Look) -> Note | None:
     )
 
 
-def _courses(look: Look) -> Iterator[tuple[str, Ints | slice, Array]]:
+def _bare(look: Look) -> Array:
+    """Residuals without what a law that misses the data leaves in them."""
+    part = slice(0, min(look.n, _ROWS))
+    r, J = look.clipped[part], look.J[part]
+    rows = look.problem.X[:, part]
+    centred = (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(np.ptp(rows, axis=1, keepdims=True), 1e-300)
+    v = len(centred)
+    design = [J, np.ones((len(r), 1)), centred.T, *((centred[i] * centred[j])[:, None] for i in range(v) for j in range(i, v))]
+    if (found := break_in_level(look)) is not None:
+        design.append((look.columns[found.numbers["variable"]][part] > found.numbers["at"]).astype(float)[:, None])
+    everything = np.concatenate(design, axis=1)
+    if len(r) > 3 * everything.shape[1]:
+        r = _clear(everything, r[:, None])[:, 0]
+    cells = places_of(rows)
+    sizes = np.bincount(cells)
+    if (sizes[cells] > 1).mean() > 0.5:  # replicates: what differs at one point is not the law's
+        r = r - (np.bincount(cells, weights=r) / sizes)[cells]
+    return r
+
+
+def _courses(look: Look) -> Iterator[tuple[str, Ints | slice, Flags]]:
     """(variable, order of rows, where a course of training ends) for each way the rows could be checkpoints."""
     names = look.problem.law.variable_names
-    part = slice(0, min(look.n, _CONTIGUOUS))
-    for name in [v for v in ("D", "S", "C", "x") if v in names] or list(names):
+    part = slice(0, min(look.n, _ROWS))
+    usual = [v for v in names if v in ("D", "S", "C", "x")]
+    for name in usual or names:
         others = [look.columns[v][part] for v in names if v != name]
         grows = look.columns[name][part]
         # as they stand in the archive
-        breaks = np.diff(grows) <= 0
+        breaks: Flags = np.diff(grows) <= 0
         for other in others:
             breaks |= np.diff(other) != 0
         if (~breaks).sum() >= 0.5 * len(breaks) and breaks.sum() >= 2:
             yield name, part, breaks
-        elif others and look.n <= _CONTIGUOUS:
+        elif others and look.n <= _ROWS:
             order = np.lexsort((grows, *others))
             breaks = np.zeros(look.n - 1, dtype=bool)
             for other in others:
@@ -78,6 +102,13 @@ def _courses(look: Look) -> Iterator[tuple[str, Ints | slice, Array]]:
 
 
 def break_in_level(look: Look) -> Note | None:
+    """See `_break_in_level`; computed once, for two checks ask."""
+    if "P25" not in look.found:
+        look.found["P25"] = _break_in_level(look)
+    return look.found["P25"]
+
+
+def _break_in_level(look: Look) -> Note | None:
     """P25: the residuals change level somewhere along a variable or compute, by more than chance would have them.
 
     Score test for a step at each of some places, the parameters being refitted to first order; the largest score is compared
@@ -96,7 +127,8 @@ def break_in_level(look: Look) -> Note | None:
         return None
     root = np.sqrt(look.w[rows])
     H = np.column_stack([(look.columns[name][rows] > at).astype(float) for name, at in places]) * root[:, None]
-    H, r = _clear(look.J[rows] * root[:, None], H), _clear(look.J[rows] * root[:, None], (look.clipped[rows] * root)[:, None])[:, 0]
+    J = look.J[rows] * root[:, None]
+    H, r = _clear(J, H), _clear(J, (look.clipped[rows] * root)[:, None])[:, 0]
     parts = sums(H * r[:, None], units, count)
     size = np.sqrt((parts**2).sum(axis=0))
     power = (H**2).sum(axis=0)
@@ -115,7 +147,7 @@ def break_in_level(look: Look) -> Note | None:
     how = f"{abs(step):.2%}" if look.fit.options.residual == "log" else f"{abs(step):.3g}"
     return Note(
         "P25",
-        f"The losses lie {how} {'higher' if step > 0 else 'lower'} above {name} = {at:.3g} than one law through all points allows.",
+        f"The losses lie {how} {'higher' if step > 0 else 'lower'} above {name} = {at:.3g} than one law through all allows.",
         1,
         "warning",
         "Fit the two sides apart, or a law with a break; if neither helps, the law is not the data's.",
@@ -144,9 +176,9 @@ def _units_in(units: Ints, part: np.ndarray) -> int:
 def _clear(J: Array, columns: Array) -> Array:
     """What is left of the columns when the derivatives have taken what they can."""
     lengths = np.linalg.norm(J, axis=0)
-    Q, R = np.linalg.qr(J / np.where(lengths > 0, lengths, 1.0))
-    Q = Q[:, np.abs(np.diag(R)) > 1e-10]
-    left: Array = columns - Q @ (Q.T @ columns)
+    U, sizes, _ = np.linalg.svd(J / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
+    U = U[:, sizes > 1e-9 * sizes.max(initial=0.0)]
+    left: Array = columns - U @ (U.T @ columns)
     return left
 
 
@@ -167,11 +199,8 @@ def replicates_disagree(look: Look) -> Note | None:
     X = look.points.X[:, rows]
     if len(rows) < look.J.shape[1] + 4 or len(np.unique(X[0])) == len(rows):
         return None
-    order = np.lexsort(X)
-    new = np.append(True, (np.diff(X[:, order], axis=1) != 0).any(axis=0))
-    cells = np.empty(len(rows), dtype=np.int64)
-    cells[order] = np.cumsum(new) - 1
-    count, m = int(new.sum()), look.J.shape[1]
+    cells = places_of(X)
+    count, m = int(cells.max()) + 1, look.J.shape[1]
     if len(rows) - count < 3 or count - m < 1:
         return None
     from scipy.stats import f as f_distribution
@@ -191,8 +220,8 @@ def replicates_disagree(look: Look) -> Note | None:
     sd = float(np.sqrt(pure / (len(rows) - count) / float((root**2).mean())))
     return Note(
         "P29",
-        f"Replicates at the same point differ by {sd:.2g} (standard deviation of the residual), but the law misses their means by "
-        f"more than that allows (F = {ratio:.1f}, p = {share:.1g}).",
+        f"Replicates at the same point differ by {sd:.2g} (standard deviation of the residual), but the law misses their means "
+        f"by more than that allows (F = {ratio:.1f}, p = {share:.1g}).",
         len(rows) - count,
         "warning",
         "The law does not hold over all of these points: fit a part of them, or a law with more freedom.",

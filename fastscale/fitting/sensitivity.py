@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from fastscale.laws.law import Array, Flags
 if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
 
+Refit = Callable[[], tuple[Points, Options]]
 DELTAS = (1e-4, 1e-3, 1e-2, math.inf)
 _WORST = 5
 _PORTIONS = (0.1, 0.5)
@@ -46,7 +48,7 @@ def sensitivity(fit: Fit, C: float | None) -> pd.DataFrame:
     for choice, value, how in _choices(fit):
         record: dict[str, Any] = {"choice": choice, "value": value}
         try:
-            other = fit if how is None else fit_points(fit.law, how[0], how[1])
+            other = fit if how is None else fit_points(fit.law, *how())
         except FastscaleError as error:
             rows_out.append({**record, "status": "invalid", "message": str(error)})
             continue
@@ -66,34 +68,37 @@ def sensitivity(fit: Fit, C: float | None) -> pd.DataFrame:
     return table[[c for c in table if c not in last] + last]
 
 
-def _choices(fit: Fit) -> Iterator[tuple[str, str, tuple[Points, Options] | None]]:
-    """(choice, value, points and options) of each refit; None for the fit as it is, which comes first."""
+def _choices(fit: Fit) -> Iterator[tuple[str, str, Refit | None]]:
+    """(choice, value, what gives points and options) of each refit; None for the fit as it is, which comes first."""
     points, options = fit.points, fit.options
     assert points is not None and fit.problem is not None
     yield "as fitted", "", None
     plain = replace(options, scale=None)
     for delta in DELTAS:
         if delta != options.delta or options.scale is not None:
-            yield "delta", f"{delta:g}", (points, replace(plain, delta=delta))
+            yield "delta", f"{delta:g}", partial(_with, points, replace(plain, delta=delta))
     auto = choose_delta(_problem(fit, points, replace(plain, delta=math.inf)))
-    yield "delta", f"auto ({auto:.3g})", (points, replace(plain, delta=auto))
+    yield "delta", f"auto ({auto:.3g})", partial(_with, points, replace(plain, delta=auto))
     if points.n > 2 * _WORST * len(fit.law.names):
         worst = _worst(fit)
         for row in worst:
-            yield "outliers", f"without row {points.rows[row]}", (subset(points, np.arange(points.n) != row), options)
+            kept = np.arange(points.n) != row
+            yield "outliers", f"without row {points.rows[row]}", partial(_with, subset(points, kept), options)
         for k in range(2, _WORST + 1):
-            yield "outliers", f"{k} worst out", (subset(points, ~np.isin(np.arange(points.n), worst[:k])), options)
+            kept = ~np.isin(np.arange(points.n), worst[:k])
+            yield "outliers", f"{k} worst out", partial(_with, subset(points, kept), options)
     yield from _cuts(fit)
     if options.residual != "logit":
         other = "linear" if options.residual == "log" else "log"
         size = float(np.median(points.y))
         delta = options.delta * (size if other == "linear" else 1 / size)
-        yield "residual", other, (points, replace(options, residual=other, delta=delta))
+        yield "residual", other, partial(_with, points, replace(options, residual=other, delta=delta))
     for column in _other_sizes(fit):
-        try:
-            yield "N", column, (_with_size(fit, column), options)
-        except FastscaleError:
-            continue  # no definition of N after all: labels, or empty
+        yield "N", column, partial(_with_size, fit, column)
+
+
+def _with(points: Points, options: Options) -> tuple[Points, Options]:
+    return points, options
 
 
 def _worst(fit: Fit) -> list[int]:
@@ -121,7 +126,7 @@ def _problem(fit: Fit, points: Points, options: Options) -> Problem:
     return Problem.of(replace(fit.problem.space), options, points.X, points.y, points.w)
 
 
-def _cuts(fit: Fit) -> Iterator[tuple[str, str, tuple[Points, Options]]]:
+def _cuts(fit: Fit) -> Iterator[tuple[str, str, Refit]]:
     """Checkpoint cuts, where runs have several rows: by the part of the run's last D that was seen."""
     points, units = fit.points, fit.units
     assert points is not None
@@ -135,9 +140,9 @@ def _cuts(fit: Fit) -> Iterator[tuple[str, str, tuple[Points, Options]]]:
     portion = D / last[units]
     for least in _PORTIONS:
         if (portion < least).any():
-            yield "checkpoints", f">= {least:.0%} of training", (subset(points, portion >= least), fit.options)
+            yield "checkpoints", f">= {least:.0%} of training", partial(_with, subset(points, portion >= least), fit.options)
     if (portion < 1).any():
-        yield "checkpoints", "last only", (subset(points, portion == 1), fit.options)
+        yield "checkpoints", "last only", partial(_with, subset(points, portion == 1), fit.options)
 
 
 def _other_sizes(fit: Fit) -> list[str]:
@@ -148,17 +153,18 @@ def _other_sizes(fit: Fit) -> list[str]:
     return [column for column in candidates("N", columns) if column != fit.columns.get("N")]
 
 
-def _with_size(fit: Fit, column: str) -> Points:
+def _with_size(fit: Fit, column: str) -> tuple[Points, Options]:
     """The fitted rows with another column as N."""
     assert fit.source is not None and fit.points is not None
+    if fit.law.offset is not None:
+        raise FitError("a fit with offsets is not refitted with another definition of N; fit it with N= that column")
     named = {str(k): str(v) for k, v in fit.source.explicit.items()}
     runs = read_runs(fit.source, **{**named, **fit.columns, "N": column})
     points = select(fit.law, runs, fit.options)
     kept = np.isin(points.rows, fit.points.rows)
-    if fit.points.w is None:
-        return subset(points, kept)
     own = subset(points, kept)
-    return replace(own, w=fit.points.w[np.isin(fit.points.rows, own.rows)])
+    weights = None if fit.points.w is None else fit.points.w[np.isin(fit.points.rows, own.rows)]
+    return replace(own, w=weights), fit.options
 
 
 def subset(points: Points, kept: Flags) -> Points:

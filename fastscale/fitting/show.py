@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
+    from fastscale.archive import Note
     from fastscale.fitting.bootstrap import Bootstrap
     from fastscale.fitting.result import Fit
 
@@ -48,12 +49,19 @@ def _facts(fit: Fit) -> list[str]:
         lines.append(f"offsets: by {offset.column}, against {offset.reference}; all other parameters shared")
     if options.penalty != 1.0:
         lines.append(f"penalty: {options.penalty:g} on predictions above the response")
-    if fit.points is not None:
-        if len(fit.points.dropped):
-            reasons = fit.points.dropped["reason"].value_counts()
-            lines.append(f"dropped: {', '.join(f'{count:,} {reason}' for reason, count in reasons.items())}")
-        lines += [f"note: {note}" for note in fit.points.notes]
+    if fit.points is not None and len(fit.points.dropped):
+        reasons = fit.points.dropped["reason"].value_counts()
+        lines.append(f"dropped: {', '.join(f'{count:,} {reason}' for reason, count in reasons.items())}")
     return lines
+
+
+def _notes(fit: Fit) -> list[Note]:
+    """What there is to know, errors first."""
+    return sorted(fit.warnings, key=lambda note: ("error", "warning", "info").index(note.severity))
+
+
+def _label(note: Note) -> str:
+    return {"info": "note"}.get(note.severity, note.severity)
 
 
 def _objective(fit: Fit) -> str:
@@ -65,7 +73,7 @@ def _objective(fit: Fit) -> str:
 
 def fit_text(fit: Fit) -> str:
     """A fit for the terminal: law, parameters, then how it came about."""
-    lines = _facts(fit)
+    lines = _facts(fit) + [f"{_label(note)}: {note}" for note in _notes(fit)]
     return "\n".join([lines[0], table_text(fit.summary()), *lines[1:]])
 
 
@@ -74,6 +82,7 @@ def fit_html(fit: Fit) -> str:
     lines = _facts(fit)
     title = f"<b>{html.escape(lines[0])}</b>"
     body = "<br>".join(html.escape(line) for line in lines[1:])
+    body += "".join(f"<br><b>{_label(note)}</b> {html.escape(str(note))}" for note in _notes(fit))
     return f"<div>{title}{fit.summary().to_html(float_format=number)}{body}</div>"
 
 

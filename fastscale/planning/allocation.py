@@ -47,12 +47,15 @@ def allocate(law: Law, draws: Array, C: Any, cost: str | None = None) -> dict[st
     FitError
         The law is not one of N and D, the budget is not positive, or the cost is no formula of N and D.
     """
+    draws = np.atleast_2d(np.asarray(draws, dtype=float))
+    if law.offset is not None:  # an offset moves no optimum: at the reference level
+        law = law.offset.base
+        draws = draws[:, : len(law.names)]
     if set(law.variable_names) != {"N", "D"}:
         raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.variable_names)}")
     budgets = np.atleast_1d(np.asarray(C, dtype=float))
     if budgets.ndim != 1 or not (np.isfinite(budgets).all() and (budgets > 0).all()):
         raise FitError(f"C={C!r}: a positive budget, or several")
-    draws = np.atleast_2d(np.asarray(draws, dtype=float))
     params = {name: draws[:, j] for j, name in enumerate(law.names)}
     price = Cost(cost)
     if law.allocation is not None and price.factor is not None:

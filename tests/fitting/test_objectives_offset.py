@@ -20,7 +20,8 @@ from fastscale.laws.offset import with_offset
 def labelled(seed: int = 0, noise: float = 0.003, size: float = 0.08, labels: tuple[str, ...] = ("final", "mid")) -> pd.DataFrame:
     frame = grid_of_runs(noise=0.0)
     rng = np.random.default_rng(seed)
-    kind = rng.choice(len(labels), len(frame), p=np.array([0.6, *[0.4 / (len(labels) - 1)] * (len(labels) - 1)]))
+    share = np.arange(len(frame)) % (len(labels) + 2)  # the first label most often
+    kind = rng.permutation(np.where(share < len(labels), share, 0))
     frame["kind"] = np.array(labels)[kind]
     frame["loss"] = (frame["loss"] + size * kind) * np.exp(noise * rng.normal(size=len(frame)))
     return frame
@@ -36,17 +37,17 @@ def test_noiseless_data_give_the_truth():
 
 @pytest.mark.parametrize("delta", [1e-3, math.inf])
 def test_an_offset_is_recovered_within_its_standard_error(delta):
-    """P19. Two standard errors, over twenty data sets: 95 % less what twenty can miss by chance."""
-    inside, alpha = 0, []
-    for seed in range(20):
-        fit = fastscale.fit("chinchilla", labelled(seed), offset="kind", delta=delta)
+    """P19: within two standard errors nearly always; what is shared is known better than with labels ignored."""
+    inside, shared, ignored = 0, [], []
+    for seed in range(40):
+        frame = labelled(seed)
+        fit = fastscale.fit("chinchilla", frame, offset="kind", delta=delta)
         inside += abs(fit.params["offset_mid"] - 0.08) < 2 * fit.standard_errors["offset_mid"]
-        alpha.append(fit.params["alpha"])
-    assert inside >= 16
-    # shared parameters are not pulled away, as they are where the label is passed over
-    ignored = [fastscale.fit("chinchilla", labelled(seed), delta=delta).params["alpha"] for seed in range(5)]
-    assert np.std(ignored) > 2 * np.std(alpha[:5])
-    assert np.mean(alpha) == pytest.approx(TRUTH["alpha"], abs=3 * np.std(alpha) / math.sqrt(20))
+        shared.append(fit.params["alpha"])
+        ignored.append(fastscale.fit("chinchilla", frame, delta=delta).params["alpha"])
+    assert inside >= 34
+    off = [np.sqrt(np.mean((np.array(found) - TRUTH["alpha"]) ** 2)) for found in (shared, ignored)]
+    assert off[1] > 1.5 * off[0]
 
 
 def test_least_squares_with_an_offset_is_scipys():

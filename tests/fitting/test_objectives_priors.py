@@ -18,6 +18,7 @@ from fastscale.laws import registry
 
 NAMES = ["E", "A", "alpha", "B", "beta"]
 KINDS = [{"delta": math.inf}, {"delta": 1e-3}, {"delta": 0}, {"scale": "fitted"}, {"scale": "fitted", "delta": 1.0}]
+KINDS += [{"scale": "fitted", "delta": math.inf}]
 
 
 def log_predicted(z: np.ndarray, frame: pd.DataFrame) -> np.ndarray:
@@ -79,7 +80,8 @@ def test_mode_of_the_posterior_with_a_fitted_scale(frame):
         return float(h.sum() + len(y) * z[5] + 0.5 * ((np.exp(z[0]) - 1.7) / 0.05) ** 2)
 
     ours = np.append(np.log(fit.params[NAMES].to_numpy()), math.log(fit.scale))
-    best = optimize.minimize(negative, ours + 0.02, method="Nelder-Mead", options={"maxfev": 20000, "xatol": 1e-9, "fatol": 1e-12})
+    options = {"maxfev": 20000, "xatol": 1e-9, "fatol": 1e-12}
+    best = optimize.minimize(negative, ours + 0.02, method="Nelder-Mead", options=options)
     assert negative(ours) <= best.fun + 1e-7
     assert ours == pytest.approx(best.x, abs=5e-3)
 
@@ -195,6 +197,14 @@ def test_without_priors_the_engine_sees_none():
 def test_priors_that_make_no_sense_are_refused(options, match):
     with pytest.raises(FitError, match=match):
         fastscale.fit("chinchilla", grid_of_runs(), **options)
+
+
+@pytest.mark.parametrize("options", KINDS)
+def test_exact_data_outweigh_any_prior(options):
+    fit = fastscale.fit("chinchilla", grid_of_runs(noise=0.0), priors={"E": (1.0, 0.1)}, **options)
+    assert fit.ok
+    assert fit.params["E"] == pytest.approx(1.8, rel=1e-6)
+    assert fit.bootstrap(20, threads=1).counts.to_dict() == {"ok": 20}
 
 
 def test_as_many_points_as_parameters_tell_no_scale():
