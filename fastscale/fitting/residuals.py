@@ -16,11 +16,11 @@ _ALIKE = 3.3
 _FEWEST_PAIRS = 20
 _SHORTEST = 5
 # Rows looked at, more would tell no more; the first ones where neighbours matter.
-_ROWS = 20_000
+_ROWS = 8_000
 # A break: places tried a variable, sign flips that calibrate the largest score, share of them that may exceed it, and the
 # smallest step worth a word, in robust scales of the residuals.
 _PLACES, _FLIPS, _BREAK_LEVEL, _STEP = 15, 500, 0.01, 0.5
-_FEWEST_UNITS = 12
+_FEWEST_UNITS, _MANY_UNITS = 12, 1_000
 _LACK_LEVEL = 0.01
 
 
@@ -135,9 +135,15 @@ def _break_in_level(look: Look) -> Note | None:
     seen = (size > 0) & (power > 1e-6 * (root**2).sum())
     if not seen.any():
         return None
-    signs = np.random.Generator(np.random.PCG64(0)).choice((-1.0, 1.0), (_FLIPS, count))
+    rng = np.random.Generator(np.random.PCG64(0))
+    if count > _MANY_UNITS:  # sums of so many signed parts are normal: draw the sums
+        sizes, axes = np.linalg.eigh(parts.T @ parts)
+        drawn = np.sqrt(np.maximum(sizes, 0.0))[:, None] * axes.T
+        signs = rng.standard_normal((_FLIPS, len(sizes)))
+    else:
+        drawn, signs = parts, rng.choice((-1.0, 1.0), (_FLIPS, count))
     scores = np.where(seen, np.abs(parts.sum(axis=0)) / np.where(seen, size, 1.0), 0.0)
-    chance = np.abs(signs @ parts[:, seen] / size[seen]).max(axis=1)
+    chance = np.abs(signs @ drawn[:, seen] / size[seen]).max(axis=1)
     k = int(np.argmax(scores))
     step = -float(parts[:, k].sum() / power[k])  # residuals are prediction minus response
     share = float((chance >= scores[k]).mean())

@@ -69,3 +69,16 @@ def test_three_points_for_three_parameters():
     for factor in (0.998, 1.002):
         other = fastscale.fit("power_offset", frame.assign(loss=frame["loss"] * [1, factor, 1]), x="C").params["E"]
         assert abs(other - 0.578) > 0.13
+
+
+def test_runs_that_a_published_interval_would_take(chinchilla):
+    """Hoffmann et al. gave an 80 % interval of the exponent of N* that is 0.001 wide; 240 runs carry one 0.049 wide.
+
+    Widths fall with the root of the number of runs: over half a million runs for theirs (Besiroglu et al. 2024, section 3.2, "over
+    600,000").
+    """
+    fit = chinchilla_fit(chinchilla[chinchilla["used_in_fit"]])
+    draws = fit.bootstrap(4000).draws
+    low, high = np.quantile(draws["beta"] / (draws["alpha"] + draws["beta"]), [0.1, 0.9])
+    assert (low, high) == pytest.approx((0.493, 0.542), abs=0.002)
+    assert 4.5e5 < 240 * ((high - low) / 0.001) ** 2 < 7e5
