@@ -30,7 +30,7 @@ def main() -> Path:
     for N, colour in zip(sizes, colours, strict=True):
         part = runs[runs["N"] == N]
         D = np.geomspace(part["D"].min(), 20 * part["D"].max(), 120)
-        band = boot.band(N=np.full_like(D, N), D=D)
+        band = boot.band(N=np.full_like(D, N), D=D, kind="pointwise")
         inside = part["D"].max() >= D
         left.plot(part["D"], part["loss"], ".", ms=3, color=colour)
         left.plot(D[inside], band["estimate"][inside], color=colour, lw=1.2, label=f"N = {N:.2g}")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from fastscale.cli.output import number, percent, table
@@ -172,6 +173,8 @@ class Allocation:
             self.missing = {k: share for part in whole for k, share in part.attrs["missing"].items()}
         self.budgets = budgets
         self.level = level
+        sizes = {name: np.array([part.loc[name, "estimate"] for part in self.tables], dtype=float) for name in ("N", "D")}
+        self.beyond = fit.extrapolation(**sizes)
 
     @property
     def exists(self) -> bool:
@@ -181,7 +184,7 @@ class Allocation:
     def text(self) -> str:
         """A table for each budget."""
         parts = []
-        for budget, frame in zip(self.budgets, self.tables, strict=True):
+        for k, (budget, frame) in enumerate(zip(self.budgets, self.tables, strict=True)):
             shown = frame.rename(index=_QUANTITIES)
             shown.index.name = None
             lines = [f"compute-optimal at C = {number(budget)}, cost {self.cost}", table(shown)]
@@ -189,6 +192,10 @@ class Allocation:
                 lines.append(
                     "there is no optimum: the loss falls to the end of the range of sizes, or the budget buys nothing"
                 )
+            far = self.beyond.iloc[k]
+            if (far > 0).any():
+                named = {str(name).removeprefix("decades_"): value for name, value in far.items() if value > 0}
+                lines.append("beyond the data, in decades: " + ", ".join(f"{name} by {v:.2g}" for name, v in named.items()))
             if (share := self.missing.get(budget, 0.0)) > 0:
                 lines.append(f"in {share:.2%} of the resamples there is no optimum; the interval is of the others")
             parts.append("\n".join(lines))
@@ -197,9 +204,10 @@ class Allocation:
     def record(self) -> list[dict[str, Any]]:
         """A record for each budget."""
         found: list[dict[str, Any]] = []
-        for budget, frame in zip(self.budgets, self.tables, strict=True):
+        for k, (budget, frame) in enumerate(zip(self.budgets, self.tables, strict=True)):
             values = {str(name): dict(row) for name, row in frame.iterrows()}
-            found.append({"C": budget, "cost": self.cost, **values})
+            beyond = {str(name): float(value) for name, value in self.beyond.iloc[k].items()}
+            found.append({"C": budget, "cost": self.cost, **values, **beyond})
             if self.missing:
                 found[-1]["draws_without_optimum"] = self.missing[budget]
         return found

@@ -11,8 +11,10 @@ import pandas as pd
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import adjusted, leverages, predictions
 from fastscale.fitting.data import prediction_columns
+from fastscale.fitting.extrapolation import decades, extrapolation_note
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.result import predict_points
+from fastscale.fitting.status import Status
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws.law import Array
 
@@ -33,6 +35,8 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
     columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
     residual = fit.options.residual
     estimate = predict_points(fit.law, residual, fit.theta[None], columns)[0]
+    if fit.status is Status.UNIDENTIFIED:
+        estimate = fit.readable(estimate, columns)
     draws = boot.thetas[boot.usable]
     lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
     if boot.withheld is None:
@@ -58,7 +62,12 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
         lower, upper = _from_scale(lower, residual), _from_scale(upper, residual)
     index = pd.RangeIndex(len(estimate)) if index is None else index
     result = pd.DataFrame({"estimate": estimate, "lower": lower, "upper": upper, "kind": kind}, index=index)
-    result.attrs.update(kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld)
+    for name, beyond in decades(fit.law, fit.support, columns).items():
+        result[name] = beyond
+    note = extrapolation_note(result)
+    result.attrs.update(
+        kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld, warnings=() if note is None else (note,)
+    )
     return result
 
 

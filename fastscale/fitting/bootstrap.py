@@ -307,8 +307,8 @@ class Bootstrap:
 
         Returns
         -------
-        DataFrame with estimate, lower, upper, kind, and decades_<variable> (and decades_C = 6ND) beyond the range of the
-        fitted points, 0 within.
+        DataFrame with estimate, lower, upper, kind, and decades_<variable> (and decades_C, compute 6ND) beyond the range of the
+        fitted points, 0 within; ``attrs["warnings"]`` says how far (P09).
         """
         from fastscale.fitting.bands import band
 
@@ -328,6 +328,9 @@ class Bootstrap:
             frames.append(intervals.interval(self, quantities, level, kind))
             draws = quantities.of(self.draws.to_numpy()[self.usable]) if self.usable.any() else np.empty((0, 1))
             missing[float(budget)] = float(np.mean(~np.isfinite(draws).all(axis=1))) if len(draws) else 1.0
+        if self.fit.status is Status.UNIDENTIFIED:  # any allocation would be as good: see `Fit.optimal`
+            for frame in frames:
+                frame["estimate"] = np.nan
         result = frames[0] if np.ndim(C) == 0 else pd.concat(frames, keys=[float(c) for c in np.atleast_1d(C)], names=["C"])
         result.attrs.update(frames[0].attrs)
         result.attrs["missing"] = missing

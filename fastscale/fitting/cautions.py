@@ -42,6 +42,14 @@ def bootstrap_notes(boot: Bootstrap) -> list[Note]:
             advice="Intervals from rows can be several times too narrow or too wide; draw whole runs (kind='clusters').",
             numbers={"rows": boot.fit.n, "runs": runs},
         ))
+    points = boot.fit.points
+    inferred = boot.kind == "clusters" and points is not None and points.runs is None
+    if inferred and not any(note.code == "P07" for note in boot.fit.warnings):
+        found.append(Note(
+            "P07", f"No run column is known; stretches of rows that look like checkpoints were drawn as {boot.units:,} runs.",
+            boot.fit.n, advice="Name the run column, run='…', or draw rows (kind='pairs') if each row is a run of its own.",
+            numbers={"runs": boot.units},
+        ))
     if account["other_basin"]:
         share = account["other_basin"] / count
         found.append(Note(

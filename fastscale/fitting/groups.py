@@ -12,7 +12,7 @@ import pandas as pd
 
 from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FastscaleError, FitError
-from fastscale.fitting.bootstrap import MOST_FAILED, seed_of
+from fastscale.fitting.bootstrap import FEWEST_RUNS, MOST_FAILED, seed_of
 from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, select
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
@@ -238,8 +238,9 @@ def _fit_law(
     sizes = np.diff(batch.offsets)
     good = counts[:, [s for s in Status if s.usable]].sum(axis=1)
     carried = usable & (sizes > space.free_count) & (good >= (1 - MOST_FAILED) * B)
-    # one run, or one point, gives the same resample again and again: an interval of no width, which is none
-    carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] > 1
+    # one point gives the same resample again and again, and a few runs nearly so: an interval of little width, which is none
+    by_run = points.runs is not None and plan.kind != "pairs"
+    carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] >= (FEWEST_RUNS if by_run else 2)
     data: dict[str, Any] = {str(name): _one_type(labels[name]) for name in labels}
     data |= {"law": np.full(total, law.name, dtype=object), "status": state, "message": message, "n": sizes}
     if points.runs is not None:

@@ -188,7 +188,7 @@ class Fit:
         columns, index = prediction_columns(self.law, self.columns, frame, variables)
         values = predict_points(self.law, self.options.residual, self.theta[None], columns)[0]
         if self.status is Status.UNIDENTIFIED:
-            values = self._readable(values, columns)
+            values = self.readable(values, columns)
         if frame is not None:
             series = pd.Series(values, index=index, name="predicted")
             series.attrs["extrapolation_decades"] = furthest(self.law, self.support, columns)
@@ -196,7 +196,7 @@ class Fit:
         shape = np.broadcast_shapes(*(np.shape(v) for v in variables.values()))
         return float(values[0]) if index is None else values.reshape(shape)
 
-    def _readable(self, values: Array, columns: list[Array]) -> Array:
+    def readable(self, values: Array, columns: list[Array]) -> Array:
         """The predictions that the data determine, NaN for the others, with a warning that says how many."""
         there = np.isfinite(values)
         kept = np.zeros(len(values), dtype=bool)

@@ -88,21 +88,43 @@ def fit_html(fit: Fit) -> str:
 
 def _bootstrap_facts(boot: Bootstrap) -> list[str]:
     listed = ", ".join(f"{count:,} {label}" for label, count in boot.counts.items())
-    units = "" if boot.kind in ("indices", "weights") else f" of {boot.units:,} {'runs' if boot.kind == 'clusters' else 'points'}"
+    by_run = boot.kind == "clusters" or (boot.drawn is not None and boot.drawn.by_run)
+    units = "" if boot.kind in ("indices", "weights") else f" of {boot.units:,} {'runs' if by_run else 'points'}"
     lines = [f"{len(boot):,} resamples ({boot.kind}{units}, seed {boot.seed}): {listed}"]
+    if elsewhere := boot.accounting["other_basin"]:
+        lines.append(f"in {elsewhere:,} of them another basin than the full data's had the optimum")
     if boot.withheld is not None:
         lines.append(f"no interval: {boot.withheld}")
-    return lines
+    elif boot.kind != "jackknife":
+        ends = boot.interval(0.95)
+        error = (boot.monte_carlo_error(0.95).max(axis=1) / (ends["upper"] - ends["lower"])).max()
+        if math.isfinite(error):
+            lines.append(f"Monte Carlo error of the endpoints: at most {error:.1%} of an interval's width")
+    own = boot.warnings[len(boot.fit.warnings) :]
+    return lines + [f"{note.severity}: {note}" for note in own]
+
+
+def _bootstrap_table(boot: Bootstrap) -> pd.DataFrame:
+    """The resampled interval, and beside it the quick one."""
+    frame = boot.interval(0.95)
+    frame.attrs = {}
+    if boot.fit.problem is not None:
+        quick = boot.fit.interval(0.95, "sandwich")
+        frame["sandwich lower"], frame["sandwich upper"] = quick["lower"], quick["upper"]
+    return frame
+
+
+def _bootstrap_title(boot: Bootstrap) -> str:
+    return f"{boot.fit.law.name}, 95 % {'jackknife' if boot.kind == 'jackknife' else 'percentile'} intervals"
 
 
 def bootstrap_text(boot: Bootstrap) -> str:
-    """Intervals for the terminal, and what became of the resamples."""
-    facts = _bootstrap_facts(boot)
-    return "\n".join([f"{boot.fit.law.name}, 95 % percentile intervals", table_text(boot.interval(0.95)), *facts])
+    """Intervals for the terminal, what became of the resamples, and their warnings."""
+    return "\n".join([_bootstrap_title(boot), table_text(_bootstrap_table(boot)), *_bootstrap_facts(boot)])
 
 
 def bootstrap_html(boot: Bootstrap) -> str:
     """The same for a notebook."""
     body = "<br>".join(html.escape(line) for line in _bootstrap_facts(boot))
-    title = f"<b>{html.escape(boot.fit.law.name)}, 95 % percentile intervals</b>"
-    return f"<div>{title}{boot.interval(0.95).to_html(float_format=number)}{body}</div>"
+    title = f"<b>{html.escape(_bootstrap_title(boot))}</b>"
+    return f"<div>{title}{_bootstrap_table(boot).to_html(float_format=number)}{body}</div>"

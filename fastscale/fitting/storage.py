@@ -20,6 +20,7 @@ from fastscale.errors import DataError, FitError
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.first import Search
 from fastscale.fitting.groups import GroupFits
+from fastscale.fitting.identify import Support
 from fastscale.fitting.likelihood import Likelihood
 from fastscale.fitting.problem import Options
 from fastscale.fitting.result import Fit
@@ -124,6 +125,7 @@ def _fit_record(fit: Fit) -> dict[str, Any]:
         "data_fingerprint": fit.fingerprint,
         "likelihood": None if fit.likelihood is None else asdict(fit.likelihood),
         "warnings": [note.as_dict() for note in fit.warnings],
+        "support": fit.support.as_dict(),
     }
 
 
@@ -182,6 +184,7 @@ def _fit_of(record: dict[str, Any]) -> Fit:
         record["n"],
         record["columns"],
         saved_fingerprint=record["data_fingerprint"],
+        saved_support=Support.of(record["support"]) if "support" in record else None,
         saved_warnings=tuple(_note_of(note) for note in record.get("warnings", [])),
         likelihood=None if likelihood is None else Likelihood(**likelihood),
     )

@@ -25,7 +25,7 @@ from fastscale.kernels.compiling import (
 from fastscale.kernels.groups import own_options, quantiles, sandwich, solve_group, take_log
 from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, spread
 from fastscale.kernels.search import choose, place, project, projection_targets, projection_workspace
-from fastscale.kernels.solver import descend, newton, workspace
+from fastscale.kernels.solver import AT_BOUND, PATIENCE, descend, newton, workspace
 
 INT = types.int64
 # Starts are told apart on at most so many points; the best are then refined on all of them.
@@ -189,6 +189,12 @@ def batch_chunk(
             fb, state, _ = newton(
                 objective, trial, lo, hi, free, Xb, yb, wb, filled, own, work, tolerance, max_evaluations
             )
+            if state > AT_BOUND:  # by stages, with patience
+                for j in range(p):
+                    trial[j] = theta[j]
+                fb, state, _ = descend(
+                    objective, trial, lo, hi, free, Xb, yb, wb, filled, own, work, tolerance, PATIENCE * max_evaluations
+                )
             boot_counts[k, state] += 1
             for j in range(p):
                 natural = np.exp(trial[j]) if logs[j] else trial[j]

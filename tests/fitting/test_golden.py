@@ -74,8 +74,7 @@ def test_three_points_for_three_parameters():
 def test_runs_that_a_published_interval_would_take(chinchilla):
     """Hoffmann et al. gave an 80 % interval of the exponent of N* that is 0.001 wide; 240 runs carry one 0.049 wide.
 
-    Widths fall with the root of the number of runs: over half a million runs for theirs (Besiroglu et al. 2024, section 3.2, "over
-    600,000").
+    Widths fall with the root of the number of runs: over half a million for theirs (Besiroglu et al. 2024: "over 600,000").
     """
     fit = chinchilla_fit(chinchilla[chinchilla["used_in_fit"]])
     draws = fit.bootstrap(4000).draws

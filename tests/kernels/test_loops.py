@@ -210,7 +210,7 @@ def test_groups_that_cannot_be_fitted_say_why() -> None:
     for name in ("thetas", "errors", "endpoints"):
         assert np.isnan(out[name][1:4]).all()
     assert np.isnan(out["values"][1:4]).all()
-    slow = batch(resamples=3).run(tolerance=0.0, evaluations=1)
+    slow = batch(resamples=3, delta=1e-6).run(tolerance=0.0, evaluations=1)
     assert NOT_CONVERGED in slow["status"][:, 0]
 
 
