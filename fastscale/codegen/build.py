@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 import importlib
-import importlib.util
 import os
 import sys
 import tempfile
@@ -14,7 +14,15 @@ from threading import Lock
 from typing import NamedTuple
 
 from fastscale.codegen.formula import Formula
-from fastscale.kernels.compiling import OBJECTIVE_SIGNATURE, PREDICT_SIGNATURE, Kernel, cache_folder, sources_key
+from fastscale.kernels.compiling import (
+    OBJECTIVE_SIGNATURE,
+    PREDICT_SIGNATURE,
+    Kernel,
+    cache_folder,
+    cache_key,
+    sources_key,
+)
+from fastscale.kernels.sealing import seal
 
 # what sums need to be vectorised; NaN and infinity keep their meaning
 _FASTMATH = frozenset({"reassoc", "contract", "nsz", "arcp"})
@@ -39,6 +47,7 @@ class Definition(NamedTuple):
     scale: str
 
 
+_SEAL = "\n# seal: "
 _built: dict[str, Kernels] = {}
 _lock = Lock()
 
@@ -92,14 +101,27 @@ def _module(name: str, definition: Definition) -> python_types.ModuleType:
         exec(compile(_generate(definition), f"<{name}>", "exec"), module.__dict__)
         return module
     path = folder / f"{name}.py"
-    if not path.exists():
-        _write(path, _generate(definition))
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    text = _read(path)
+    if text is None:
+        text = _generate(definition)
+        digest = seal(cache_key(), path.name, text.encode()).hex()
+        _write(path, f"{text}{_SEAL}{digest}\n")
+    module = python_types.ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module  # Numba looks the module up by name when it loads a cached function
-    spec.loader.exec_module(module)
+    # from the text whose seal was checked, not by an import, which would prefer whatever bytecode lies beside the file
+    exec(compile(text, str(path), "exec"), module.__dict__)
     return module
+
+
+def _read(path: Path) -> str | None:
+    """The generated module as it was written; None where it is missing or was changed."""
+    try:
+        text, found, digest = path.read_text(encoding="utf-8").rpartition(_SEAL)
+    except (OSError, UnicodeDecodeError):
+        return None
+    right = seal(cache_key(), path.name, text.encode()).hex()
+    return text if found and hmac.compare_digest(digest.strip().encode(), right.encode()) else None
 
 
 def _write(path: Path, text: str) -> None:

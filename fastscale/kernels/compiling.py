@@ -3,7 +3,7 @@
 Everything compiled goes to one folder of the user's own: `$FASTSCALE_CACHE_DIR`, else `fastscale` in the platform's cache
 folder. Inside, one folder for each version of the sources: Numba itself only notices changes of the file in which the
 outermost function stands, so a key that covers all of them is ours to make. Where the folder cannot be written, or is not
-the user's own, everything still works, compiled anew in each process, and one warning says so.
+the user's own, everything still works, compiled anew in each process, and one warning says so. Files carry seals: see `sealing`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from typing import Any
 
 import numba
 from numba import njit, types
-from numba.core.caching import CompileResultCacheImpl, FunctionCache, _CacheLocator
+from numba.core.caching import CompileResultCacheImpl, _CacheLocator
 from numba.core.errors import NumbaExperimentalFeatureWarning
+
+from fastscale.kernels.sealing import SealedCache, read_key
 
 
 def _array(ndim: int, dtype: Any = types.float64) -> types.Array:
@@ -86,6 +88,9 @@ def cache_folder() -> Path | None:
                 raise PermissionError(f"owned by user {info.st_uid}, not by you")
             if info.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise PermissionError("writable by others; 'chmod 700' it")
+            if info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                folder.chmod(0o700)
+        cache_key()
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
         probe.unlink()
@@ -98,6 +103,12 @@ def cache_folder() -> Path | None:
         )
         return None
     return folder
+
+
+@cache
+def cache_key() -> bytes:
+    """The secret under which files of the cache are sealed; OSError where it cannot be had."""
+    return read_key(cache_root())
 
 
 class _Locator(_CacheLocator):  # type: ignore[misc]
@@ -126,8 +137,8 @@ class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
     _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
-    _impl_class = _CacheImpl
+class _Cache(SealedCache):
+    _impl_class = _CacheImpl  # type: ignore[assignment]
 
 
 def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = frozenset()) -> Any:
@@ -137,7 +148,7 @@ def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = 
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)
         if cache_folder() is None:
             return _compile(py_func, signature, fastmath, None)
-        store = _Cache(py_func)
+        store = _Cache(py_func, cache_key())
         try:
             return _compile(py_func, signature, fastmath, store)
         except (pickle.UnpicklingError, EOFError, AttributeError, IndexError):

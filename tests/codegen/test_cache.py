@@ -71,7 +71,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_several_processes_start_on_an_empty_cache(shared: Path) -> None:
-    (inner,) = shared.iterdir()
+    (inner,) = (path for path in shared.iterdir() if path.is_dir())
     names = [file.name for file in inner.iterdir()]
     assert sum(name.endswith(".py") for name in names) == 1
     assert not [name for name in names if name.endswith(".tmp") or name.startswith(".probe")]
