@@ -15,6 +15,7 @@ from fastscale.archive import Note
 from fastscale.errors import FitError
 from fastscale.fitting import intervals, show
 from fastscale.fitting.covariance import influence, smoothed, whitening
+from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.problem import Space
@@ -320,7 +321,7 @@ class Bootstrap:
         Returns
         -------
         DataFrame with estimate, lower, upper by quantity; by (C, quantity) for several budgets. `attrs["missing"]` is the
-        share of draws in which the quantity does not exist.
+        share of draws in which the quantity does not exist, `attrs["warnings"]` says how far beyond the data N* and D* lie (P09).
         """
         frames, missing = [], {}
         for budget in np.atleast_1d(C):
@@ -334,6 +335,9 @@ class Bootstrap:
         result = frames[0] if np.ndim(C) == 0 else pd.concat(frames, keys=[float(c) for c in np.atleast_1d(C)], names=["C"])
         result.attrs.update(frames[0].attrs)
         result.attrs["missing"] = missing
+        sizes = {name: [frame.loc[name, "estimate"] for frame in frames] for name in ("N", "D")}
+        note = extrapolation_note(self.fit.extrapolation(**sizes))
+        result.attrs["warnings"] = () if note is None else (note,)
         return result
 
     def save(self, path: str | Path) -> None:

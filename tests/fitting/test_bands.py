@@ -109,3 +109,16 @@ def test_bands_cover_what_they_say():
     assert share["simultaneous"] >= 0.85  # 92 to 98 % less three standard errors of 60 simulations
     assert share["pointwise"] < share["simultaneous"]
     assert 0.88 < share["prediction"] < 0.99
+
+
+def test_beyond_the_data_a_band_says_how_far(boot):
+    frame = pd.DataFrame({"N": [1e9, 1e11], "D": [1e10, 3e12]})
+    band = boot.band(frame, kind="pointwise")
+    assert band["decades_N"].to_numpy() == pytest.approx([0, 1])
+    assert band["decades_D"].to_numpy() == pytest.approx([0, 1])
+    assert band["decades_C"].to_numpy() == pytest.approx([0, 2])
+    (note,) = band.attrs["warnings"]
+    assert (note.code, note.severity, note.count) == ("P09", "warning", 1)
+    assert not boot.band(frame.head(1), kind="pointwise").attrs["warnings"]
+    (note,) = boot.optimal([1e20, 1e25]).attrs["warnings"]
+    assert note.code == "P09"
