@@ -59,7 +59,7 @@ ALIASES: dict[str, Aliases] = {
             "tokens_trained", "tokens_seen", "seen_tokens", "tokens_d", "total_tokens",
             "throughput/total_tokens", "pretraining_data_size", "training_dataset_size", "dataset_size",
         ),
-        vague=("d", "goal train tokens", "seen_examples", "tokens_per_epoch"),
+        vague=("d", "goal train tokens", "seen_examples", "tokens_per_epoch", "steps (x batch x seq)"),
         ceiling=1e18,
     ),
     "C": Aliases(
@@ -100,7 +100,7 @@ ALIASES: dict[str, Aliases] = {
         ),
         vague=(
             "l", "c4 eval ppl", "val_ppl", "eval_ppl", "ppl", "perplexity", "val_perplexity",
-            "val_bpb", "eval_bpb", "bpb", "bits_per_byte",
+            "val_bpb", "eval_bpb", "bpb", "bits_per_byte", "train_bpb", "test_bpb",
         ),
         patterns=(r"eval/ppl/.*\.jsonl",),
         size=False,
@@ -195,6 +195,11 @@ def candidates(variable: str, columns: list[str]) -> list[str]:
     ranks = {column: _rank(variable, column) for column in columns}
     best = max(ranks.values(), default=0)
     return [column for column, rank in ranks.items() if rank == best] if best else []
+
+
+def every_candidate(variable: str, columns: list[str], least: int = 1) -> list[str]:
+    """Return the columns that could hold `variable`: by a clear name or a vague one, or with `least` 2 by a clear one only."""
+    return [column for column in columns if _rank(variable, column) >= least]
 
 
 def header_power(variable: str, column: str) -> int:

@@ -13,16 +13,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastscale.archive.aliases import ALIASES, RUN_CANDIDATES, header_power, normalise
-from fastscale.archive.coerce import coerce
-from fastscale.archive.columns import named_columns
+from fastscale.archive.aliases import RUN_CANDIDATES, every_candidate, normalise
+from fastscale.archive.coerce import coerce, conversion_note
+from fastscale.archive.columns import all_equal, listed, named_columns
 from fastscale.archive.notes import Note, plural
 from fastscale.errors import DataError
 
 if TYPE_CHECKING:
     from fastscale.archive.runs import Runs
 
-__all__ = ["diverged_rows"]
+__all__ = ["definition_note", "diverged_rows", "look_over", "quiet"]
 
 Floats = NDArray[np.float64]
 
@@ -114,36 +114,6 @@ def order_within_runs(runs: Runs, rows: NDArray[np.int64] | None) -> Floats | No
     return None
 
 
-def loss_notes(column: str, loss: Floats) -> list[Note]:
-    """Return a note where the loss does not look like nats a token."""
-    name = column.casefold()
-    # Words of the name, so that 'backbone' holds no 'bb' and 'accumulated_loss' no accuracy.
-    words = set(re.split(r"[^a-z0-9]+", name))
-    if words & {"ppl", "perplexity"} or "perplexity" in name:
-        return [
-            Note(
-                "loss_unit",
-                f"column '{column}' is a perplexity by its name; its logarithm is the loss in nats",
-            )
-        ]
-    if words & {"bpb", "bpc", "bits"} or "bitsper" in normalise(column):
-        return [
-            Note("loss_unit", f"column '{column}' is in bits by its name; E, A and B will be in bits too")
-        ]
-    if words & {"acc", "accuracy", "score"}:
-        return [
-            Note("loss_unit", f"column '{column}' is an accuracy by its name: it rises where a loss falls")
-        ]
-    if len(loss) and float(np.median(loss[:: max(1, len(loss) // _SAMPLE)])) > 12:
-        # exp(12) is more words than any tokenizer has: a uniform guess does better.
-        return [
-            Note(
-                "loss_unit", f"column '{column}': most values are above 12, too high for nats; a perplexity?"
-            )
-        ]
-    return []
-
-
 def run_candidate(frame: pd.DataFrame) -> Note | None:
     """Return a note where a column probably names runs, but its name does not say so."""
     names = {normalise(str(name)): name for name in frame.columns}
@@ -156,8 +126,9 @@ def run_candidate(frame: pd.DataFrame) -> Note | None:
         except TypeError:
             continue
         if 1 < distinct < len(frame):
-            message = f"column '{column}' has {distinct:,} values; if it names runs, say run={column!r}"
-            return Note("run_candidate", message, distinct)
+            message = f"column '{column}' has {distinct:,} values; if it names runs, say run={column!r}."
+            advice = "Rows of one run are not independent, and are resampled together only if they are known."
+            return Note("run_candidate", message, distinct, advice=advice, numbers={"values": distinct})
     return None
 
 
@@ -166,35 +137,29 @@ def look_over(runs: Runs) -> list[Note]:
     notes: list[Note] = []
     frame, columns = runs.frame, runs.columns
     for variable, column in columns.items():
-        if variable in ALIASES and ALIASES[variable].size:
-            power = header_power(variable, str(column))
-            if power:
-                message = f"column '{column}' ({variable}): values multiplied by 1e{power}"
-                notes.append(Note("header_unit", message, len(frame)))
+        unit = runs.unit_of(variable, column)
+        if unit.converts and variable != "loss":
+            notes.append(conversion_note(str(column), variable, unit, len(frame)))
     run_columns = named_columns(frame, "run")
     if "run" not in runs.explicit and len(run_columns) > 1 and not _same_partition(frame, run_columns):
-        message = (
-            f"column {run_columns[0]!r} is used as the run; {run_columns[1:]} could be it too: say run=..."
-        )
-        notes.append(Note("several_runs", message, len(run_columns)))
+        message = f"column {run_columns[0]!r} is used as the run; {run_columns[1:]} could be it too."
+        notes.append(Note("several_runs", message, len(run_columns), advice="Say which with run=..."))
     notes += _flop_identity(runs)
     if "portion" in columns:
-        portion = _quiet(runs, "portion", slice(None))
+        portion = quiet(runs, "portion", slice(None))
         beyond = 0 if portion is None else int(np.count_nonzero(portion > 1))
         # Up to twice the plan is a rounded or extended schedule; more is a percentage.
-        if portion is not None and beyond and portion[np.isfinite(portion)].max() < 2:
-            message = (
-                f"column '{columns['portion']}': {plural(beyond, 'row')} beyond the planned end of the run"
-            )
-            notes.append(Note("step_beyond_total", message, beyond))
+        if portion is not None and beyond and (most := float(portion[np.isfinite(portion)].max(initial=0))) < 2:
+            message = f"column '{columns['portion']}': {plural(beyond, 'row')} beyond the planned end of the run"
+            notes.append(Note("step_beyond_total", message, beyond, numbers={"most": most}))
     state = next((name for name in frame.columns if str(name).casefold() == "state"), None)
     if state is not None and pd.api.types.infer_dtype(frame[state], skipna=True) == "string":
         bad = int(
             frame[state].astype(str).str.strip().str.lower().isin(["failed", "crashed", "killed"]).sum()
         )
         if bad:
-            message = f"column '{state}': {plural(bad, 'row')} failed or crashed; kept, losses may be valid"
-            notes.append(Note("failed_state", message, bad))
+            message = f"column '{state}': {plural(bad, 'row')} failed or crashed; kept, losses may be valid."
+            notes.append(Note("failed_state", message, bad, advice="Look whether their losses are final ones."))
     return notes
 
 
@@ -207,10 +172,11 @@ def _same_partition(frame: pd.DataFrame, names: list[Any]) -> bool:
     return all(np.array_equal(first, other) for other in rest)
 
 
-def _quiet(runs: Runs, variable: str, part: slice) -> Floats | None:
+def quiet(runs: Runs, variable: str, part: slice, column: Any = None) -> Floats | None:
     """Return some values of a standard variable, or None where they cannot be read (`select` says why)."""
+    name = runs.columns[variable] if column is None else column
     try:
-        return coerce(runs.frame[runs.columns[variable]].iloc[part], variable, runs.origin).values
+        return coerce(runs.frame[name].iloc[part], variable, runs.origin, unit=runs.unit_of(variable, name)).values
     except DataError:
         return None
 
@@ -220,53 +186,37 @@ def _flop_identity(runs: Runs) -> list[Note]:
     if not {"N", "D", "C"} <= runs.columns.keys():
         return []
     part = slice(None, None, max(1, len(runs.frame) // 10_000))
-    N, D, C = (_quiet(runs, variable, part) for variable in "NDC")
+    N, D, C = (quiet(runs, variable, part) for variable in "NDC")
     if N is None or D is None or C is None:
         return []
     with np.errstate(all="ignore"):
         ratio = np.log10(C / (6 * N * D))
     ratio = ratio[np.isfinite(ratio)]
-    if len(ratio) == 0 or abs(float(np.median(ratio))) < 0.7:
+    if len(ratio) == 0 or abs(middle := float(np.median(ratio))) < 0.7:
         return []
-    power = round(float(np.median(ratio)))
+    low, high = (float(q) for q in np.quantile(ratio, [0.1, 0.9]))
+    power = round(middle)
+    names = f"'{runs.columns['N']}', '{runs.columns['D']}'"
     message = (
-        f"C ('{runs.columns['C']}') is about 1e{power} times 6 N D "
-        f"('{runs.columns['N']}', '{runs.columns['D']}'): "
-        "is one of them in another unit?"
+        f"C ('{runs.columns['C']}') is about 1e{power} times 6 N D ({names}), between 1e{low:.1f} and 1e{high:.1f} times in the "
+        "middle 80 % of rows: is one of them in another unit?"
     )
-    return [Note("flop_identity", message, len(ratio))]
+    unit = {-9: "GFLOP", -12: "TFLOP", -15: "PFLOP", -18: "EFLOP", -21: "ZFLOP"}.get(power)
+    right = f"units={{'C': '{unit}'}}" if unit else "units=, such as {'D': 'B'} for tokens in billions"
+    numbers = {"factor": 10.0**power, "median": 10.0**middle, "log10_low": low, "log10_high": high}
+    return [Note("P17", message, len(ratio), advice=f"Say it with {right}.", numbers=numbers)]
 
 
-def superseded_rows(runs: Runs, keep: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[Any]]:
-    """Return rows that a resumed run logged again, and their steps: the later row of the same step stays.
-
-    Only where the step goes back from one row of a run to the next, and only among rows equal in the run, the
-    step and every column that does not hold fractions: evaluations of several tasks at one step are no
-    repetition.
-    """
-    none: tuple[NDArray[np.int64], list[Any]] = (np.empty(0, dtype=np.int64), [])
-    columns, frame = runs.columns, runs.frame
-    if "run" not in columns or "step" not in columns or len(keep) < 2:
-        return none
-    step = _quiet(runs, "step", slice(None))
-    if step is None:
-        return none
-    same = [name for name in frame.columns if not pd.api.types.is_float_dtype(frame[name].dtype)]
-    keys = (
-        frame.loc[:, list(dict.fromkeys([*same, columns["run"]]))]
-        .iloc[keep]
-        .drop(columns=[columns["step"]], errors="ignore")
-    )
-    keys = keys.assign(**{"\0step": step[keep]})
-    try:
-        again = keys.duplicated(keep="last").to_numpy() & np.isfinite(step[keep])
-        if not again.any():
-            return none
-        runs_of = pd.factorize(frame[columns["run"]].iloc[keep])[0]
-    except TypeError:
-        return none
-    back = pd.Series(step[keep]).groupby(runs_of).diff().to_numpy() < 0
-    resumed = np.zeros(runs_of.max() + 2, dtype=bool)
-    resumed[runs_of[back]] = True
-    rows = keep[again & resumed[runs_of] & (runs_of >= 0)]
-    return rows, frame[columns["step"]].iloc[rows].tolist()
+def definition_note(runs: Runs, column: Any) -> Note | None:
+    """Return a note on what N counts: where other columns count it otherwise, or the name speaks of embeddings."""
+    frame = runs.frame
+    names = {str(name): name for name in frame.columns if name != column}
+    others = every_candidate("N", list(names), least=2)
+    differ = [name for name in others if not all_equal(frame, [column, names[name]], "N", runs.origin)]
+    advice = "Exponents depend on whether embeddings count: say which N it is, and refit with the other"
+    if differ:
+        message = f"N is '{column}'; {listed(differ)} count{'s' if len(differ) == 1 else ''} parameters otherwise."
+        return Note("P16", message, len(differ), "info", f'{advice}, N="{differ[0]}".', {"columns": differ})
+    if re.search(r"emb", str(column).casefold()):
+        return Note("P16", f"N is '{column}': its name speaks of embeddings.", 1, "info", f"{advice} if you have it.")
+    return None

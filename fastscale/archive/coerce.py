@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,9 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastscale.archive.aliases import ALIASES, header_power
+from fastscale.archive.aliases import ALIASES
 from fastscale.archive.notes import Note, Origin, plural
 from fastscale.archive.sizes import parse_cell
+from fastscale.archive.units import Unit, power_text, unit_of
 from fastscale.errors import DataError
 
 __all__ = ["Coerced", "coerce"]
@@ -31,8 +33,10 @@ class Coerced:
     notes: tuple[Note, ...] = ()
 
 
-def coerce(column: pd.Series[Any], variable: str, origin: Origin, response: bool = False) -> Coerced:
-    """Return a column as float64, with sizes and header units of any variable but the response read.
+def coerce(
+    column: pd.Series[Any], variable: str, origin: Origin, response: bool = False, unit: Unit | None = None
+) -> Coerced:
+    """Return a column as float64, with sizes and units read and converted.
 
     Parameters
     ----------
@@ -43,8 +47,10 @@ def coerce(column: pd.Series[Any], variable: str, origin: Origin, response: bool
     origin : Origin
         Where the rows came from, for messages.
     response : bool
-        Whether the column is the response: ``3.2B`` is then no number, and units in the header are left
-        alone.
+        Whether the column is the response: ``3.2B`` is then no number, and units of counts in the header are
+        left alone.
+    unit : Unit, optional
+        The column's unit; by its header unless given.
 
     Returns
     -------
@@ -59,31 +65,63 @@ def coerce(column: pd.Series[Any], variable: str, origin: Origin, response: bool
     header = str(column.name)
     entry = ALIASES.get(variable)
     size = not response and (entry is None or entry.size)
-    power = header_power(variable, header) if size else 0
-    values, suffixed, count = _values(column, variable, origin, size, power == 0)
+    if unit is None:
+        unit = unit_of(variable, header)
+    # A response's own column is counted in whatever its header says, unless it is the loss or the caller asks.
+    converts = unit.converts and (not response or variable == "loss" or unit.told == "units=")
+    values, suffixed, count = _values(column, variable, origin, size, not (converts and unit.told == "header"))
     notes: list[Note] = []
     if count:
         message = f"column '{header}' ({variable}): {plural(count, 'cell')} such as '125M' read as numbers"
-        notes.append(Note("size_strings", message, count))
-    if power:
-        factor = 10.0**power
-        scaled = values * factor if suffixed is None else np.where(suffixed, values, values * factor)
-        ceiling = entry.ceiling if entry else 1e33
-        with np.errstate(invalid="ignore"):
-            high = np.flatnonzero(np.isfinite(scaled) & (scaled > ceiling))
-        if len(high):
-            raise DataError(
-                f"column '{header}' ({variable}) names a unit of 1e{power}, but "
-                f"{origin.where(high)} already hold{'s' if len(high) == 1 else ''} {_cells(column, high)}: "
-                "rename the column if its values are in full"
-            )
+        notes.append(Note("size_strings", message, count, "info", numbers={"cells": count}))
+    if converts:
+        scaled = unit.convert(values) if suffixed is None else np.where(suffixed, values, unit.convert(values))
+        if unit.log:
+            _check_perplexity(column, variable, values, origin)
+        elif size:
+            _check_ceiling(column, variable, scaled, unit, entry.ceiling if entry else 1e33, origin)
         values = scaled
-        notes.append(
-            Note(
-                "header_unit", f"column '{header}' ({variable}): values multiplied by 1e{power}", len(values)
-            )
-        )
+        notes.append(conversion_note(header, variable, unit, len(values)))
     return Coerced(values, tuple(notes))
+
+
+def conversion_note(header: str, variable: str, unit: Unit, rows: int) -> Note:
+    """Return the note of a conversion."""
+    message = f"column '{header}' ({variable}): {unit.doing}"
+    if variable == "loss":
+        message += f", from {unit.read.replace('_', ' ')} to nats"
+    if unit.told == "units=":
+        message += ", as units= asks"
+    numbers = {"factor": unit.factor} if not unit.log else {}
+    code = "header_unit" if unit.told == "header" else "converted"
+    if unit.read in ("bits_per_byte", "bits_per_character") and unit.factor < math.log(2.0):
+        advice = f"Fewer {'bytes' if 'byte' in unit.read else 'characters'} than tokens: is the ratio the wrong way round?"
+        return Note(code, message, rows, advice=advice, numbers=numbers)
+    return Note(code, message, rows, "info", numbers=numbers)
+
+
+def _check_perplexity(column: pd.Series[Any], variable: str, values: NDArray[np.float64], origin: Origin) -> None:
+    low = np.flatnonzero(values < 1.0)
+    if len(low):
+        raise DataError(
+            f"column '{column.name}' ({variable}) is read as a perplexity, which is never below 1, but "
+            f"{origin.where(low)} hold{_s(low)} {_cells(column, low)}: give its unit as units={{'loss': 'nats'}} or 'bits'"
+        )
+
+
+def _check_ceiling(
+    column: pd.Series[Any], variable: str, scaled: NDArray[np.float64], unit: Unit, ceiling: float, origin: Origin
+) -> None:
+    """Refuse a unit that the values have been multiplied by already."""
+    with np.errstate(invalid="ignore"):
+        high = np.flatnonzero(np.isfinite(scaled) & (scaled > ceiling))
+    if len(high):
+        who = "names a unit of" if unit.told == "header" else "has by units= a unit of"
+        right = "rename the column" if unit.told == "header" else "leave the unit out"
+        raise DataError(
+            f"column '{column.name}' ({variable}) {who} {power_text(unit.factor)}, but "
+            f"{origin.where(high)} already hold{_s(high)} {_cells(column, high)}: {right} if its values are in full"
+        )
 
 
 def _values(

@@ -10,10 +10,10 @@ import pandas as pd
 
 from fastscale.archive.aliases import ALIASES, candidates, normalise
 from fastscale.archive.coerce import coerce
-from fastscale.archive.notes import Note, Origin
+from fastscale.archive.notes import Origin
 from fastscale.errors import ColumnError, DataError, did_you_mean
 
-__all__ = ["check_mapping", "named_columns", "resolve"]
+__all__ = ["all_equal", "check_mapping", "listed", "named_columns", "resolve"]
 
 
 def check_mapping(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> dict[str, Hashable]:
@@ -38,7 +38,7 @@ def check_mapping(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> dict[str, 
             names = [str(name) for name in frame.columns]
             raise ColumnError(
                 f"{variable}={column!r}: there is no such column.{did_you_mean(str(column), names)} "
-                f"Columns are: {_listed(names)}"
+                f"Columns are: {listed(names)}"
             )
     return dict(mapping)
 
@@ -71,29 +71,18 @@ def resolve(frame: pd.DataFrame, mapping: Mapping[str, Hashable], variable: str,
     found = named_columns(frame, variable)
     if not found:
         raise ColumnError(_missing(frame, variable))
-    if len(found) > 1 and not _all_equal(frame, found, variable, origin):
+    if len(found) > 1 and not all_equal(frame, found, variable, origin):
         meaning = f" ({ALIASES[variable].meaning})" if variable in ALIASES else ""
         options = " or ".join(f'{variable}="{name}"' for name in found)
-        listed = _listed([str(name) for name in found])
+        shown = listed([str(name) for name in found])
         raise ColumnError(
-            f"{len(found)} columns could be {variable}{meaning} and differ: {listed}. Say which: {options}"
+            f"{len(found)} columns could be {variable}{meaning} and differ: {shown}. Say which: {options}"
         )
     return found[0]
 
 
-def other_losses(frame: pd.DataFrame, chosen: Hashable, origin: Origin) -> Note | None:
-    """Return a note where columns beside `chosen` hold another loss, as a smoothed one beside the raw."""
-    names = {str(name): name for name in frame.columns if name != chosen}
-    others = [names[name] for name in candidates("loss", list(names))]
-    others = [name for name in others if not _all_equal(frame, [chosen, name], "loss", origin)]
-    if not others:
-        return None
-    listed = _listed([str(other) for other in others])
-    message = f"'{chosen}' is used as the loss; {listed} differ{'s' if len(others) == 1 else ''}"
-    return Note("several_losses", message, len(others))
-
-
-def _all_equal(frame: pd.DataFrame, names: list[Hashable], variable: str, origin: Origin) -> bool:
+def all_equal(frame: pd.DataFrame, names: list[Hashable], variable: str, origin: Origin) -> bool:
+    """Whether the columns hold equal numbers, whatever they are written as."""
     try:
         first, *rest = (coerce(frame[name], variable, origin, variable == "loss").values for name in names)
     except DataError:
@@ -114,11 +103,12 @@ def _missing(frame: pd.DataFrame, variable: str) -> str:
     taken = {name for other in ALIASES for name in candidates(other, names)}
     free = [name for name in names if name not in taken]
     spelled = next((hint for alias in known if len(alias) > 1 and (hint := did_you_mean(alias, free))), "")
-    also = f" Known names are: {_listed(known, 6)}." if len(known) > 1 else ""
-    columns = f" Columns are: {_listed(names)}."
+    also = f" Known names are: {listed(known, 6)}." if len(known) > 1 else ""
+    columns = f" Columns are: {listed(names)}."
     return f'no column holds {wanted}.{spelled}{columns}{also} Name it: {variable}="column"'
 
 
-def _listed(names: list[str], limit: int = 12) -> str:
+def listed(names: list[str], limit: int = 12) -> str:
+    """Return names for a message, the first few of many."""
     text = ", ".join(repr(name) for name in names[:limit])
     return text + (f" and {len(names) - limit} more" if len(names) > limit else "")

@@ -87,9 +87,9 @@ def _one_column(column: pd.Series[Any], notes: list[Note]) -> tuple[NDArray[np.i
         codes, order = pd.factorize(codes)
         codes, labels = codes.astype(np.int64, copy=False), labels.take(order).reset_index(drop=True)
         message = (
-            f"column '{column.name}': {plural(count, 'row')} without a key form the group {MISSING_KEY!r}"
+            f"column '{column.name}': {plural(count, 'row')} without a key form the group {MISSING_KEY!r}."
         )
-        notes.append(Note("missing_key", message, count))
+        notes.append(Note("missing_key", message, count, advice="Name the group of each, or leave them out."))
     _similar(column.name, labels, notes)
     return codes, labels
 
@@ -108,5 +108,5 @@ def _similar(name: Any, labels: pd.Series[Any], notes: list[Note]) -> None:
     count = int(np.count_nonzero(twice))
     if count:
         shown = ", ".join(repr(label) for label in text[twice].iloc[:4])
-        message = f"column '{name}': {plural(count, 'key')} differ only by case or spaces: {shown}"
-        notes.append(Note("similar_keys", message, count))
+        message = f"column '{name}': {plural(count, 'key')} differ only by case or spaces: {shown}."
+        notes.append(Note("similar_keys", message, count, advice="They stay apart; spell them alike if they are one."))

@@ -205,7 +205,7 @@ def _delimited(path: Path, packed: str | None) -> _Loaded:
     except UnicodeDecodeError:
         with _open(path, packed) as stream:
             frame = pd.read_csv(stream, encoding="latin-1", **options)
-        notes.append(Note("encoding", f"{path.name} is not UTF-8 and was read as Latin-1"))
+        notes.append(Note("encoding", f"{path.name} is not UTF-8 and was read as Latin-1."))
     if not isinstance(frame.index, pd.RangeIndex):
         raise DataError(f"{path.name}: the rows have more cells than the header has names ({frame.shape[1]})")
     return frame, notes, []
@@ -250,7 +250,8 @@ def _records(path: Path, lines: list[str]) -> _Loaded:
         except ValueError as error:
             if number and number == len(lines) - 1:
                 reason = "truncated last line"
-                note = Note("truncated_line", f"{path.name}: the last line is cut off and was dropped")
+                note = Note("truncated_line", f"{path.name}: the last line is cut off and was dropped.",
+                            advice="The run may have crashed while it was written.")
                 return pd.DataFrame(records), [note], [(number, line[:200], reason)]
             raise DataError(f"{path.name}: line {number + 1} is not JSON ({error}): {line[:40]!r}") from error
         if not isinstance(record, dict):

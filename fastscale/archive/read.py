@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import checks
+from fastscale.archive import checks, histories
+from fastscale.archive.aliases import ALIASES
 from fastscale.archive.columns import check_mapping
 from fastscale.archive.duplicates import duplicate_rows
 from fastscale.archive.load import find_files, load_file
 from fastscale.archive.notes import Note, Origin, dropped_table, join_dropped, nothing_dropped, plural, unique_notes
 from fastscale.archive.runs import Options, Runs
+from fastscale.archive.units import check_units
 from fastscale.errors import DataError, did_you_mean
 
 __all__ = ["read_runs"]
@@ -31,6 +33,7 @@ def read_runs(
     on_nan: str = "drop",
     duplicates: str = "drop",
     diverged: str = "keep",
+    units: Any = None,
     **columns: str,
 ) -> Runs:
     """Read an archive of training runs and find out which column holds what.
@@ -52,11 +55,18 @@ def read_runs(
     on_nan : {"drop", "error"}
         Rows with a missing or infinite value in a column that a fit uses: dropped and counted, or refused.
     duplicates : {"drop", "keep", "error"}
-        Rows equal in every column to an earlier row. ``"drop"`` also keeps only the last of the rows that a
-        resumed run logged twice for one step.
+        Rows equal in every column to an earlier row: dropped and counted, kept and warned of, or refused.
+        ``"drop"`` also keeps only the last of the rows that a resumed run logged twice for one step.
     diverged : {"keep", "drop"}
         Rows whose loss is far out (see `fastscale.archive.checks.diverged_rows`): kept and counted, or
         dropped.
+    units : dict, optional
+        Units of the values, by variable, where neither the header nor a column of units says them, or to overrule the header.
+        Losses are converted to nats a token from ``"bits"`` (a token), ``"perplexity"``, ``("bits_per_byte", b)`` with b the
+        mean number of bytes a token (nats a token = bits a byte x ln 2 x b), or ``("bits_per_character", c)``; ``"nats"`` says
+        that nothing is to be done. Counts are multiplied: ``{"N": "B", "D": "T", "C": "ZFLOP"}``, ``{"C": "1e21"}``,
+        ``{"C": "PF-days"}`` or a plain number; cells with a unit of their own (``125M``) are left alone. ``Runs.units`` says
+        what was read and what it became.
     **columns : str
         Columns of any other variables: ``N="params"``, ``D="tokens_d"``, ``x="seen_examples"``. What is not
         named is found by its usual names (`fastscale.archive.aliases.ALIASES`).
@@ -76,6 +86,7 @@ def read_runs(
         _option("on_nan", on_nan, ("drop", "error")),
         _option("duplicates", duplicates, ("drop", "keep", "error")),
         _option("diverged", diverged, ("keep", "drop")),
+        check_units(units),
     )
     mapping: dict[str, Any] = dict(columns)
     if loss is not None:
@@ -85,9 +96,13 @@ def read_runs(
     if isinstance(source, Runs):
         old = source.options
         # An option at its default was most likely not given.
-        merged = Options(*(new if new != default else kept for new, default, kept in zip(
-            (options.on_nan, options.duplicates, options.diverged), ("drop", "drop", "keep"),
-            (old.on_nan, old.duplicates, old.diverged), strict=True)))
+        usual = Options()
+        merged = Options(
+            options.on_nan if options.on_nan != usual.on_nan else old.on_nan,
+            options.duplicates if options.duplicates != usual.duplicates else old.duplicates,
+            options.diverged if options.diverged != usual.diverged else old.diverged,
+            {**old.units, **options.units},
+        )
         if merged == old and not mapping:
             return source
         return _assemble(
@@ -112,6 +127,10 @@ def _assemble(
 ) -> Runs:
     """Check the mapping, leave out duplicate rows, and look the archive over."""
     explicit = check_mapping(frame, mapping)
+    for variable in options.units:
+        known = [*ALIASES, *explicit, *map(str, frame.columns)]
+        if variable not in known:
+            raise DataError(f"units= names {variable!r}, which is no variable or column here.{did_you_mean(variable, known)}")
     runs = Runs(frame, explicit, options, origin, file_notes, lost, lost, file_notes, None)
     notes: list[Note] = list(file_notes)
     tables = [lost]
@@ -125,18 +144,19 @@ def _assemble(
             )
         if len(rows):
             message = f"{plural(len(rows), 'row')} equal to an earlier row in every column dropped"
-            notes.append(Note("duplicate_rows", message, len(rows)))
+            numbers = {"rows": len(rows), "of": len(frame)}
+            notes.append(Note("P28", message, len(rows), "info", numbers=numbers))
             tables.append(dropped_table(rows, "", [None] * len(rows), "exact duplicate of an earlier row"))
             out.append(rows)
         keep = _complement(len(frame), out)
-        rows, values = checks.superseded_rows(runs, keep)
+        rows, values = histories.superseded_rows(runs, keep)
         if len(rows):
             message = f"{plural(len(rows), 'row')} dropped: a resumed run logged the same step again later"
-            notes.append(Note("resumed_run", message, len(rows)))
+            notes.append(Note("resumed_run", message, len(rows), "info", numbers={"rows": len(rows)}))
             column = str(runs.columns["step"])
             tables.append(dropped_table(rows, column, values, "step logged again after the run was resumed"))
             out.append(rows)
-    notes += checks.look_over(runs)
+    notes += checks.look_over(runs) + histories.unfinished_runs(runs)
     return replace(
         runs,
         dropped=join_dropped(tables),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 from collections.abc import Collection, Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -13,12 +13,14 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastscale.archive import selection
-from fastscale.archive.aliases import ALIASES, header_power
+from fastscale.archive import checks, histories, losses, selection
+from fastscale.archive.aliases import ALIASES
 from fastscale.archive.coerce import coerce
 from fastscale.archive.columns import named_columns, resolve
+from fastscale.archive.duplicates import duplicate_rows
 from fastscale.archive.notes import Note, Origin, plural, unique_notes
 from fastscale.archive.points import Points
+from fastscale.archive.units import Unit, power_text, unit_of
 from fastscale.errors import DataError
 
 __all__ = ["Options", "Runs"]
@@ -31,6 +33,7 @@ class Options:
     on_nan: str = "drop"
     duplicates: str = "drop"
     diverged: str = "keep"
+    units: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -44,7 +47,7 @@ class Runs:
     explicit : dict of str to column
         The mapping given by the caller.
     options : Options
-        on_nan, duplicates, diverged.
+        on_nan, duplicates, diverged, units.
     origin : Origin
         Which rows came from which file.
     file_notes, lost : tuple of Note, DataFrame
@@ -96,12 +99,44 @@ class Runs:
             if variable in ("run", "loss"):
                 continue
             try:
-                notes += coerce(self.frame[column], variable, self.origin).notes
+                notes += coerce(self.frame[column], variable, self.origin, unit=self.unit_of(variable, column)).notes
             except DataError:
                 continue
+        if "N" in self.columns and (note := checks.definition_note(self, self.columns["N"])):
+            notes.append(note)
         with contextlib.suppress(DataError):
             notes += self.select(()).notes
         return list(unique_notes(notes))
+
+    @cached_property
+    def repetitions(self) -> tuple[Note, ...]:
+        """Notes on rows that stand for one run: exact duplicates that were kept, runs that were launched again."""
+        found: list[Note] = []
+        if self.options.duplicates == "keep" and len(rows := duplicate_rows(self.frame)):
+            message = f"{plural(len(rows), 'row')} equal to an earlier row in every column kept: {self.origin.where(rows)}."
+            advice = "They count twice, and make intervals too narrow: leave them out with duplicates='drop'."
+            numbers = {"rows": len(rows), "of": len(self.frame)}
+            found.append(Note("P28", message, len(rows), advice=advice, numbers=numbers))
+        if note := histories.relaunched_runs(self):
+            found.append(note)
+        return tuple(found)
+
+    @cached_property
+    def loss_units(self) -> dict[str, NDArray[np.int64]]:
+        """Loss units that a column of units names, and the rows of each; empty without such a column."""
+        return losses.units_beside(self.frame)
+
+    def unit_of(self, variable: str, column: Hashable) -> Unit:
+        """Return the unit of a variable's column: what it was read in, and what a fit gets."""
+        beside = next(iter(self.loss_units)) if variable == "loss" and len(self.loss_units) == 1 else ""
+        return unit_of(variable, str(column), self.options.units.get(variable), beside)
+
+    @property
+    def units(self) -> dict[str, Unit]:
+        """Variable to unit, for every variable that has one: the unit as read, and what it is converted to for a fit."""
+        plain = ("run", "portion", "epochs")
+        found = {v: self.unit_of(v, column) for v, column in self.columns.items() if v not in plain}
+        return {variable: unit for variable, unit in found.items() if unit.read or unit.converts}
 
     def __len__(self) -> int:
         """Rows in use: those read, less those dropped while reading."""
@@ -161,23 +196,42 @@ class Runs:
         further = (also,) if isinstance(also, str) else tuple(also)
         return selection.select(self, names, response, positive, log_response, weights, further)
 
+    def as_dict(self) -> dict[str, Any]:
+        """The account of what was read, found, converted, dropped and noted, as data for JSON; `report` says it in words."""
+        return {
+            "sources": self.sources,
+            "rows": len(self.frame),
+            "in_use": len(self),
+            "columns": {variable: str(column) for variable, column in self.columns.items()},
+            "units": {variable: unit.as_dict() for variable, unit in self.units.items()},
+            "dropped": {str(reason): int(count) for reason, count in self.dropped["reason"].value_counts().items()},
+            "dropped_rows": self.dropped["row"].tolist(),
+            "notes": [note.as_dict() for note in self.warnings],
+        }
+
     def report(self) -> str:
         """Return what was read, how its columns were understood, what was converted and dropped, as text."""
         rows, width = plural(len(self.frame), "row"), plural(self.frame.shape[1], "column")
         lines = [f"{rows} x {width} from {self.origin.name}"]
         lines.append("Columns:")
+        units = self.units
         for variable, column in self.columns.items():
-            power = header_power(variable, str(column)) if variable not in ("loss", "run") else 0
-            lines.append(f"  {variable} <- {column!r}" + (f" x 1e{power}" if power else ""))
+            unit = units.get(variable)
+            text = f"  {variable} <- {column!r}"
+            if unit is not None and unit.converts:
+                text += f" x {power_text(unit.factor)}" if not unit.log else " (logarithm)"
+            if unit is not None and (unit.told or unit.converts):
+                text += f", {unit.read}{f' to {unit.used}' if unit.converts and unit.used else ''}".replace("_", " ")
+            lines.append(text)
         if not self.columns:
             lines.append("  none recognised")
         if len(self.dropped):
             lines.append(f"Dropped while reading: {plural(len(self.dropped), 'row')}, {len(self):,} left")
             for reason, count in self.dropped["reason"].value_counts().items():
                 lines.append(f"  {count:,}  {reason}")
-        if self.warnings:
-            lines.append("Notes:")
-            lines += [f"  {note}" for note in self.warnings]
+        for severity, heading in (("info", "Done:"), ("warning", "Notes:"), ("error", "Errors:")):
+            noted = [f"  {note}" for note in self.warnings if note.severity == severity]
+            lines += [heading, *noted] if noted else []
         return "\n".join(lines)
 
     def __repr__(self) -> str:

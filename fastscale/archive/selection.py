@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastscale.archive import checks
+from fastscale.archive import checks, losses
 from fastscale.archive.coerce import coerce
-from fastscale.archive.columns import other_losses
 from fastscale.archive.groups import group_codes
 from fastscale.archive.notes import Note, Origin, dropped_table, join_dropped, plural, unique_notes
 from fastscale.archive.points import Points
@@ -42,11 +41,15 @@ def select(
     notes = list(runs.read_notes)
     used: dict[str, Floats] = {}
     for variable, column in names.items():
-        read = coerce(frame[column], variable, origin)
+        read = coerce(frame[column], variable, origin, unit=runs.unit_of(variable, column))
         used[variable] = read.values
         notes += read.notes
-    read = coerce(frame[target], response, origin, response=True)
+    unit = runs.unit_of(response, target)
+    read = coerce(frame[target], response, origin, response=True, unit=unit)
+    notes += read.notes
     y = read.values
+    if response == "loss":
+        losses.refuse_mixed_units(runs, target, y)
     tables = [runs.dropped]
     rows = runs.keep
     rows = _drop_missing(runs, {**used, response: y}, {**names, response: target}, response, rows, tables)
@@ -59,16 +62,19 @@ def select(
     labels: pd.Index[Any] | None = None
     if runs_column is not None:
         codes, labels = _run_codes(frame[runs_column], rows, notes)
+    notes += runs.repetitions
+    if "N" in names and (note := checks.definition_note(runs, names["N"])):
+        notes.append(note)
     if response == "loss":
-        notes += checks.loss_notes(str(target), _take(y, rows))
-        if target == "loss" and (note := other_losses(frame, target, origin)):
+        notes += losses.loss_notes(str(target), _take(y, rows), unit, losses.scales_of(runs, used, rows))
+        if target == "loss" and (note := losses.other_losses(frame, target, origin)):
             notes.append(note)
         if runs_column is None and (note := checks.run_candidate(frame)):
             notes.append(note)
         if log_response:
             far = checks.diverged_rows(_take(y, rows), codes, checks.order_within_runs(runs, rows))
             if len(far):
-                rows, codes, labels = _diverged(runs, frame[target], rows, codes, labels, far, notes, tables)
+                rows, codes, labels = _diverged(runs, frame[target], y, rows, codes, labels, far, notes, tables)
     n = len(frame) if rows is None else len(rows)
     if n == 0:
         raise DataError(f"no row is left of {len(frame):,}: {_reasons(join_dropped(tables))}")
@@ -177,6 +183,7 @@ def _run_codes(
 def _diverged(
     runs: Runs,
     column: pd.Series[Any],
+    y: Floats,
     rows: NDArray[np.int64] | None,
     codes: NDArray[np.int64] | None,
     labels: pd.Index[Any] | None,
@@ -187,17 +194,14 @@ def _diverged(
     """Note the far-out rows, or drop them and renumber the runs."""
     at = far if rows is None else rows[far]
     where = runs.origin.where(at)
+    numbers = {"rows": len(far), "highest": float(_take(y, rows)[far].max())}
     if runs.options.diverged == "keep":
-        message = f"{plural(len(far), 'row')} with a loss far above the others kept: {where}"
-        notes.append(Note("diverged", message, len(far)))
+        message = f"{plural(len(far), 'row')} with a loss far above the others kept: {where}."
+        advice = "Leave them out with diverged='drop' unless they are meant."
+        notes.append(Note("diverged", message, len(far), advice=advice, numbers=numbers))
         return rows, codes, labels
-    notes.append(
-        Note(
-            "diverged",
-            f"{plural(len(far), 'row')} with a loss far above the others dropped: {where}",
-            len(far),
-        )
-    )
+    message = f"{plural(len(far), 'row')} with a loss far above the others dropped: {where}"
+    notes.append(Note("diverged", message, len(far), "info", numbers=numbers))
     tables.append(
         dropped_table(at, str(column.name), column.iloc[at], "loss far above the others (diverged)")
     )

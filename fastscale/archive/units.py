@@ -92,12 +92,17 @@ class Unit:
         """What is done to the values, in words."""
         if self.log:
             return "logarithm taken"
-        power = math.log10(self.factor)
-        return f"values multiplied by {f'1e{power:.0f}' if power == round(power) else f'{self.factor:.9g}'}"
+        return f"values multiplied by {power_text(self.factor)}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         return {"read": self.read, "used": self.used, "factor": self.factor, "log": self.log, "told": self.told}
+
+
+def power_text(factor: float) -> str:
+    """Return a factor as a message shows it, powers of ten as 1e9."""
+    power = math.log10(factor)
+    return f"1e{power:.0f}" if power == round(power) else f"{factor:.9g}"
 
 
 def check_units(units: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -194,7 +199,7 @@ def _asked(variable: str, asked: Any) -> Unit:
     if variable != "loss":
         factor = _count(variable, unit)
         if factor is not None:
-            return Unit(f"{f'1e{math.log10(factor):.0f} ' if factor != 1 else ''}{used}".strip(), used, factor, told="units=")
+            return Unit(f"{f'{power_text(factor)} ' if factor != 1 else ''}{used}".strip(), used, factor, told="units=")
     if isinstance(unit, str) and normalise(unit) in _SCORES and not counted:
         raise DataError(
             f"units={{{variable!r}: {unit!r}}}: a score is no loss and has no unit to convert from; fit 1 - accuracy, or the "

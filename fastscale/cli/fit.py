@@ -160,7 +160,7 @@ def reading_record(fitted: Fit) -> dict[str, Any]:
     points = fitted.points
     if points is None:
         return {"dropped": {}, "notes": []}
-    notes = [{"code": note.code, "message": note.message, "count": note.count} for note in points.notes]
+    notes = [note.as_dict() for note in points.notes]
     return {"dropped": dropped_counts(points.dropped), "notes": notes}
 
 

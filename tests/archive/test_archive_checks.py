@@ -64,8 +64,8 @@ def test_diverged_without_runs_and_in_small_data() -> None:
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("C4 Eval PPL", ["loss_unit"]), ("val_bpb", ["loss_unit"]), ("mmlu_acc", ["loss_unit"]),
-        ("bits_per_byte", ["loss_unit"]), ("accumulated_loss", []), ("val_loss", []),
+        ("C4 Eval PPL", ["P15"]), ("val_bpb", ["P15"]), ("mmlu_acc", ["P15"]),
+        ("bits_per_byte", ["P15"]), ("accumulated_loss", []), ("val_loss", []),
     ],
 )
 def test_loss_unit_by_name(name: str, expected: list[str]) -> None:
@@ -73,7 +73,7 @@ def test_loss_unit_by_name(name: str, expected: list[str]) -> None:
 
 
 def test_loss_unit_by_value() -> None:
-    assert codes({"N": [1.0, 2.0, 3.0], "loss": [30.0, 25.0, 22.0]}) == ["loss_unit"]
+    assert codes({"N": [1.0, 2.0, 3.0], "loss": [30.0, 25.0, 22.0]}) == ["P15"]
 
 
 def test_flop_identity() -> None:
@@ -81,7 +81,7 @@ def test_flop_identity() -> None:
     frame = {"N": N, "D": D, "loss": [3.0, 2.9]}
     assert codes({**frame, "C": 7 * N * D}) == []
     note = read_runs({**frame, "C": 6 * N * D / 1e9}).warnings[0]
-    assert note.code == "flop_identity" and "1e-9 times 6 N D" in note.message
+    assert note.code == "P17" and "1e-9 times 6 N D" in note.message
     # A unit in the header is applied first.
     assert codes({**frame, "total_gflops": 6 * N * D / 1e9}, C="total_gflops") == ["header_unit"]
     assert codes({**frame, "C": ["a", "b"]}) == []
@@ -89,9 +89,9 @@ def test_flop_identity() -> None:
 
 def test_step_beyond_total() -> None:
     frame = {"N": [1.0, 2.0], "loss": [3.0, 2.9]}
-    assert codes({**frame, "portion_steps_elapsed": [0.5, 1.024]}) == ["step_beyond_total"]
-    assert codes({**frame, "portion_steps_elapsed": [0.5, 1.0]}) == []
-    assert codes({**frame, "portion_steps_elapsed": [50, 100]}) == []
+    assert codes({**frame, "portion_steps_elapsed": [1.0, 1.024]}) == ["step_beyond_total"]
+    assert codes({**frame, "portion_steps_elapsed": [1.0, 1.0]}) == []
+    assert codes({**frame, "portion_steps_elapsed": [100, 100]}) == []
 
 
 def test_failed_state_is_kept() -> None:

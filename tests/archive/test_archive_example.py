@@ -26,7 +26,7 @@ def test_shape_and_bad_rows() -> None:
 def test_reading_it_finds_the_bad_rows_and_nothing_else() -> None:
     runs = read_runs(example_runs())
     points = runs.select(["N", "D"], also=["family"])
-    assert {note.code: note.count for note in points.notes} == {"duplicate_rows": 6, "diverged": 3}
+    assert {note.code: note.count for note in points.notes} == {"P28": 6, "diverged": 3}
     assert (points.n, len(points.dropped), len(points.run_labels)) == (863, 7, 72)
     assert read_runs(runs, diverged="drop").select(["N", "D"]).n == 860
 

@@ -30,7 +30,7 @@ def test_misfitting() -> None:
         read_runs(path).select(["N"])
     points = read_runs(path, N="params_n", run="model_name").select(["N", "D"])
     assert points.n + len(points.dropped) == 4852 and len(points.run_labels) == 11
-    assert {"duplicate_rows", "step_beyond_total"} <= {note.code for note in points.notes}
+    assert {"P28", "step_beyond_total"} <= {note.code for note in points.notes}
 
 
 def test_gemstones() -> None:

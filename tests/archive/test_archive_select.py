@@ -190,7 +190,7 @@ def test_duplicates() -> None:
         [1, "exact duplicate of an earlier row"],
         [4, "exact duplicate of an earlier row"],
     ]
-    assert [(n.code, n.count) for n in runs.read_notes] == [("duplicate_rows", 2)]
+    assert [(n.code, n.count) for n in runs.read_notes] == [("P28", 2)]
     got = runs.select(["N"])
     assert got.rows.tolist() == [0, 2] and got.dropped["row"].tolist() == [1, 3, 4]
     assert len(read_runs(frame, duplicates="keep")) == 5

@@ -57,7 +57,7 @@ def test_json_equals_the_api_bit_for_bit(shell: Shell, runs: Path) -> None:
             assert found[quantity] == allocation.loc[(budget, quantity)].to_dict()
     assert document["bootstrap"]["counts"] == boot.counts.to_dict()
     assert document["dropped"] == {"exact duplicate of an earlier row": 2}
-    assert {note["code"] for note in document["notes"]} == {"duplicate_rows", "diverged"}
+    assert {note["code"] for note in document["notes"]} == {"P28", "diverged"}
 
 
 def test_the_table_shows_what_the_api_gives(shell: Shell, runs: Path) -> None:
