@@ -160,7 +160,8 @@ def _identified(look: Look) -> Note | None:
 def _delta(look: Look) -> Note | None:
     """P14: delta so far from the residuals' scale that another objective is meant."""
     delta = float(look.problem.rho[0])
-    if look.fit.options.delta in (0.0, math.inf) or not look.sound or not math.isfinite(delta):
+    options = look.fit.options
+    if options.delta in (0.0, math.inf) or options.scale is not None or not look.sound or not math.isfinite(delta):
         return None
     numbers = {"delta": delta, "residual_scale": look.scale}
     if delta < look.scale / _NEARLY_LAD:
