@@ -213,7 +213,7 @@ def definition_note(runs: Runs, column: Any) -> Note | None:
     names = {str(name): name for name in frame.columns if name != column}
     others = every_candidate("N", list(names), least=2)
     differ = [name for name in others if not all_equal(frame, [column, names[name]], "N", runs.origin)]
-    advice = "Exponents depend on whether embeddings count: say which N it is, and refit with the other"
+    advice = "Exponents depend on what N counts (embeddings, inactive experts): say so, and refit with the other"
     if differ:
         message = f"N is '{column}'; {listed(differ)} count{'s' if len(differ) == 1 else ''} parameters otherwise."
         return Note("P16", message, len(differ), "info", f'{advice}, N="{differ[0]}".', {"columns": differ})

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["duplicate_rows"]
+__all__ = ["alike", "duplicate_rows"]
 
 _BLOCK = 1 << 15
 _ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -35,7 +35,7 @@ def duplicate_rows(frame: pd.DataFrame) -> NDArray[np.int64]:
     columns = [frame.iloc[:, j] for j in range(frame.shape[1])]
     plain = [c.to_numpy() for c in columns if isinstance(c.dtype, np.dtype) and c.dtype.kind in "fiub"]
     if plain and len(frame) > 1:
-        suspects = _suspects(plain, len(frame))
+        suspects = alike(plain, len(frame))
         if len(suspects) == 0:
             return suspects
     else:
@@ -54,7 +54,7 @@ def _hashable(column: pd.Series[Any]) -> pd.Series[Any]:
     return column.map(repr) if column.dtype == object else column
 
 
-def _suspects(columns: list[NDArray[Any]], n: int) -> NDArray[np.int64]:
+def alike(columns: list[NDArray[Any]], n: int) -> NDArray[np.int64]:
     """Return the rows whose numbers hash like another row's: all duplicates, and next to no other rows."""
     hashes = np.empty(n, dtype=np.uint64)
     # Block by block, so that the passes over a block stay in cache and memory stays at one hash a row.

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fastscale.archive.aliases import RUN_CANDIDATES, every_candidate, normalise
 from fastscale.archive.checks import quiet
-from fastscale.archive.duplicates import duplicate_rows
+from fastscale.archive.duplicates import alike, duplicate_rows
 from fastscale.archive.notes import Note, plural
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ FINISHED = 0.99
 MOST_ROWS_TO_COMPARE = 200_000
 # Words of columns that say what came out of a run or when and where it ran, not how it was set up.
 _OUTCOMES = re.compile(
-    r"(?:^|[^a-z])(?:loss|losses|ppl|perplexity|bpb|acc|accuracy|error|score|eval|val|id|name|time|runtime|date|timestamp|created|"
+    r"^id$|(?:^|[^a-z])(?:loss|losses|ppl|perplexity|bpb|acc|accuracy|error|score|eval|val|uuid|job|jobid|slurm|name|time|runtime|date|timestamp|created|"
     r"started|finished|duration|seconds|secs|hours|mfu|speed|state|status|url|host|hostname|user|node|notes?|reason|attempt|"
     r"portion|elapsed)(?:$|[^a-z])"
 )
@@ -43,8 +43,8 @@ def superseded_rows(runs: Runs, keep: Ints) -> tuple[Ints, list[Any]]:
     """Return rows that a resumed run logged again, and their steps: the later row of the same step stays.
 
     Only where the step goes back from one row of a run to the next, and only among rows equal in the run, the
-    step and every column that does not hold fractions: evaluations of several tasks at one step are no
-    repetition.
+    step, N, D, C, every column that does not hold fractions, and every one that holds few different ones, such as
+    a learning rate: evaluations of several tasks at one step are no repetition, nor are runs under one name.
     """
     none: tuple[Ints, list[Any]] = (np.empty(0, dtype=np.int64), [])
     columns, frame = runs.columns, runs.frame
@@ -53,7 +53,8 @@ def superseded_rows(runs: Runs, keep: Ints) -> tuple[Ints, list[Any]]:
     step = quiet(runs, "step", slice(None))
     if step is None:
         return none
-    same = [name for name in frame.columns if not pd.api.types.is_float_dtype(frame[name].dtype)]
+    known = {columns[name] for name in ("N", "D", "C") if name in columns}
+    same = [name for name in frame.columns if name in known or _is_setting(frame[name], len(keep))]
     keys = (
         frame.loc[:, list(dict.fromkeys([*same, columns["run"]]))]
         .iloc[keep]
@@ -74,6 +75,12 @@ def superseded_rows(runs: Runs, keep: Ints) -> tuple[Ints, list[Any]]:
     return rows, frame[columns["step"]].iloc[rows].tolist()
 
 
+def _is_setting(column: pd.Series[Any], rows: int) -> bool:
+    if not pd.api.types.is_float_dtype(column.dtype):
+        return True
+    return _OUTCOMES.search(str(column.name).casefold()) is None and column.nunique(dropna=False) <= max(1, rows // 20)
+
+
 def relaunched_runs(runs: Runs) -> Note | None:
     """Return a note where rows agree in every setting and differ in the outcome: a run launched again, or a replicate.
 
@@ -83,6 +90,10 @@ def relaunched_runs(runs: Runs) -> Note | None:
     """
     frame, columns = runs.frame, runs.columns
     if not 2 <= len(runs) <= MOST_ROWS_TO_COMPARE or "N" not in columns or not {"D", "C", "step", "S"} & columns.keys():
+        return None
+    cells = [frame[columns[name]] for name in ("N", "D", "C", "step", "S") if name in columns]
+    numbers = [c.to_numpy() for c in cells if isinstance(c.dtype, np.dtype) and c.dtype.kind in "fiu"]
+    if numbers and not len(alike(numbers, len(frame))):
         return None
     settings = _settings(runs)
     part = frame if runs.keep is None else frame.iloc[runs.keep]

@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 import pandas as pd
 
 from fastscale.archive.notes import Note
+from fastscale.archive.parquet import read_parquet
 from fastscale.errors import DataError, did_you_mean
 
 __all__ = ["find_files", "load_file"]
@@ -284,4 +285,5 @@ def _json(path: Path, packed: str | None) -> _Loaded:
 def _parquet(path: Path, packed: str | None) -> _Loaded:
     if packed:
         raise DataError(f"{path.name}: Parquet compresses its own pages; unpack the file first")
-    return pd.read_parquet(path, engine="pyarrow"), [], []
+    frame, notes = read_parquet(path)
+    return frame, notes, []

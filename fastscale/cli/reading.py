@@ -182,4 +182,4 @@ def account(dropped: pd.DataFrame, notes: Any) -> list[str]:
     """Lines on what was dropped and noted; notes that only repeat a count are left out."""
     counts = dropped_counts(dropped)
     lines = [f"dropped: {', '.join(f'{count:,} {reason}' for reason, count in counts.items())}"] if counts else []
-    return lines + [f"note: {reword(str(note))}" for note in notes if note.code not in _SAID_BY_COUNTS]
+    return lines + [f"note: {reword(str(note))}" for note in notes if note.name not in _SAID_BY_COUNTS]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
+from scipy import special
 
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import bread, covariance
@@ -45,7 +45,7 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
             steps = difference_steps(fit.theta, np.sqrt(np.diag(V)))
             slope = quantities.gradient(fit, fit.theta, steps)
             variance = np.einsum("qi,ij,qj->q", slope, V, slope)
-            t = float(stats.t.ppf(tail, degrees))
+            t = float(special.stdtrit(degrees, tail))
             middle = quantities.transformed(estimate)
             if kind == "sandwich":
                 reach = np.where(variance > 0, t * np.sqrt(variance), np.nan)
@@ -143,6 +143,8 @@ def _farthest(
         constraints.append({
             "type": "ineq", "fun": lambda z: rows @ (radius * z) - offsets, "jac": lambda z: radius * rows,
         })
+    from scipy import optimize  # slow to import
+
     minimize: Any = optimize.minimize
     best = math.nan
     for start in (0.9, 0.3):

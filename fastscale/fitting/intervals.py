@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from fastscale.errors import FitError
 from fastscale.fitting.problem import Space
@@ -82,12 +82,12 @@ def _bca_levels(
     left = quantities.transformed(left)
     with np.errstate(all="ignore"):
         below = (draws < estimate).mean(axis=0) + 0.5 * (draws == estimate).mean(axis=0)
-        z0 = stats.norm.ppf(below)
+        z0 = special.ndtri(below)
         away = np.nanmean(left, axis=0) - left
         a = np.nansum(away**3, axis=0) / (6.0 * np.nansum(away**2, axis=0) ** 1.5)
         a = np.where(np.isfinite(a), a, 0.0)
-        z = [z0 + stats.norm.ppf(tail) for tail in tails]
-        low, high = (np.asarray(stats.norm.cdf(z0 + v / (1.0 - a * v))) for v in z)
+        z = [z0 + special.ndtri(tail) for tail in tails]
+        low, high = (np.asarray(special.ndtr(z0 + v / (1.0 - a * v))) for v in z)
     return low, high
 
 
@@ -126,7 +126,7 @@ def _jackknife(boot: Bootstrap, quantities: Quantities, level: float) -> tuple[A
     G = len(left)
     se = np.sqrt((G - 1) / G * ((left - left.mean(axis=0)) ** 2).sum(axis=0))
     middle = quantities.transformed(quantities.of(boot.fit.params.to_numpy()[None])[0])
-    reach = stats.t.ppf((1 + level) / 2, G - 1) * se
+    reach = special.stdtrit(G - 1, (1 + level) / 2) * se
     return quantities.natural(middle - reach), quantities.natural(middle + reach)
 
 

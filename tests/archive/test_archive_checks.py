@@ -90,8 +90,8 @@ def test_flop_identity() -> None:
 def test_step_beyond_total() -> None:
     frame = {"N": [1.0, 2.0], "loss": [3.0, 2.9]}
     assert codes({**frame, "portion_steps_elapsed": [1.0, 1.024]}) == ["step_beyond_total"]
-    assert codes({**frame, "portion_steps_elapsed": [1.0, 1.0]}) == []
-    assert codes({**frame, "portion_steps_elapsed": [100, 100]}) == []
+    assert codes({**frame, "portion_steps_elapsed": [0.995, 1.0]}) == []
+    assert codes({**frame, "portion_steps_elapsed": [50, 100]}) == ["unfinished_runs"]
 
 
 def test_failed_state_is_kept() -> None:

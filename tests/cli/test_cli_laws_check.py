@@ -69,7 +69,9 @@ def test_check_reports(shell: Shell, runs: Path) -> None:
     document = shell("check", runs, "--json").document
     read = fastscale.read_runs(runs)
     assert document["columns"] == read.columns and document["usable"] == 288 and document["refused"] is None
-    assert document["notes"] == [{"code": n.code, "message": n.message, "count": n.count} for n in read.warnings]
+    assert document["notes"] == [note.as_dict() for note in read.warnings]
+    assert {(note["code"], note["name"]) for note in document["notes"]} == {("P28", "duplicate_rows"), ("diverged", "diverged")}
+    assert document["units"] == {variable: unit.as_dict() for variable, unit in read.units.items()}
     assert document["missing"] == {} and document["other_columns"] == ["good"]
 
 
