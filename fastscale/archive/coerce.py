@@ -69,7 +69,7 @@ def coerce(
         unit = unit_of(variable, header)
     # A response's own column is counted in whatever its header says, unless it is the loss or the caller asks.
     converts = unit.converts and (not response or variable == "loss" or unit.told == "units=")
-    values, suffixed, count = _values(column, variable, origin, size, not (converts and unit.told == "header"))
+    values, suffixed, count = _values(column, variable, origin, size, not converts)
     notes: list[Note] = []
     if count:
         message = f"column '{header}' ({variable}): {plural(count, 'cell')} such as '125M' read as numbers"

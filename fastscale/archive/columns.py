@@ -28,6 +28,10 @@ def check_mapping(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> dict[str, 
     """
     if frame.columns.nlevels > 1:
         raise DataError("the columns have several levels of names; flatten them to one name a column")
+    names: list[Any] = list(frame.columns)
+    if any(name is pd.NA for name in names):  # which equals nothing, itself included
+        at = next(i for i, name in enumerate(names) if name is pd.NA)
+        raise DataError(f"column {at} (the first is 0) has no name but pd.NA; give it one")
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()].unique().tolist()
         raise DataError(f"column {twice[0]!r} appears more than once; give each column a name of its own")
@@ -35,10 +39,10 @@ def check_mapping(frame: pd.DataFrame, mapping: Mapping[str, Any]) -> dict[str, 
         if not isinstance(column, Hashable):
             raise DataError(f"{variable}= takes the name of a column, not {type(column).__name__}")
         if column not in frame.columns:
-            names = [str(name) for name in frame.columns]
+            known = [str(name) for name in names]
             raise ColumnError(
-                f"{variable}={column!r}: there is no such column.{did_you_mean(str(column), names)} "
-                f"Columns are: {listed(names)}"
+                f"{variable}={column!r}: there is no such column.{did_you_mean(str(column), known)} "
+                f"Columns are: {listed(known)}"
             )
     return dict(mapping)
 

@@ -78,7 +78,7 @@ def superseded_rows(runs: Runs, keep: Ints) -> tuple[Ints, list[Any]]:
 def _is_setting(column: pd.Series[Any], rows: int) -> bool:
     if not pd.api.types.is_float_dtype(column.dtype):
         return True
-    return _OUTCOMES.search(str(column.name).casefold()) is None and column.nunique(dropna=False) <= max(1, rows // 20)
+    return _OUTCOMES.search(str(column.name).casefold()) is None and column.nunique(dropna=False) <= max(1, rows // 3)
 
 
 def relaunched_runs(runs: Runs) -> Note | None:

@@ -75,11 +75,13 @@ def loss_notes(column: str, loss: Floats, unit: Unit, scales: Mapping[str, Float
         return [Note("P15", f"column '{column}' {said}.", advice=advice, numbers={"unit": unit.read})]
     if not len(loss):
         return []
+    if rising := _rising(column, loss, scales):
+        return rising
     if (median := float(np.median(loss[:: max(1, len(loss) // 10_000)]))) > HIGHEST:
         message = f"column '{column}': most values are above {HIGHEST:g} (median {median:.4g}), too high for nats; a perplexity?"
         advice = "Say units={'loss': 'perplexity'} where it is one."
         return [Note("P15", message, advice=advice, numbers={"median": median})]
-    return _rising(column, loss, scales)
+    return []
 
 
 def _rising(column: str, loss: Floats, scales: Mapping[str, Floats]) -> list[Note]:

@@ -82,10 +82,10 @@ class Unit:
 
     def convert(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return converted values; the very array where nothing changes."""
-        if self.log:
-            with np.errstate(invalid="ignore", divide="ignore"):
+        with np.errstate(all="ignore"):
+            if self.log:
                 return np.log(values)
-        return values if self.factor == 1.0 else values * self.factor
+            return values if self.factor == 1.0 else values * self.factor
 
     @property
     def doing(self) -> str:

@@ -80,7 +80,7 @@ def load(path: str | Path) -> Fit | Bootstrap | GroupFits:
 
         table = pq.read_table(path)
         about = _restore(json.loads((table.schema.metadata or {})[_KEY]))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         raise DataError(f"{path}: not a result that fastscale saved ({error})") from None
     frame = table.to_pandas()
     if about.get("kind") == "groups":

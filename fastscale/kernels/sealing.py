@@ -14,7 +14,6 @@ import os
 import pickle
 import secrets
 import stat
-import time
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +32,19 @@ def read_key(root: Path) -> bytes:
         It cannot be read or written, or others could have.
     """
     path = root / _NAME
-    try:
-        handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-    except FileExistsError:
-        pass
-    else:
-        with os.fdopen(handle, "wb") as file:
+    if not os.path.lexists(path):
+        # whole or not at all, and whichever process is first
+        own = root / f".{_NAME}-{os.getpid()}-{secrets.token_hex(4)}"
+        with os.fdopen(os.open(own, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             file.write(secrets.token_bytes(_SIZE))
+        try:
+            os.link(own, path)
+        except FileExistsError:
+            pass
+        except OSError:  # no hard links here
+            if not os.path.lexists(path):
+                os.replace(own, path)
+        own.unlink(missing_ok=True)
     info = os.lstat(path)
     if not stat.S_ISREG(info.st_mode):
         raise PermissionError(f"{path} is no ordinary file")
@@ -48,12 +53,10 @@ def read_key(root: Path) -> bytes:
             raise PermissionError(f"{path} is owned by user {info.st_uid}, not by you")
         if info.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
             raise PermissionError(f"{path} is open to others; delete it")
-    for _ in range(200):  # another process may be writing it just now
-        key = path.read_bytes()
-        if len(key) == _SIZE:
-            return key
-        time.sleep(0.01)
-    raise PermissionError(f"{path} holds no key; delete it")
+    key = path.read_bytes()
+    if len(key) != _SIZE:
+        raise PermissionError(f"{path} holds no key; delete it")
+    return key
 
 
 def seal(key: bytes, name: str, content: bytes) -> bytes:
