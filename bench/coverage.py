@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,9 @@ from fastscale.fitting.problem import Options
 LEVEL = 0.95
 # What has to lie in the windows: the exponents, and what is derived from them.
 JUDGED = ("alpha", "beta", "a", "log N*", "log L")
+# Rows drawn one by one from checkpoints, the negative control, have to cover alpha less often than this, in %.
+CONTROL = 60.0
+BAND_WINDOWS = {"pointwise": (70.0, 88.0), "simultaneous": (92.0, 98.0), "prediction": (92.0, 97.0)}
 Method = tuple[str | None, str]  # kind of resample (None: none), kind of interval
 PAIRS: Method = ("pairs", "percentile")
 _COMMON: tuple[Method, ...] = (PAIRS, ("pairs", "basic"), ("pairs", "bca"), (None, "sandwich"), ("bayesian", "percentile"))
@@ -150,11 +155,13 @@ def refusals(simulations: int) -> dict[str, int]:
 
 
 def outside(cell: Cell, table: pd.DataFrame) -> list[str]:
-    """What lies outside its window."""
+    """What lies outside its window; for checkpoints also a negative control that covers."""
     found = []
     for method, (low, high) in cell.windows.items():
         row = table.loc[[method]].iloc[0]
         found += [f"{cell.name} {row['method']}: {name} {row[name]:.1f}" for name in JUDGED if not low <= row[name] <= high]
+    if cell.noise == "clust" and PAIRS in cell.methods and (share := table.loc[[PAIRS]].iloc[0]["alpha"]) >= CONTROL:
+        found.append(f"{cell.name} {PAIRS[0]} {PAIRS[1]}: alpha {share:.1f}, which is not below {CONTROL:g}")
     return found
 
 
@@ -168,15 +175,16 @@ def markdown(tables: Sequence[pd.DataFrame]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run the simulations and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the simulations and print the tables; 1 if something lies outside its window."""
+    parser = argparse.ArgumentParser(prog="python -m bench.coverage", description=__doc__)
     parser.add_argument("--simulations", type=int, default=1000)
     parser.add_argument("--resamples", type=int, default=999)
-    parser.add_argument("--only", metavar="DESIGN", help="one design, such as grid50")
-    options = parser.parse_args()
+    parser.add_argument("--only", metavar="DESIGN", choices=sorted({cell.design for cell in CELLS}), help="one design")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="write the tables there too")
+    options = parser.parse_args(arguments)
     start = time.perf_counter()
-    tables, misses = [], []
+    tables, misses, lines = [], [], []
     for cell in CELLS:
         if options.only in (None, cell.design):
             table, warned = coverage(cell, options.simulations, options.resamples)
@@ -184,17 +192,29 @@ def main() -> None:
             misses += outside(cell, table)
             control = f"; P07 without the run column: {warned:,} of {options.simulations:,}" if cell.noise == "clust" else ""
             print(f"# {cell.name}: {time.perf_counter() - start:.0f} s{control}", flush=True)
-    print(markdown(tables))
+            lines += [f"{cell.name}{control}"] if control else []
+    lines = [markdown(tables), "", *lines]
     if options.only is None:
-        print("\n| band | design | covers | of |\n| --- | --- | ---: | --- |")
+        lines += ["", "| band | design | covers | of |", "| --- | --- | ---: | --- |"]
         for name, noise in (("grid50", "norm5"), ("ckpt30x25", "clust")):
             for kind, share in bands(options.simulations, options.resamples, noise, name).items():
-                print(f"| {kind} | {name} {noise} | {share:.1f} % | {'fresh runs' if kind == 'prediction' else 'whole curves'} |")
-        for name, count in refusals(min(options.simulations, 200)).items():
-            print(f"{name}: no interval in {count} of {min(options.simulations, 200)} archives")
-    print("outside their windows:", "; ".join(misses) or "none")
-    print(f"{options.simulations:,} simulations x {options.resamples:,} resamples: {time.perf_counter() - start:.0f} s")
+                what = "fresh runs" if kind == "prediction" else "whole curves"
+                lines.append(f"| {kind} | {name} {noise} | {share:.1f} % | {what} |")
+                low, high = BAND_WINDOWS[kind]
+                if name == "grid50" and not low <= share <= high:
+                    misses.append(f"{kind} band of {name}: {share:.1f}")
+        archives = min(options.simulations, 200)
+        for name, count in refusals(archives).items():
+            lines.append(f"{name}: no interval in {count} of {archives} archives")
+            misses += [f"{name}: intervals in {archives - count} of {archives} archives"] if count < archives else []
+    lines += ["", f"outside their windows: {'; '.join(misses) or 'none'}"]
+    lines.append(f"{options.simulations:,} simulations x {options.resamples:,} resamples: {time.perf_counter() - start:.0f} s")
+    text = "\n".join(lines)
+    print(text)
+    if options.out:
+        options.out.write_text(text + "\n", encoding="utf-8")
+    return 1 if misses else 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

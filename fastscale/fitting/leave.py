@@ -9,9 +9,11 @@ import pandas as pd
 
 from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import run_bootstrap
-from fastscale.fitting.covariance import covariance, influence
+from fastscale.fitting.covariance import covariance, influence, predictions, smoothed
+from fastscale.fitting.problem import Problem
 from fastscale.fitting.status import LABELS
-from fastscale.laws.law import Array, Flags
+from fastscale.fitting.verify import derivatives, moving
+from fastscale.laws.law import Array
 
 if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
@@ -43,16 +45,16 @@ def leave_one_out(fit: Fit) -> pd.DataFrame:
         thetas, objectives, status = (
             np.concatenate([getattr(part, name) for part in parts]) for name in ("thetas", "objectives", "status")
         )
-    V = covariance(fit.problem, fit.theta, units)
-    moves = np.zeros(len(fit.theta), dtype=bool) if V is None else np.isfinite(np.diag(V)) & (np.diag(V) > 0)
     table = pd.DataFrame(fit.law.to_natural(thetas), columns=list(fit.law.names))
     for name, value in fit.options.fixed.items():
         table[name] = value
     table.insert(0, "n", np.bincount(codes, minlength=count)[chosen])
     table.insert(1, "status", [LABELS[int(s)] for s in status])
     table["objective"] = objectives
-    distance, largest = _distances(thetas - fit.theta, V, moves)
-    table["largest_shift"], table["distance"] = largest, distance
+    shift = thetas - fit.theta
+    V = covariance(fit.problem, fit.theta, units)
+    table["largest_shift"] = _largest(shift, V)
+    table["distance"] = _distances(fit.problem, fit.theta, shift)
     table.index = _labels(fit, codes, chosen)
     return table.sort_values("distance", ascending=False, kind="stable")
 
@@ -67,16 +69,32 @@ def _most_influential(fit: Fit, codes: np.ndarray, count: int) -> np.ndarray:
     return np.sort(np.argsort(-moved, kind="stable")[:MOST])
 
 
-def _distances(shift: Array, V: Array | None, moves: Flags) -> tuple[Array, Array]:
-    """(Cook's distance, largest shift in standard errors) of each row; NaN without a covariance."""
-    if V is None or not moves.any():
-        nothing = np.full(len(shift), np.nan)
-        return nothing, nothing
-    own, part = V[np.ix_(moves, moves)], shift[:, moves]
-    size = np.sqrt(np.diag(own))
-    scaled = part / size
-    distance = np.einsum("bi,ij,bj->b", scaled, np.linalg.pinv(own / np.outer(size, size), hermitian=True), scaled) / moves.sum()
-    return distance, np.abs(scaled).max(axis=1)
+def _distances(problem: Problem, theta: Array, shift: Array) -> Array:
+    """Cook's distance (Cook 1977) of each row of shifts: shift' J'WJ shift / (m s^2); NaN with as many parameters as points.
+
+    J are the derivatives of the predictions by the coordinates, m the coordinates that move, s^2 the mean square of Huber's
+    psi over n - m, divided by the square of its mean derivative (for least squares the residuals' variance). The metric is not
+    the sandwich's: that holds each unit's own squared score, so that what is far out would hide itself.
+    """
+    residual, J = predictions(problem, theta)
+    _, g, _ = derivatives(problem, theta)
+    n, m = problem.n, moving(problem, theta, g)[0].shape[1]
+    rho, ratio = smoothed(problem, theta)
+    delta, penalty = problem.rho[:2]
+    w, factor = problem.w[:n], np.where(residual > 0, penalty, 1.0)
+    slope = float((w * factor * (np.abs(residual) <= rho[0])).sum()) / float(w.sum()) / ratio
+    square = float((w * (factor * np.clip(residual, -delta, delta)) ** 2).sum())
+    if n <= m or m == 0 or not (slope > 0 and square > 0):
+        return np.full(len(shift), np.nan)
+    own = J * np.sqrt(w)[:, None]
+    return np.asarray(np.einsum("bi,ij,bj->b", shift, own.T @ own, shift) / (m * square / (n - m) / slope**2))
+
+
+def _largest(shift: Array, V: Array | None) -> Array:
+    """Largest shift of a coordinate in each row, in standard errors; NaN without a covariance."""
+    if V is None or not (moves := np.isfinite(np.diag(V)) & (np.diag(V) > 0)).any():
+        return np.full(len(shift), np.nan)
+    return np.asarray(np.abs(shift[:, moves] / np.sqrt(np.diag(V)[moves])).max(axis=1))
 
 
 def _labels(fit: Fit, codes: np.ndarray, chosen: np.ndarray) -> Any:

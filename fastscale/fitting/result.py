@@ -314,9 +314,10 @@ class Fit:
         -------
         DataFrame
             A row a run, by its label (a point by its row): n (points left out), status, the parameters without it, objective,
-            largest_shift (of a parameter, in standard errors) and distance (Cook's: the squared shift in the metric of the
-            sandwich covariance, by parameter; Cook 1977), largest first. Of more than 2,000 units, the 2,000 that move the
-            optimum most to first order.
+            largest_shift (of a parameter, in standard errors) and distance (Cook's: how far the predictions move, squared and
+            summed, by parameter and the residuals' variance; Cook 1977), largest first. Points that are far out together hide
+            each other: `sensitivity` leaves the worst out one after the other. Of more than 2,000 units, the 2,000 that move
+            the optimum most to first order.
         """
         from fastscale.fitting.leave import leave_one_out
 

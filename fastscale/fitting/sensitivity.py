@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 Refit = Callable[[], tuple[Points, Options]]
 DELTAS = (1e-4, 1e-3, 1e-2, math.inf)
-_WORST = 5
+# Points left out as the worst: so many, but no more than one in ten.
+_WORST, _TENTH = 5, 10
 _PORTIONS = (0.1, 0.5)
 # Growth of the budget over which the exponent of N*(C) is taken.
 _GROWTH = 1.01
@@ -79,12 +80,13 @@ def _choices(fit: Fit) -> Iterator[tuple[str, str, Refit | None]]:
             yield "delta", f"{delta:g}", partial(_with, points, replace(plain, delta=delta))
     auto = choose_delta(_problem(fit, points, replace(plain, delta=math.inf)))
     yield "delta", f"auto ({auto:.3g})", partial(_with, points, replace(plain, delta=auto))
-    if points.n > 2 * _WORST * len(fit.law.names):
-        worst = _worst(fit)
+    most = min(_WORST, points.n // _TENTH)
+    if fit.ok and most and points.n - most > len(fit.law.names):
+        worst = _worst(fit, most)
         for row in worst:
             kept = np.arange(points.n) != row
             yield "outliers", f"without row {points.rows[row]}", partial(_with, subset(points, kept), options)
-        for k in range(2, _WORST + 1):
+        for k in range(2, len(worst) + 1):
             kept = ~np.isin(np.arange(points.n), worst[:k])
             yield "outliers", f"{k} worst out", partial(_with, subset(points, kept), options)
     yield from _cuts(fit)
@@ -101,7 +103,7 @@ def _with(points: Points, options: Options) -> tuple[Points, Options]:
     return points, options
 
 
-def _worst(fit: Fit) -> list[int]:
+def _worst(fit: Fit, most: int) -> list[int]:
     """Positions of the points with the largest residuals, one after the other: each from a fit without those before.
 
     A point that pulls the fit to itself hides behind another; taken out in turn, they show.
@@ -110,7 +112,7 @@ def _worst(fit: Fit) -> list[int]:
     found: list[int] = []
     kept = np.ones(fit.n, dtype=bool)
     current = fit
-    while len(found) < _WORST:
+    while len(found) < most:
         assert current.problem is not None
         residual, _ = predictions(current.problem, current.theta)
         found.append(int(np.flatnonzero(kept)[np.argmax(np.abs(residual))]))

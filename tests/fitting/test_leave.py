@@ -25,19 +25,43 @@ def test_without_each_run_is_the_fit_to_the_others():
 
 
 def test_distance_is_cooks():
-    """For a straight line: Cook's distance with the robust covariance, by hand."""
+    """For a straight line: Cook's distance by hand; the largest shift in robust standard errors."""
     frame = line()
     fit = line_fit(frame)
     table = fit.leave_one_out()
     X = np.column_stack([np.ones(30), frame["x"]])
     bread = np.linalg.inv(X.T @ X)
     e = frame["loss"].to_numpy() - X @ fit.params.to_numpy()
-    V = 30 / 28 * bread @ (X.T * e**2) @ X @ bread
+    robust = 30 / 28 * bread @ (X.T * e**2) @ X @ bread
     for i in table.index[:3]:
         kept = np.arange(30) != i
         shift = np.linalg.lstsq(X[kept], frame["loss"].to_numpy()[kept], rcond=None)[0] - fit.params.to_numpy()
-        assert table.loc[i, "distance"] == pytest.approx(shift @ np.linalg.solve(V, shift) / 2, rel=1e-5)
-        assert table.loc[i, "largest_shift"] == pytest.approx((np.abs(shift) / np.sqrt(np.diag(V))).max(), rel=1e-5)
+        assert table.loc[i, "distance"] == pytest.approx(shift @ X.T @ X @ shift / 2 / (e @ e / 28), rel=1e-5)
+        assert table.loc[i, "largest_shift"] == pytest.approx((np.abs(shift) / np.sqrt(np.diag(robust))).max(), rel=1e-5)
+
+
+@pytest.mark.parametrize(("delta", "among"), [(0.0, 5), (1e-4, 5), (1e-2, 5), ("auto", 5), (1e-3, 7)])
+def test_the_points_that_a_replication_left_out_come_first(chinchilla, delta, among):
+    """Besiroglu et al. 2024 left out 5 of 245. At delta = 1e-3 two neighbours get between them."""
+    table = fastscale.fit("chinchilla", chinchilla, N="params_n", D="tokens_d", loss="loss", delta=delta).leave_one_out()
+    dropped = set(chinchilla.loc[~chinchilla["used_in_fit"], "run_id"])
+    assert len(table) == 245
+    assert dropped <= set(table.index[:among])
+
+
+def test_least_squares_hides_points_behind_each_other(chinchilla):
+    """Why `sensitivity` leaves the worst out one after the other: the first two of the five pull the fit to the others."""
+    fit = fastscale.fit("chinchilla", chinchilla, N="params_n", D="tokens_d", loss="loss", delta=math.inf)
+    ranks = fit.leave_one_out().index.get_indexer(chinchilla.loc[~chinchilla["used_in_fit"], "run_id"])
+    assert sorted(ranks)[:2] == [0, 1]
+    assert ranks.max() > 100
+
+
+@pytest.mark.parametrize("options", [{"delta": 0.0}, {"delta": 0.01, "penalty": 3.0}, {"fixed": {"E": 1.8}}])
+def test_distances_exist_for_every_objective(options):
+    table = fastscale.fit("chinchilla", surface(5), **options).leave_one_out()
+    assert np.isfinite(table["distance"]).all()
+    assert (table["distance"] >= 0).all()
 
 
 def test_a_planted_outlier_comes_first():
