@@ -26,7 +26,6 @@ PITFALLS = {
     "P07": "iid_on_checkpoints",
     "P08": "few_clusters",
     "P09": "extrapolation",
-    "P12": "rounded_params",
     "P13": "outlier_sensitivity",
     "P14": "huber_delta",
     "P15": "loss_unit",
@@ -43,7 +42,7 @@ PITFALLS = {
     "P28": "duplicate_rows",
     "P29": "seed_variation",
 }
-SEVERITIES = ("info", "warning", "error")
+SEVERITIES = ("error", "warning", "info")
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,11 @@ class Note:
     def name(self) -> str:
         """The pitfall's name, such as ``"iid_on_checkpoints"``; the code itself where it is a name."""
         return PITFALLS.get(self.code, self.code)
+
+    @property
+    def rank(self) -> int:
+        """0 for an error, 1 for a warning, 2 for information: to sort by."""
+        return SEVERITIES.index(self.severity)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""

@@ -64,7 +64,7 @@ def optimal(
     """Compute-optimal N and D, tokens per parameter and loss at a budget, with intervals where there are draws.
 
     The budget is in units of the cost of a run: FLOP for the usual 6*N*D. The fit is read from a file that 'fastscale fit
-    --save' wrote, or made here from RUNS; the options for fitting are those of 'fastscale fit'.
+    --save' wrote, or made here from RUNS; the usual options for fitting are here, all of them at 'fastscale fit'.
     """
     output.check_level(level)
     output.check_budgets(budget)

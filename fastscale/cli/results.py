@@ -51,9 +51,8 @@ def warning_lines(fit: Fit, boot: Bootstrap | None) -> list[str]:
     """What a reader has to know, a line each, the gravest first; notes of reading are shown with the reading."""
     notes = fit.warnings if boot is None else boot.warnings
     reading = set() if fit.points is None else {str(note) for note in fit.points.notes}
-    order = {"error": 0, "warning": 1, "info": 2}
     shown = [note for note in notes if str(note) not in reading]
-    return [f"{note.severity}: {note}" for note in sorted(shown, key=lambda note: order[note.severity])]
+    return [f"{note.severity}: {note}" for note in sorted(shown, key=lambda note: note.rank)]
 
 
 def fit_facts(fit: Fit, boot: Bootstrap | None, level: float, interval: str = "percentile") -> list[str]:

@@ -11,7 +11,7 @@ from scipy import special
 
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import bread, covariance
-from fastscale.fitting.intervals import tails_of
+from fastscale.fitting.intervals import tails_of, why_none
 from fastscale.fitting.quantities import Quantities, difference_steps, table
 from fastscale.fitting.verify import derivatives
 from fastscale.laws.law import Array
@@ -62,17 +62,10 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
 
 
 def withheld(fit: Fit) -> str | None:
-    """Why a fit carries no interval at all; None where it does."""
+    """Why a fit carries no interval without resampling; None where it does."""
     if fit.problem is None:
         return "the fit was loaded from a file and has no data"
-    if not fit.ok:
-        return f"the fit itself is no optimum to build on ({fit.status.label}: {fit.status.message})"
-    free = int(fit.problem.space.free_count)
-    if fit.n <= free:
-        return f"{fit.n} points cannot carry an interval of {free} parameters"
-    if fit.runs == 1:
-        return "there is only one run"
-    return None
+    return why_none(fit) or ("there is only one run" if fit.runs == 1 else None)
 
 
 def _profile(fit: Fit, quantities: Quantities, slope: Array, variance: Array, t: float) -> tuple[Array, Array]:

@@ -18,9 +18,8 @@ from fastscale.fitting.covariance import influence, smoothed, whitening
 from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
-from fastscale.fitting.problem import Space
 from fastscale.fitting.quantities import natural_params, optimal, parameters
-from fastscale.fitting.resampling import Resampling, resampling
+from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import COUNT, Status
 from fastscale.fitting.threads import run_chunks
@@ -31,13 +30,10 @@ from fastscale.laws.law import Array
 
 # Above this share of resamples without an optimum no interval is given.
 MOST_FAILED = 0.05
-# With fewer runs than this, drawing whole runs says nothing about an interval's ends.
-FEWEST_RUNS = 6
 # A resample that ends further than this from where the first-order step put it, in standard errors, is searched again.
 _FAR = 7.0
 # Evaluations a resample, over the first so many, above which the objective is rough: many shallow minima, so that one way down
-# is not enough. Measured: 6.3 where all 2,000 resamples ended at the best minimum that a search of each found, 8.4 and more where
-# some did not.
+# is not enough. `python -m bench.basins` shows what is left in a worse minimum.
 _PILOT, _SMOOTH = 64, 7.5
 # Other optima of the full data within this factor of its objective are starts for every resample; so many at most.
 _NEAR, _OTHERS = 1.5, 3
@@ -70,8 +66,12 @@ def run_bootstrap(
         if fit.source is None:
             raise FitError("strata as a column's name needs the runs that were fitted; pass the labels themselves")
         strata = fit.source.frame[fit.source.column_of(strata)].to_numpy()[fit.points.rows]
-    drawn = resampling(fit, resamples, kind, strata, indices, weights)
-    seed = seed_of(seed)
+    return refit_resamples(fit, resampling(fit, resamples, kind, strata, indices, weights), seed_of(seed), threads, progress)
+
+
+def refit_resamples(fit: Fit, drawn: Resampling, seed: int, threads: int | None = None, progress: bool = False) -> Bootstrap:
+    """Refit every resample that `drawn` says."""
+    assert fit.problem is not None
     problem, space = fit.problem, fit.problem.space
     p, B = len(fit.law.names), drawn.count
     refuse_large(8 * B * (p + 4), f"{B:,} draws of {p} parameters", "Ask for fewer resamples.")
@@ -189,15 +189,12 @@ class Bootstrap:
     @cached_property
     def withheld(self) -> str | None:
         """Why these resamples carry no interval; None where they do."""
-        free = Space.of(self.fit.law, self.fit.options).free_count
-        if not self.fit.ok:
-            return f"the fit itself is no optimum to build on ({self.fit.status.label}: {self.fit.status.message})"
-        if self.fit.n <= free:
-            return f"{self.fit.n} points cannot carry an interval of {free} parameters"
+        if (why := intervals.why_none(self.fit)) is not None:
+            return why
         if self.kind in ("clusters", "wild_clusters") and self.units < FEWEST_RUNS:
             return (
-                f"{self.units} {'run' if self.units == 1 else 'runs'} are too few to draw from (at least {FEWEST_RUNS}); "
-                "fit.interval(kind='sandwich') gives the interval of t with one degree of freedom fewer than runs"
+                f"{self.units} {'run' if self.units == 1 else 'runs'} are too few to draw from (at least {FEWEST_RUNS}). "
+                f"{ADVICE_FEW_RUNS}"
             )
         failed = 1.0 - self.usable.mean()
         if failed > MOST_FAILED:
@@ -225,12 +222,9 @@ class Bootstrap:
         """Refits with one unit left out each: what BCa intervals take their acceleration from."""
         if self.drawn is None:
             raise FitError("this bootstrap was loaded from a file: there are no data to leave out")
-        points = self.fit.points
-        assert points is not None and self.fit.problem is not None
-        if self.drawn.by_run or self.fit.units is None:
-            return run_bootstrap(self.fit, 1, 0, "jackknife", None, None, None, None, False)
-        rows = np.ones((points.n, points.n)) - np.eye(points.n)
-        return run_bootstrap(self.fit, 1, 0, None, None, None, rows, None, False)
+        units = self.drawn.number_of_units
+        left_out = Resampling("jackknife", engine.JACKKNIFE, self.drawn.units, self.drawn.strata, units, self.drawn.by_run)
+        return refit_resamples(self.fit, left_out, 0)
 
     def covariances(self, thetas: Array | None = None) -> Array:
         """Sandwich covariance of the kernel coordinates at each resample, on the resample: (resamples, p, p).
@@ -293,6 +287,14 @@ class Bootstrap:
             ]
         return pd.DataFrame(columns, index=self.fit.params.index)
 
+    @cached_property
+    def endpoint_error(self) -> float:
+        """The largest Monte Carlo error of an endpoint of the 95 % intervals, as a share of the interval's width; NaN if none."""
+        ends = self.interval(0.95)
+        with np.errstate(all="ignore"):
+            share = self.monte_carlo_error(0.95).max(axis=1) / (ends["upper"] - ends["lower"])
+        return float(share[np.isfinite(share)].max())
+
     def band(self, frame: Any = None, *, kind: str, level: float = 0.95, **variables: Any) -> pd.DataFrame:
         """A band around the law: estimate, lower, upper for each row, and how far beyond the data the row lies.
 
@@ -327,8 +329,7 @@ class Bootstrap:
         for budget in np.atleast_1d(C):
             quantities = optimal(self.fit, budget, cost)
             frames.append(intervals.interval(self, quantities, level, kind))
-            draws = quantities.of(self.draws.to_numpy()[self.usable]) if self.usable.any() else np.empty((0, 1))
-            missing[float(budget)] = float(np.mean(~np.isfinite(draws).all(axis=1))) if len(draws) else 1.0
+            missing[float(budget)] = frames[-1].attrs["missing"]
         if self.fit.status is Status.UNIDENTIFIED:  # any allocation would be as good: see `Fit.optimal`
             for frame in frames:
                 frame["estimate"] = np.nan

@@ -30,9 +30,12 @@ def bootstrap_notes(boot: Bootstrap) -> list[Note]:
             "Fix or tie a parameter, or use a law with fewer.", {"failed": failed, "requested": count},
         ))
     if count < _FEW and boot.kind not in ("jackknife", "weights"):
+        share = boot.endpoint_error
+        known = f" (standard error up to {share:.1%} of its width)" if np.isfinite(share) else ""
         found.append(Note(
-            "P22", f"{count:,} resamples leave the endpoints of an interval uncertain by 2 to 8 % of its width.", count,
-            advice="Use 2,000, or 10,000 for publication.", numbers={"resamples": count},
+            "P22", f"{count:,} resamples leave the endpoints of an interval uncertain{known}.", count,
+            advice="Use 2,000, or 10,000 for publication.",
+            numbers={"resamples": count, "endpoint_error": share if np.isfinite(share) else None},
         ))
     units = boot.fit.units
     if boot.kind in _BY_ROW and units is not None and int(units.max()) + 1 < boot.fit.n:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fastscale.fitting.covariance import predictions, robust_scale
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Flags
 
 if TYPE_CHECKING:
     from fastscale.fitting.problem import Problem
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 GROWING = ("D", "S", "C", "U")
 # Rows in a row with all else equal that make a run worth the name, and the share of all rows in such runs.
 _LEAST, _SHARE = 3, 0.5
-# Standard errors by which residuals of neighbours in a run have to be more alike than chance.
-_ALIKE = 3.5
+# Score from which residuals of neighbours are alike, of so many pairs at least; robust scales at which residuals are clipped.
+ALIKE, FEWEST_PAIRS, _CLIP = 3.3, 20, 3.0
 
 
 def stretches(X: Array, variables: tuple[str, ...]) -> np.ndarray | None:
@@ -44,19 +43,14 @@ def stretches(X: Array, variables: tuple[str, ...]) -> np.ndarray | None:
     return codes.astype(np.int64)
 
 
-def alike(residual: Array, codes: np.ndarray) -> float:
-    """How far the correlation of neighbours in a stretch lies above that of independent residuals, in standard errors."""
-    middle = float(np.median(residual))
-    size = robust_scale(residual - middle)
-    if not size > 0:
-        return 0.0
-    clipped = np.clip(residual - middle, -3 * size, 3 * size)  # a diverged row must not decide
-    within = codes[1:] == codes[:-1]
-    pairs = int(within.sum())
-    if pairs < _LEAST:
-        return 0.0
-    correlation = float((clipped[1:] * clipped[:-1])[within].mean() / np.mean(clipped**2))
-    return correlation * math.sqrt(pairs)
+def lag_score(residual: Array, joined: Flags) -> tuple[float, int]:
+    """(normal score of the products of neighbouring residuals, how many); joined[i] says that i and i + 1 are neighbours.
+
+    The sum of the products over the root of the sum of their squares: standard normal for independent residuals of any scale.
+    """
+    product = (residual[1:] * residual[:-1])[joined]
+    square = float(np.sqrt(product @ product))
+    return (float(product.sum()) / square if square > 0 else 0.0), len(product)
 
 
 def inferred_runs(problem: Problem, theta: Array) -> np.ndarray | None:
@@ -68,4 +62,7 @@ def inferred_runs(problem: Problem, theta: Array) -> np.ndarray | None:
     if codes is None:
         return None
     residual, _ = predictions(problem, theta)
-    return codes if alike(residual, codes) > _ALIKE else None
+    middle = float(np.median(residual))
+    limit = _CLIP * robust_scale(residual - middle)  # a diverged row must not decide
+    score, pairs = lag_score(np.clip(residual - middle, -limit, limit), codes[1:] == codes[:-1])
+    return codes if pairs >= FEWEST_PAIRS and score >= ALIKE else None

@@ -34,9 +34,15 @@ def point_scores(problem: Problem, theta: Array) -> Array:
     return scores
 
 
-def robust_scale(residual: Array) -> float:
-    """1.4826 times the median absolute residual: the standard deviation, if they are normal."""
-    return 1.4826 * float(np.median(np.abs(residual))) if len(residual) else np.nan
+def robust_scale(residual: Array, w: Array | None = None) -> float:
+    """1.4826 times the (weighted) median absolute residual: the standard deviation, if they are normal."""
+    size = np.abs(residual)
+    if w is None:
+        return 1.4826 * float(np.median(size)) if len(size) else np.nan
+    order = np.argsort(size, kind="stable")
+    size, share = size[order], np.cumsum(w[order])
+    middle = np.searchsorted(share, [0.5 * share[-1] * (1 - 1e-12), 0.5 * share[-1] * (1 + 1e-12)])
+    return 1.4826 * float(size[np.minimum(middle, len(size) - 1)].mean())
 
 
 def smoothed(problem: Problem, theta: Array, least: float = 0.0) -> tuple[Array, float]:

@@ -74,7 +74,7 @@ def levels_needed(law: Law, options: Options) -> int:
     With two, intervals look sound and cover next to nothing. Laws of one or two free parameters need so many; laws that are
     linear in all parameters two. With parameters fixed, tied or known beforehand the rest may be identified: then one.
     """
-    if options.fixed or options.tied or getattr(options, "priors", None):
+    if options.fixed or options.tied or options.priors:
         return 1
     return 2 if law.linear.all() else min(3, len(law.names))
 

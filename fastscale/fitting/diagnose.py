@@ -12,12 +12,13 @@ from fastscale.archive import Note
 from fastscale.errors import FitError
 from fastscale.fitting.leaving_out import FAR_OUT, outliers, warm_up
 from fastscale.fitting.look import Look
+from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS
 from fastscale.fitting.residuals import alike_in_rows, break_in_level, replicates_disagree
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 
-# Runs below which an interval over runs is doubtful, and is none (Cameron, Gelbach, Miller 2008).
-FEW_RUNS, TOO_FEW_RUNS = 12, 6
+# Runs below which an interval over runs is doubtful (Cameron, Gelbach, Miller 2008).
+FEW_RUNS = 12
 # Points (or runs) a parameter below which a fit counts as nearly saturated.
 POINTS_PER_PARAMETER = 3
 # Another optimum within this factor is as good; it has to lie this many standard errors away to matter.
@@ -57,8 +58,7 @@ def fit_notes(fit: Fit) -> list[Note]:
         if any(note.code == "P07" for note in found):  # tests that take rows as independent say nothing then
             found = [note for note in found if note.code not in ("P25", "P29")]
         found += _bounds(look) + _floors(look)
-    rank = {"error": 0, "warning": 1, "info": 2}
-    return [_plain(note) for note in sorted(found, key=lambda note: rank[note.severity])]
+    return [_plain(note) for note in sorted(found, key=lambda note: note.rank)]
 
 
 def _plain(note: Note) -> Note:
@@ -95,13 +95,13 @@ def _size(look: Look) -> list[Note]:
             message = f"The {n:,} points are of {runs} runs only, for {m} free parameters: rows of one run are no new evidence."
             found.append(Note("P06", message, runs, "warning", "Add runs, or fix parameters.", numbers))
         if runs < FEW_RUNS:
-            error = runs < TOO_FEW_RUNS
+            error = runs < FEWEST_RUNS
             found.append(Note(
                 "P08",
                 f"{runs} runs are {'too few to draw from: there is no interval over runs' if error else 'few to draw from'}.",
                 runs,
                 "error" if error else "warning",
-                "Use fit.interval(kind='sandwich'), whose t has one degree of freedom fewer than runs, or add runs.",
+                ADVICE_FEW_RUNS,
                 numbers,
             ))
     return found

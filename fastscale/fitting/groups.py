@@ -12,13 +12,14 @@ import pandas as pd
 
 from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FastscaleError, FitError
-from fastscale.fitting.bootstrap import FEWEST_RUNS, MOST_FAILED, seed_of
+from fastscale.fitting.bootstrap import MOST_FAILED, seed_of
 from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, select
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, transform
+from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.status import COUNT, LABELS, Status
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops

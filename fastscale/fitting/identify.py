@@ -25,8 +25,8 @@ from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags
 
-# Condition numbers of the scaled derivatives (Belsley, Kuh, Welsch 1980, chapter 3): a clean grid of sizes and data has about 25,
-# a five-rung ladder 35, a line with a tenth of scatter 300, a line without 1e7.
+# Condition numbers of the scaled derivatives (Belsley, Kuh, Welsch 1980, chapter 3): tests/fitting/test_identify.py has those of
+# a grid of sizes and data, of a ladder, and of a line with and without scatter.
 WEAK, LOST = 100.0, 1e4
 # Points looked at; more say no more about conditioning.
 _POINTS = 20_000
@@ -125,7 +125,7 @@ class Identification:
         if self.condition <= WEAK:
             return None
         what = "move together" if len(self.together) > 1 else "is hardly seen in any prediction"
-        message = f"{named} {what}: the condition number is {self.condition:.2g} (about 25 for a grid of sizes and data)."
+        message = f"{named} {what}: the condition number is {self.condition:.2g} (10 to 50 for a grid of sizes and data)."
         advice = "Add runs that tell them apart, or fix or tie one of them; predictions near the data are not affected."
         return Note("P04", message, len(self.together), "error" if self.lost else "warning", advice, numbers)
 

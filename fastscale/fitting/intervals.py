@@ -15,6 +15,7 @@ from fastscale.laws.law import Array, Flags
 
 if TYPE_CHECKING:
     from fastscale.fitting.bootstrap import Bootstrap
+    from fastscale.fitting.result import Fit
 
 KINDS = ("percentile", "basic", "bca", "studentised")
 
@@ -36,11 +37,12 @@ def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -
     estimate = quantities.of(fit.params.to_numpy()[None])[0]
     lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
     one_sided: dict[str, str] = {}
+    draws = quantities.of(boot.draws.to_numpy()[boot.usable]) if boot.usable.any() else np.full((1, len(estimate)), np.nan)
+    missing = float(np.mean(~np.isfinite(draws).all(axis=1)))
     if boot.withheld is None and boot.kind == "jackknife":
         kind = "jackknife"
-        lower, upper = _jackknife(boot, quantities, level)
+        lower, upper = _jackknife(quantities, estimate, draws, level)
     elif boot.withheld is None:
-        draws = quantities.of(boot.draws.to_numpy()[boot.usable])
         known = np.asarray(np.isfinite(draws).any(axis=0))
         if kind == "percentile":
             lower, upper = _quantiles(draws, np.full(len(estimate), tails[0]), np.full(len(estimate), tails[1]), known)
@@ -59,8 +61,16 @@ def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -
             one_sided = _at_bounds(boot, draws, level, lower, upper)
     return table(
         quantities.index, estimate, lower, upper, kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld,
-        one_sided=one_sided,
+        one_sided=one_sided, missing=missing,
     )
+
+
+def why_none(fit: Fit) -> str | None:
+    """Why a fit carries no interval of any kind; None where it does."""
+    if not fit.ok:
+        return f"the fit itself is no optimum to build on ({fit.status.label}: {fit.status.message})"
+    free = Space.of(fit.law, fit.options).free_count
+    return f"{fit.n} points cannot carry an interval of {free} parameters" if fit.n <= free else None
 
 
 def _quantiles(draws: Array, low: Array, high: Array, known: Flags) -> tuple[Array, Array]:
@@ -120,12 +130,12 @@ def _studentised(
     return quantities.natural(lower), quantities.natural(upper)
 
 
-def _jackknife(boot: Bootstrap, quantities: Quantities, level: float) -> tuple[Array, Array]:
+def _jackknife(quantities: Quantities, estimate: Array, draws: Array, level: float) -> tuple[Array, Array]:
     """Estimate plus and minus t(G - 1) jackknife standard errors (Tukey 1958)."""
-    left = quantities.transformed(quantities.of(boot.draws.to_numpy()[boot.usable]))
+    left = quantities.transformed(draws)
     G = len(left)
     se = np.sqrt((G - 1) / G * ((left - left.mean(axis=0)) ** 2).sum(axis=0))
-    middle = quantities.transformed(quantities.of(boot.fit.params.to_numpy()[None])[0])
+    middle = quantities.transformed(estimate)
     reach = special.stdtrit(G - 1, (1 + level) / 2) * se
     return quantities.natural(middle - reach), quantities.natural(middle + reach)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastscale.errors import FitError
-from fastscale.fitting import lad
+from fastscale.fitting import covariance, lad
 from fastscale.fitting.covariance import predictions
 from fastscale.fitting.first import SAME_OPTIMUM, Search, first_fit, refine
 from fastscale.fitting.likelihood import best_scale, log_likelihood, relative_weights
@@ -83,13 +83,8 @@ def choose_delta(problem: Problem, starts: str | Array = "screen", threads: int 
 
 
 def robust_scale(problem: Problem, theta: Array) -> float:
-    """1.4826 times the weighted median of |residual|: the standard deviation, if the residuals are normal."""
-    size = np.abs(predictions(problem, theta)[0])
-    w = problem.w[: problem.n]
-    order = np.argsort(size, kind="stable")
-    size, share = size[order], np.cumsum(w[order])
-    middle = np.searchsorted(share, [0.5 * share[-1] * (1 - 1e-12), 0.5 * share[-1] * (1 + 1e-12)])
-    return 1.4826 * float(size[np.minimum(middle, len(size) - 1)].mean())
+    """The weighted robust scale of the residuals at theta."""
+    return covariance.robust_scale(predictions(problem, theta)[0], problem.w[: problem.n])
 
 
 def posterior_unit(problem: Problem, theta: Array) -> float:

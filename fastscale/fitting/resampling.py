@@ -29,6 +29,12 @@ OF_RESPONSE = {
     "residual": engine.RESIDUAL, "wild": engine.WILD, "wild_clusters": engine.WILD, "parametric": engine.PARAMETRIC,
 }
 KINDS = (*OF_WEIGHTS, *OF_RESPONSE)
+# With fewer runs there is no interval from drawing them: the resamples are too few and too alike.
+FEWEST_RUNS = 6
+ADVICE_FEW_RUNS = (
+    "Add runs; fit.interval(kind='sandwich') gives t with one degree of freedom fewer than runs, which with a dozen covers "
+    "somewhat less than it says, and under least squares kind='wild_clusters' draws signs of whole runs."
+)
 _OF_RUNS_IF_KNOWN = ("bayesian", "jackknife", "parametric")
 
 
@@ -159,7 +165,7 @@ def _responses(problem: Problem, theta: Array, kind: str, units: np.ndarray) -> 
     ------
     FitError
         Under an objective near least absolute deviations, where the residuals of the fit are not those of the data: some are
-        exactly zero. Measured coverage of nominal 95 % there was 79 to 86 %.
+        exactly zero.
     """
     n, delta = problem.n, float(problem.rho[0])
     residual, J = predictions(problem, theta)
@@ -169,7 +175,7 @@ def _responses(problem: Problem, theta: Array, kind: str, units: np.ndarray) -> 
     if kind != "parametric" and delta < scale:
         raise FitError(
             f"kind={kind!r} draws residuals, and with Huber's delta {delta:g} far below their scale {scale:.3g} a fit passes "
-            "exactly through some of the points, so that intervals come out too narrow (79 to 86 % instead of 95 % covered); "
+            "exactly through some of the points, so that intervals come out too narrow; "
             "use kind='pairs' or 'clusters', or fit with delta=math.inf"
         )
     fitted = problem.y[:n] + residual

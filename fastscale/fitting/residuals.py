@@ -7,13 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from fastscale.archive import Note
+from fastscale.fitting.checkpoints import ALIKE, FEWEST_PAIRS, lag_score
 from fastscale.fitting.look import Look, sums
 from fastscale.fitting.patterns import places_of, scattered
 from fastscale.laws.law import Array, Flags, Ints
 
-# Normal score of the lag-1 products above which rows count as one run's. Two orders of the rows are tried.
-_ALIKE = 3.3
-_FEWEST_PAIRS = 20
+# Rows a course, where rows are put in order.
 _SHORTEST = 5
 # Rows looked at, more would tell no more; the first ones where neighbours matter.
 _ROWS = 8_000
@@ -27,23 +26,17 @@ _LACK_LEVEL = 0.01
 def alike_in_rows(look: Look) -> Note | None:
     """P07: no run column, but rows that go through training, with residuals like those of their neighbours.
 
-    The score is the sum of products of neighbouring residuals over the root of the sum of their squares, which is a standard
-    normal variable for independent residuals of any scale. A law that does not fit makes neighbours alike too: what a curved
-    surface, a break, or replicates' means explain is taken out first.
+    Two orders of the rows are tried. A law that does not fit makes neighbours alike too: what a curved surface, a break, or
+    replicates' means explain is taken out first.
     """
     if look.runs is not None or not look.sound:
         return None
     best, residual = 0.0, _bare(look)
     for name, order, breaks in _courses(look):
-        r = residual[order]
-        product = (r[1:] * r[:-1])[~breaks]
-        square = float(np.sqrt(product @ product))
-        if len(product) < _FEWEST_PAIRS or square == 0:
-            continue
-        score = float(product.sum()) / square
-        if score > best:
-            best, variable, pairs = score, name, len(product)
-    if best < _ALIKE:
+        score, count = lag_score(residual[order], ~breaks)
+        if count >= FEWEST_PAIRS and score > best:
+            best, variable, pairs = score, name, count
+    if best < ALIKE:
         return None
     counted = look.fit.units
     how = "" if counted is None else f" Intervals count them as {int(counted.max()) + 1:,} runs."

@@ -57,7 +57,7 @@ def _facts(fit: Fit) -> list[str]:
 
 def _notes(fit: Fit) -> list[Note]:
     """What there is to know, errors first."""
-    return sorted(fit.warnings, key=lambda note: ("error", "warning", "info").index(note.severity))
+    return sorted(fit.warnings, key=lambda note: note.rank)
 
 
 def _label(note: Note) -> str:
@@ -95,11 +95,8 @@ def _bootstrap_facts(boot: Bootstrap) -> list[str]:
         lines.append(f"in {elsewhere:,} of them another basin than the full data's had the optimum")
     if boot.withheld is not None:
         lines.append(f"no interval: {boot.withheld}")
-    elif boot.kind != "jackknife":
-        ends = boot.interval(0.95)
-        error = (boot.monte_carlo_error(0.95).max(axis=1) / (ends["upper"] - ends["lower"])).max()
-        if math.isfinite(error):
-            lines.append(f"Monte Carlo error of the endpoints: at most {error:.1%} of an interval's width")
+    elif boot.kind != "jackknife" and math.isfinite(error := boot.endpoint_error):
+        lines.append(f"Monte Carlo error of the endpoints: at most {error:.1%} of an interval's width")
     own = boot.warnings[len(boot.fit.warnings) :]
     return lines + [f"{note.severity}: {note}" for note in own]
 

@@ -56,8 +56,8 @@ _PRIORS = np.uint64(0x50524941)  # sets the draws of prior means apart from thos
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts, times, y, response):
-    """Resample b: `times`, factors on the points' weights, and `response`."""
+def draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts, times, response):
+    """Resample b: `times`, factors on the points' weights; and `response`, which the kinds of weights leave as it is."""
     if kind == COUNTS:
         draw_counts(key, strata, counts)
         spread(units, counts, 0, n, times)
@@ -100,9 +100,6 @@ def draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts
             draw_normals(key, n, counts, counts.size)
             for i in range(n):
                 response[i] = fitted[i] + noise[0] * response[i] + noise[1] * counts[units[i]]
-        return
-    for i in range(n):
-        response[i] = y[i]
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -149,7 +146,7 @@ def bootstrap_chunk(
     p = starts.shape[1]
     work = workspace(p)
     theta, shifted = np.zeros(p), np.zeros(p)
-    counts, times, response = np.zeros(strata[-1]), np.zeros(n), np.zeros(n)
+    counts, times, response = np.zeros(strata[-1]), np.zeros(n), y[:n].copy()
     capacity = (n + 7) // 8 * 8
     Xb, yb, wb = np.zeros((X.shape[0], capacity)), np.zeros(capacity), np.zeros(capacity)
     own, z, wider = rho.copy(), np.zeros(spreads.size), rho.copy()
@@ -160,7 +157,7 @@ def bootstrap_chunk(
         needed = max(needed, free[j] + 1)
     for b in range(begin, end):
         key = resample_key(seed, group, uint64(b))
-        draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts, times, y, response)
+        draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts, times, response)
         m, padded = compress(X, response, w, 0, n, times, Xb, yb, wb)
         values[b], status[b], winner[b], evaluations[b] = np.inf, NONFINITE, 0, 0
         if m < needed:
@@ -227,7 +224,7 @@ def covariance_chunk(
     p = thetas.shape[1]
     work = workspace(p)
     g, H, gf, Hf, L, steps, _, slot = work
-    counts, times, response = np.zeros(strata[-1]), np.zeros(n), np.zeros(n)
+    counts, times, response = np.zeros(strata[-1]), np.zeros(n), y[:n].copy()
     capacity = (n + 7) // 8 * 8
     Xb, yb, wb = np.zeros((X.shape[0], capacity)), np.zeros(capacity), np.zeros(capacity)
     value, J, slope = np.zeros(X.shape[1]), np.zeros((p, X.shape[1])), np.zeros(X.shape[1])
@@ -236,7 +233,7 @@ def covariance_chunk(
     ratio = rho[0] / smooth[0] if smooth[0] < np.inf else 1.0
     for b in range(begin, end):
         key = resample_key(seed, group, uint64(b))
-        draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts, times, y, response)
+        draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts, times, response)
         _, padded = compress(X, response, w, 0, n, times, Xb, yb, wb)
         covariances[b, :, :] = 0.0
         objective(thetas[b], Xb, yb, wb, padded, rho, g, H)

@@ -179,12 +179,11 @@ def sandwich(
     for j in range(p):
         errors[j] = 0.0 if free[j] < 0 else np.nan
     predict(theta, X, n, value, J)
-    smooth, ratio = rho, 1.0
-    delta = smoothing_delta(rho[0], slopes(value, y, w, n, rho, scale, slope), n)
-    if delta > rho[0]:
-        smooth, ratio = rho.copy(), rho[0] / delta
-        smooth[0] = delta
-    objective(theta, X, y, w, padded, smooth, g, H)
+    own = rho[0]
+    rho[0] = smoothing_delta(own, slopes(value, y, w, n, rho, scale, slope), n)
+    ratio = own / rho[0] if rho[0] > own else 1.0
+    objective(theta, X, y, w, padded, rho, g, H)
+    rho[0] = own
     for j in range(p):
         for i in range(j + 1):
             H[i, j] *= ratio

@@ -46,8 +46,8 @@ WRITERS: dict[str, Callable[[pd.DataFrame], bytes]] = {
 }
 
 
-def use(path: Path) -> None:
-    """Read and select; every row must be a point or be listed as dropped."""
+def use(path: Path) -> bool:
+    """Read and select; every row must be a point or be listed as dropped. Whether it could be read at all."""
     with contextlib.suppress(FastscaleError):
         runs = read_runs(path)
         assert runs.report() and json.dumps(runs.as_dict())
@@ -57,6 +57,8 @@ def use(path: Path) -> None:
                 beside = sum(reason == "truncated last line" for reason in points.dropped["reason"])
                 assert points.n + len(points.dropped) - beside == len(runs.frame)
                 assert np.isfinite(points.X).all() and (points.y > 0).all()
+        return True
+    return False
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -64,6 +66,9 @@ def test_damaged_files(tmp_path: Path, name: str) -> None:
     """Cut off, with bytes flipped, overwritten, taken out and put in, at seeded places."""
     whole = WRITERS[name](FRAME)
     chance = random.Random(f"damage {name}")
+    (tmp_path / name).write_bytes(whole)
+    assert use(tmp_path / name)
+    read = []
     for _ in range(150):
         content = bytearray(whole)
         for _ in range(chance.choice([1, 1, 2, 8])):
@@ -84,23 +89,28 @@ def test_damaged_files(tmp_path: Path, name: str) -> None:
             if not content:
                 content = bytearray(b"\0")
         (tmp_path / name).write_bytes(bytes(content))
-        use(tmp_path / name)
+        read.append(use(tmp_path / name))
+    assert not all(read)
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_short_length(tmp_path: Path, name: str) -> None:
     whole = WRITERS[name](FRAME.head(3))
+    read = []
     for cut in [*range(0, min(len(whole), 60)), *np.linspace(60, len(whole) - 1, 20).astype(int)]:
         (tmp_path / name).write_bytes(whole[:cut])
-        use(tmp_path / name)
+        read.append(use(tmp_path / name))
+    assert not read[0]  # an empty file
 
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_seeded_bytes_behind_a_sound_start(tmp_path: Path, name: str) -> None:
     whole, chance = WRITERS[name](FRAME), np.random.default_rng(5)
+    read = []
     for start in (0, 2, 4, 8, 64, len(whole) // 2):
         (tmp_path / name).write_bytes(whole[:start] + chance.bytes(300))
-        use(tmp_path / name)
+        read.append(use(tmp_path / name))
+    assert not read[0]  # bytes alone
 
 
 CELL_TEXT = st.one_of(
@@ -229,7 +239,7 @@ def test_every_arrow_type(tmp_path: Path, column: Any) -> None:
     for name in ("N", "loss", "run", "step", "unit", "__index_level_0__", "a.b", ""):
         columns = {"D": plain, "loss": plain, name: column}
         pq.write_table(pa.table(columns), tmp_path / "r.parquet")
-        use(tmp_path / "r.parquet")
+        assert use(tmp_path / "r.parquet") or name == "a.b"
 
 
 def test_metadata_that_lies(tmp_path: Path) -> None:

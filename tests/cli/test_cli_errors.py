@@ -43,7 +43,7 @@ from fastscale.cli.wording import reword
         (("runs.csv", "--delta", "abc"), "--delta abc: a number from 0 up, inf, or auto"),
         (("runs.csv", "--prior", "E=1.7"), "--prior E=1.7: a mean and a standard deviation"),
         (("runs.csv", "--prior", "E=1.7:0"), "--prior: E takes (mean, standard deviation)"),
-        (("runs.csv", "--delta", "1e-5", "--kind", "wild"), "79 to 86 %"),
+        (("runs.csv", "--delta", "1e-5", "--kind", "wild"), "come out too narrow"),
         (("runs.csv", "--strict"), "--strict, and the fit has "),
         (("runs.csv", "--level", "95"), "--level 95: a number between 0 and 1. Did you mean 0.95?"),
         (("runs.csv", "--where", "goood=true"), "--where: there is no column 'goood'. Did you mean 'good'?"),

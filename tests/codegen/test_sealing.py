@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from test_cache import result, start
+from test_cache import EXPECTED, result, start
 
 from fastscale.kernels import sealing
 from fastscale.kernels.compiling import sources_key
@@ -55,7 +55,8 @@ def test_a_files_content_under_another_name_is_not_taken(filled: Path) -> None:
     first, *others = files(filled, ".nbc")
     for path in others:
         path.write_bytes(first.read_bytes())
-    result(start(filled))
+    assert result(start(filled))["value"] == pytest.approx(EXPECTED, rel=1e-13)
+    assert all(path.read_bytes() != first.read_bytes() for path in others)  # made anew
 
 
 def test_a_changed_module_is_generated_anew(filled: Path, tmp_path: Path) -> None:
@@ -77,7 +78,10 @@ def test_single_bytes(filled: Path) -> None:
             data = bytearray(path.read_bytes())
             data[len(data) // 2] ^= 1
             path.write_bytes(bytes(data))
-    result(start(filled))
+    assert result(start(filled))["value"] == pytest.approx(EXPECTED, rel=1e-13)
+    key = sealing.read_key(filled)
+    for suffix in (".nbi", ".nbc"):
+        assert all(sealing.open_sealed(key, path.name, path.read_bytes()) for path in files(filled, suffix))
 
 
 def test_without_its_key_a_cache_is_worth_nothing(filled: Path) -> None:

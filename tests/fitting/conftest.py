@@ -10,25 +10,23 @@ import pytest
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 
 
+def shared(name: str) -> Path:
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not beside the project")
+    return path
+
+
 @pytest.fixture(scope="session")
 def chinchilla() -> pd.DataFrame:
-    path = DATA / "chinchilla_epoch.csv"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not beside the project")
-    return pd.read_csv(path)
+    return pd.read_csv(shared("chinchilla_epoch.csv"))
 
 
 @pytest.fixture(scope="session")
 def revisiting() -> pd.DataFrame:
-    path = DATA / "revisiting_curves.parquet"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not beside the project")
-    return pd.read_parquet(path)
+    return pd.read_parquet(shared("revisiting_curves.parquet"))
 
 
 @pytest.fixture(scope="session")
 def misfitting() -> pd.DataFrame:
-    path = DATA / "misfitting.csv"
-    if not path.exists():
-        pytest.skip(f"{path.name} is not beside the project")
-    return pd.read_csv(path)
+    return pd.read_csv(shared("misfitting.csv"))

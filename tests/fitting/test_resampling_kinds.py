@@ -33,7 +33,7 @@ def drawn(code: int, units: np.ndarray, fitted: np.ndarray, noise: np.ndarray, c
         key = np.uint64(resample.resample_key(np.uint64(3), np.uint64(0), np.uint64(b)))
         engine.draw(
             code, key, units, np.array([0, m]), empty.astype(np.int64), empty, fitted, noise, b, n, np.zeros(m), times[b],
-            np.zeros(n), response[b],
+            response[b],
         )
     return times, response
 
@@ -107,7 +107,7 @@ def test_standard_errors_of_a_mean_of_runs():
 @pytest.mark.parametrize("kind", ["residual", "wild", "wild_clusters"])
 def test_residual_kinds_are_refused_near_least_absolute_deviations(kind):
     fit = fastscale.fit("chinchilla", checkpoints(), delta=1e-4)
-    with pytest.raises(FitError, match="79 to 86 %"):
+    with pytest.raises(FitError, match="come out too narrow"):
         fit.bootstrap(10, kind=kind)
     assert fastscale.fit("chinchilla", checkpoints(), delta=math.inf).bootstrap(10, kind=kind).usable.any()
 
