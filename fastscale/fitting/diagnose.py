@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from fastscale.archive import Note
+from fastscale.archive.notes import plural
 from fastscale.errors import FitError
 from fastscale.fitting.leaving_out import FAR_OUT, outliers, warm_up
 from fastscale.fitting.look import Look
@@ -81,12 +82,12 @@ def _size(look: Look) -> list[Note]:
     found = []
     n, m = look.n, look.problem.space.free_count
     if n - m < 1:
-        what = f"{n:,} points for {m} free parameters"
+        what = f"{plural(n, 'point')} for {m} free parameters"
         rest = "the law passes through all of them whatever they are" if n == m else "there is no fit"
         advice = "Add points, or fix parameters; there is no interval."
         found.append(Note("P06", f"{what}: {rest}.", n, "error", advice, {"points": n, "parameters": m}))
     elif n < POINTS_PER_PARAMETER * m:
-        message = f"{n:,} points for {m} free parameters leave little to tell the fit's errors by."
+        message = f"{plural(n, 'point')} for {m} free parameters leave little to tell the fit's errors by."
         found.append(Note("P06", message, n, "warning", "Add points, or fix parameters.", {"points": n, "parameters": m}))
     if look.by_run:
         runs = int(np.count_nonzero(look.run_sizes))
