@@ -10,7 +10,7 @@ from typing import Any
 
 import mpmath
 import numpy as np
-from scipy import optimize
+from scipy import optimize, special
 
 from fastscale.laws import Law
 
@@ -21,6 +21,13 @@ NUMPY_NAMES: dict[str, Any] = {
     "__builtins__": {},
     "exp": np.exp,
     "log": np.log,
+    "log2": lambda u: np.log(u) / np.log(2.0),
+    "log10": lambda u: np.log(u) / np.log(10.0),
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "min": lambda a, b: np.where(np.real(a) < np.real(b), a, b),
+    "max": lambda a, b: np.where(np.real(a) > np.real(b), a, b),
+    "bounded": lambda q, a: np_bounded(q, a),
     "sqrt": np.sqrt,
     "tanh": np.tanh,
     "sigmoid": lambda u: 1.0 / (1.0 + np.exp(-u)),
@@ -30,13 +37,41 @@ MP_NAMES: dict[str, Any] = {
     "__builtins__": {},
     "exp": MP.exp,
     "log": MP.log,
+    "log2": lambda u: MP.log(u, 2),
+    "log10": lambda u: MP.log(u, 10),
+    "log1p": lambda u: MP.log(1 + u),
+    "expm1": MP.expm1,
+    "min": min,
+    "max": max,
+    "bounded": lambda q, a: mp_bounded(q, a),
     "sqrt": MP.sqrt,
     "tanh": MP.tanh,
     "sigmoid": lambda u: 1 / (1 + MP.exp(-u)),
     "softplus": lambda u: MP.log(1 + MP.exp(u)),
 }
-# where data of each variable lie
-RANGES = {"N": (1e7, 1e11), "D": (1e9, 1e13), "C": (1e18, 1e24), "S": (1e2, 1e6), "U": (1e8, 1e12)}
+
+
+def np_bounded(q: Any, a: Any) -> Any:
+    """The z with a z - (1 - a) softplus(-z) = q: the real root by bisection, then Newton, in the complex plane too."""
+    real_q, real_a = np.broadcast_arrays(np.real(q), np.real(a))
+    low, high = np.full(real_q.shape, -1e3), np.full(real_q.shape, 1e3)
+    for _ in range(70):
+        z = (low + high) / 2
+        below = real_a * z - (1 - real_a) * np.logaddexp(0, -z) < real_q
+        low, high = np.where(below, z, low), np.where(below, high, z)
+    for _ in range(3):
+        soft = np.where(np.real(z) > 0, np.log1p(np.exp(-np.abs(np.real(z)) - 1j * np.imag(z))), 0)
+        soft = soft if (np.real(z) > 0).all() else np.where(np.real(z) > 0, soft, np.log1p(np.exp(z)) - z)
+        z = z - (a * z - (1 - a) * soft - q) / (a + (1 - a) / (1 + np.exp(z)))
+    return z if np.iscomplexobj(q) or np.iscomplexobj(a) else np.real(z)
+
+
+def mp_bounded(q: Any, a: Any) -> Any:
+    """The same in high precision."""
+    z = MP.mpf(float(np_bounded(float(q), float(a))))
+    for _ in range(6):
+        z -= (a * z - (1 - a) * MP.log1p(MP.exp(-z)) - q) / (a + (1 - a) / (1 + MP.exp(z)))
+    return z
 
 
 # -- formulas
@@ -73,7 +108,7 @@ def jacobian(law: Law, theta: Any, columns: Any) -> np.ndarray:
 def transform(values: Any, scale: str) -> Any:
     """The residual's scale."""
     with np.errstate(all="ignore"):
-        return {"log": np.log, "linear": np.asarray, "logit": lambda v: np.log(v / (1 - v))}[scale](values)
+        return {"log": np.log, "logit": lambda v: np.log(v / (1 - v))}.get(scale, np.asarray)(values)
 
 
 def slope(values: Any, scale: str) -> Any:
@@ -127,7 +162,13 @@ class Points:
 
     def terms(self, theta: Any) -> tuple[np.ndarray, np.ndarray]:
         """(objective of each point, derivative of it by the transformed prediction)."""
-        r = transform(predict(self.law, natural(self.law, theta), self.columns), self.scale) - self.y
+        value = predict(self.law, natural(self.law, theta), self.columns)
+        if self.scale == "binomial":
+            y, w = self.y, self.w * np.where(value > self.y, self.penalty, 1.0)
+            with np.errstate(all="ignore"):
+                f = w * (special.rel_entr(y, value) + special.rel_entr(1 - y, 1 - value))
+                return np.where((value > 0) & (value < 1), f, np.inf), w * (value - y) / (value * (1 - value))
+        r = transform(value, self.scale) - self.y
         factor = self.w * np.where(r > 0, self.penalty, 1.0)
         with np.errstate(all="ignore"):
             inside = np.abs(r) <= self.delta
@@ -171,11 +212,14 @@ class Points:
 
 
 def columns_for(law: Law, n: int, rng: np.random.Generator) -> list[np.ndarray]:
-    """Log-uniform values of each variable."""
-    return [
-        np.exp(rng.uniform(*np.log(RANGES.get(name, (1e2, 1e6))), n)) if n > 2 else np.array(RANGES.get(name, (1e2, 1e6)))
-        for name in law.variable_names
-    ]
+    """Values of each variable in its typical range: log-uniform, or uniform where that reaches zero; its ends for n = 2."""
+    columns = []
+    for low, high in (v.typical for v in law.variables):
+        if n <= 2:
+            columns.append(np.array([low, high]))
+        else:
+            columns.append(np.exp(rng.uniform(np.log(low), np.log(high), n)) if low > 0 else rng.uniform(low, high, n))
+    return columns
 
 
 def draw(
@@ -282,11 +326,16 @@ def mp_gradient_hessian(values: dict[Any, Any], steps: list[Any]) -> tuple[list[
 def mp_objective(points: Points, theta: Any, stencils: Any) -> tuple[float, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(f, g, H, sum of |g_i|, sum of |H_i|) of the objective, in 70 digits, by central differences with steps of 1e-20."""
     steps = steps_of([MP.mpf(float(t)) for t in theta])
-    change = {"log": MP.log, "linear": lambda v: v, "logit": lambda v: MP.log(v / (1 - v))}[points.scale]
+    change = {"log": MP.log, "linear": lambda v: v, "logit": lambda v: MP.log(v / (1 - v))}.get(points.scale)
     f, gs, Hs = MP.mpf(0), [], []
     for values, y, w in zip(stencils, points.y, points.w, strict=True):
         losses = {}
         for key, value in values.items():
+            if points.scale == "binomial":
+                y = MP.mpf(float(y))
+                part = y * MP.log(y / value) + (1 - y) * MP.log((1 - y) / (1 - value))
+                losses[key] = MP.mpf(float(w)) * (points.penalty if value > y else 1) * part
+                continue
             r = change(value) - MP.mpf(float(y))
             factor = MP.mpf(float(w)) * (points.penalty if r > 0 else 1)
             if abs(r) <= points.delta:

@@ -1,8 +1,9 @@
 """Python source of a law's two kernels: `objective` (value, gradient, Hessian) and `predict` (prediction and gradient).
 
-The objective is sum of w * rho(T(prediction) - y) with y already transformed; T is the
-residual's scale. With a = T'(L) the gradient of the residual is c_j = a dL_j and its Hessian a ddL_jk + b c_j c_k, where b is
--1 for log, 0 for linear, 2 L - 1 for logit.
+For the scale "binomial" the objective is half the deviance of rates y of w trials, sum of
+w * (y log(y/L) + (1 - y) log((1 - y)/(1 - L))). Otherwise it is the sum of w * rho(T(prediction) - y) with y already transformed;
+T is the residual's scale. With a = T'(L) the gradient of the residual is c_j = a dL_j and its Hessian a ddL_jk + b c_j c_k,
+where b is -1 for log, 0 for linear, 2 L - 1 for logit.
 
 rho = [delta, penalty, floor, low_0, high_0, low_1, high_1, ...]: the last are the ranges of the rows of X, from which the
 kernel knows before its loop whether an exponent would leave the range of exp; then it returns infinity and the solver takes a
@@ -19,7 +20,7 @@ from sympy.printing.pycode import PythonCodePrinter
 from fastscale.codegen.formula import Formula
 from fastscale.codegen.tape import Atom, Tape
 
-SCALES = ("log", "linear", "logit")
+SCALES = ("log", "linear", "logit", "binomial")
 
 
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
@@ -57,7 +58,7 @@ def kernel_source(formula: Formula, log_parameters: frozenset[str], positive: fr
     tape = Tape(formula, log_parameters, positive)
     head = (
         f'"""Kernels of {formula.text}, residual on the {scale} scale. Generated; see fastscale.codegen."""\n\n'
-        "from fastscale.kernels.elementary import EXPONENT_LIMIT, exp, exp_clamped, log\n"
+        "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
         "from math import inf, sqrt\n\n\n"
     )
     return head + _objective(tape, scale) + "\n\n" + _predict(Tape(formula, log_parameters, positive))
@@ -71,6 +72,7 @@ class _Steps:
         self.hoisted: list[str] = []
         self.inner: list[str] = []
         self.checks: list[str] = []
+        self.leaves = False  # whether a logarithm's argument may turn out not to be positive
         self._done: set[sp.Symbol] = set()
         self._temporaries: dict[sp.Symbol, sp.Expr] = {}
         expressions = [sp.sympify(e) for e in expressions]
@@ -134,12 +136,20 @@ class _Steps:
                 return [f"{s} = exp_clamped({arguments[0]})"]
             self.checks.append(check)
             return [f"{s} = exp({arguments[0]})"]
-        if atom.kind == "log":
-            return [f"{s} = log({arguments[0]})"]
+        if atom.kind == "log" and self.checked and not self.tape.is_positive(atom.arguments[0]):
+            self.leaves = True
+            return [f"{s}_of = {arguments[0]}", f"outside += 1.0 if {s}_of <= 0.0 else 0.0", f"{s} = log({s}_of)"]
+        if atom.kind in ("log", "log1p", "expm1", "bounded"):
+            return [f"{s} = {atom.kind}({', '.join(arguments)})"]
         if atom.kind == "inverse":
             return [f"{s} = 1.0/({arguments[0]})"]
         if atom.kind == "sqrt":
             return [f"{s} = sqrt({arguments[0]})"]
+        if atom.kind in ("max", "min", "above"):
+            a, b = f"{s}_a", f"{s}_b"
+            chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
+            yes, no, condition = chosen[atom.kind]
+            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
         terms = [f"{s}_{i}" for i in range(len(arguments))]
         lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
         lines.append(f"{s}_m = {terms[0]}")
@@ -182,7 +192,7 @@ def _objective(tape: Tape, scale: str) -> str:
     second = {(i, j): tape.derivative(first[i], j) for i in range(p) for j in range(i, p)}
     slope = sp.Symbol("slope", real=True)
     tape.varying.add(slope)
-    if scale == "linear" or direct:
+    if scale in ("linear", "binomial") or direct:
         slope_is_one = True
         c, e = list(first), dict(second)
         substitutions: list[str] = []
@@ -208,7 +218,8 @@ def _objective(tape: Tape, scale: str) -> str:
     value_text = steps.require(steps.results[0])
     residual: list[str] = [f"L = {value_text}"]
     # the prediction has to lie where its transform is defined; most laws are positive by construction
-    can_leave = scale == "logit" or not (direct or scale == "linear" or tape.is_positive(tape.value))
+    rate = scale in ("logit", "binomial")
+    can_leave = rate or not (direct or scale == "linear" or tape.is_positive(tape.value))
     if scale == "log" and not direct:
         residual += ["slope = 1.0/L", "r = log(L) - y[i]"]
     elif scale == "logit":
@@ -216,24 +227,34 @@ def _objective(tape: Tape, scale: str) -> str:
     else:
         residual += ["r = L - y[i]"]
     if can_leave:
-        bad = "L <= 0.0 or L >= 1.0" if scale == "logit" else "L <= 0.0"
+        bad = "L <= 0.0 or L >= 1.0" if rate else "L <= 0.0"
         residual.append(f"outside += 1.0 if {bad} else 0.0")
     residual += substitutions
     before = len(steps.inner)
     c_text = [steps.require(r) for r in steps.results[1 : p + 1]]
     extra_text = [steps.require(r) for r in steps.results[p + 1 :]]
+    can_leave = can_leave or steps.leaves
     # atoms of the value come before the residual, what only derivatives need may use its slope
     loop += steps.inner[:before] + residual + steps.inner[before:]
     bend = {"log": "q2 - q1", "linear": "q2", "logit": "q2 + q1*bend"}["linear" if slope_is_one else scale]
-    loop += [
-        "weight = w[i]*(penalty if r > 0.0 else 1.0)",
-        "clipped = r if r < delta else delta",
-        "clipped = clipped if clipped > -delta else -delta",
-        "q1 = weight*clipped",
-        "q2 = weight if clipped == r else 0.0",
-        "f += q1*(r - 0.5*clipped)",
-        f"bent = {bend}",
-    ]
+    if scale == "binomial":
+        loop += [
+            "weight = w[i]*(penalty if r > 0.0 else 1.0)",
+            "rest, miss = 1.0 - L, 1.0 - y[i]",
+            "f += weight*(y[i]*(log(y[i]) - log(L)) + miss*(log(miss) - log(rest)))",
+            "q1 = weight*r/(L*rest)",
+            "bent = weight*(y[i]/(L*L) + miss/(rest*rest))",
+        ]
+    else:
+        loop += [
+            "weight = w[i]*(penalty if r > 0.0 else 1.0)",
+            "clipped = r if r < delta else delta",
+            "clipped = clipped if clipped > -delta else -delta",
+            "q1 = weight*clipped",
+            "q2 = weight if clipped == r else 0.0",
+            "f += q1*(r - 0.5*clipped)",
+            f"bent = {bend}",
+        ]
     body: list[str] = []
     for j in range(p):
         if c[j] != 0:
@@ -248,8 +269,8 @@ def _objective(tape: Tape, scale: str) -> str:
     body += ["delta = rho[0]", "penalty = rho[1]"]
     body += [f"t{j} = theta[{j}]" for j in range(p)]
     body += [line for check in steps.checks for line in check.split("\n")]
-    body += steps.hoisted
-    body += ["f = 0.0"] + ["outside = 0.0"] * can_leave + [f"g{j} = 0.0" for j in range(p)]
+    body += ["outside = 0.0"] * can_leave + steps.hoisted
+    body += ["f = 0.0"] + [f"g{j} = 0.0" for j in range(p)]
     body += [f"h{i}_{j} = 0.0" for i in range(p) for j in range(i, p)]
     body += ["for i in range(n):"]
     body += [f"    x{v} = X[{v}, i]" for v in range(len(tape.rows))] + [f"    {line}" for line in loop]

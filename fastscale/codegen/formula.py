@@ -13,7 +13,12 @@ from functools import cached_property
 
 from fastscale.errors import FormulaError
 
-FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sigmoid", "softplus")
+# How many arguments each known function takes; `bounded` is in fastscale.kernels.elementary.
+FUNCTIONS = {
+    "exp": 1, "log": 1, "log2": 1, "log10": 1, "log1p": 1, "expm1": 1, "sqrt": 1, "tanh": 1, "sigmoid": 1, "softplus": 1,
+    "min": 2, "max": 2, "bounded": 2,
+}
+LOGARITHMS = ("log", "log2", "log10")
 # Names that stand for a column unless told otherwise; every other name is a parameter.
 STANDARD_VARIABLES = ("N", "D", "C", "S", "U", "x")
 
@@ -42,7 +47,7 @@ class Formula:
                 for term in _terms(node.left):  # D in (A/N**a + B/D)**c, but not x in (x + d)**a
                     if not isinstance(term, ast.Name):
                         found.update(_factors(term))
-            if isinstance(node, ast.Call) and node.func.id == "log":  # type: ignore[attr-defined]
+            if isinstance(node, ast.Call) and node.func.id in LOGARITHMS:  # type: ignore[attr-defined]
                 found.update(_factors(node.args[0]))
         return frozenset(found) & frozenset(self.variables)
 
@@ -87,8 +92,9 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     Parameters
     ----------
     text
-        Python's arithmetic with + - * / **, numbers, names and the functions exp, log (natural), sqrt, tanh, sigmoid and
-        softplus.
+        Python's arithmetic with + - * / **, numbers, names and the functions exp, log (natural), log2, log10, log1p, expm1,
+        sqrt, tanh, sigmoid, softplus, min(a, b), max(a, b) and bounded(q, a), the z for which
+        a*z - (1 - a)*softplus(-z) = q.
     variables
         Names that stand for columns; by default those of `STANDARD_VARIABLES` that occur.
 
@@ -148,10 +154,15 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
             _check(right, text, names)
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
             _check(operand, text, names)
-        case ast.Call(func=ast.Name(id=name), args=[argument], keywords=[]):
+        case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
                 raise FormulaError(f"the formula {_short(text)} calls {name}; the known functions are {', '.join(FUNCTIONS)}")
-            _check(argument, text, names)
+            if len(arguments) != FUNCTIONS[name]:
+                raise FormulaError(
+                    f"the formula {_short(text)} calls {name} with {len(arguments)} arguments; it takes {FUNCTIONS[name]}"
+                )
+            for argument in arguments:
+                _check(argument, text, names)
         case ast.Name(id=name):
             if name in FUNCTIONS:
                 raise FormulaError(f"the formula {_short(text)} uses the function {name} as a name")
@@ -163,7 +174,7 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
             piece = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise FormulaError(
                 f"the formula {_short(text)} has the part {_short(piece)}, which is not arithmetic; known are "
-                f"numbers, names, + - * / ** and {', '.join(FUNCTIONS)} of one argument"
+                f"numbers, names, + - * / ** and {', '.join(FUNCTIONS)}"
             )
 
 

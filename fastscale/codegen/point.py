@@ -64,10 +64,7 @@ def objective(theta, X, y, w, n, rho, g, H):
         slope, bend = {slope}, {bend}
         r = {transformed} - y[i]
         weight = w[i] * (penalty if r > 0.0 else 1.0)
-        clipped = min(max(r, -delta), delta)
-        q1 = weight * clipped
-        q2 = weight if clipped == r else 0.0
-        f += q1 * (r - 0.5 * clipped)
+{loss}
         for j in range({p}):
             c = slope * d[j]
             g[j] += q1 * c
@@ -85,9 +82,21 @@ def predict(theta, X, n, value, J):
             J[j, i] = d[j]
 '''
 
+_HUBER = """\
+        clipped = min(max(r, -delta), delta)
+        q1 = weight * clipped
+        q2 = weight if clipped == r else 0.0
+        f += q1 * (r - 0.5 * clipped)"""
+_DEVIANCE = """\
+        rest, miss = 1.0 - L, 1.0 - y[i]
+        q1 = weight * r / (L * rest)
+        q2 = weight * (y[i] / (L * L) + miss / (rest * rest))
+        f += (weight * y[i] * log(y[i] / L) if y[i] > 0.0 else 0.0) + (weight * miss * log(miss / rest) if miss > 0.0 else 0.0)"""
+
 _SCALES = {
     "log": dict(inside="0.0 < L < inf", slope="1.0 / L", bend="-1.0", transformed="log(L)"),
     "linear": dict(inside="-inf < L < inf", slope="1.0", bend="0.0", transformed="L"),
+    "binomial": dict(inside="0.0 < L < 1.0", slope="1.0", bend="0.0", transformed="L"),
     "logit": dict(
         inside="0.0 < L < 1.0", slope="1.0 / (L * (1.0 - L))", bend="2.0 * L - 1.0", transformed="log(L / (1.0 - L))"
     ),
@@ -96,4 +105,5 @@ _SCALES = {
 
 def point_source(module: str, name: str, p: int, v: int, logs: tuple[bool, ...], scale: str) -> str:
     """The module that holds `objective` and `predict` of the point function `module.name`."""
-    return _TEMPLATE.format(module=module, name=name, p=p, v=v, logs=logs, scale=scale, **_SCALES[scale])
+    loss = _DEVIANCE if scale == "binomial" else _HUBER
+    return _TEMPLATE.format(loss=loss, module=module, name=name, p=p, v=v, logs=logs, scale=scale, **_SCALES[scale])

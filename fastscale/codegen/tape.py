@@ -8,6 +8,7 @@ the tape gives derivatives that share their atoms and never call exp twice for t
 from __future__ import annotations
 
 import ast
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,32 @@ from fastscale.codegen.formula import Formula
 _PRODUCT = 32  # integer powers of a base of unknown sign are written out up to this
 
 
+class Expm1(sp.Function):  # type: ignore[misc]
+    """exp(u) - 1."""
+
+
+class Log1p(sp.Function):  # type: ignore[misc]
+    """log(1 + u)."""
+
+
+class Larger(sp.Function):  # type: ignore[misc]
+    """The larger of two."""
+
+
+class Smaller(sp.Function):  # type: ignore[misc]
+    """The smaller of two."""
+
+
+class Bounded(sp.Function):  # type: ignore[misc]
+    """See fastscale.kernels.elementary.bounded."""
+
+
+_KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded"}
+
+
 @dataclass(frozen=True)
 class Atom:
-    """symbol = kind(arguments): exp, log, inverse, sqrt, or logsumexp of several."""
+    """symbol = kind(arguments): exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, or logsumexp of several."""
 
     symbol: sp.Symbol
     kind: str
@@ -76,6 +100,12 @@ class Tape:
             return self._power_product(list(e.args))
         if isinstance(e, sp.Add):
             return sp.Add(*(self._atomise(a) for a in e.args))
+        if isinstance(e, Larger | Smaller):
+            whole = self._positive_log(e)
+            if whole is not None:
+                return self.atom("exp", whole)
+        if (kind := _KINDS.get(type(e))) is not None:
+            return self.atom(kind, *(sp.expand(self._atomise(a)) for a in e.args))
         return e
 
     def _power_product(self, factors: list[sp.Expr]) -> sp.Expr:
@@ -86,6 +116,9 @@ class Tape:
                 exponent += self._atomise(factor.args[0])
             elif isinstance(factor, sp.Pow):
                 base, power = factor.args
+                if isinstance(base, Larger | Smaller) and (whole := self._positive_log(base)) is not None:
+                    exponent += self._atomise(power) * whole
+                    continue
                 # a base that may be negative has integer powers but no logarithm
                 if power.is_Integer and (abs(power) <= 4 or (abs(power) <= _PRODUCT and self._positive_log(base) is None)):
                     if power > 0:
@@ -106,13 +139,15 @@ class Tape:
         """log e, as a log-sum-exp where e is a sum of positive terms, so that no power of a sum can overflow."""
         if isinstance(e, sp.Pow):
             return self._atomise(e.args[1]) * self._log(e.args[0])
-        if isinstance(e, sp.Mul):
-            parts = [self._positive_log(a) for a in e.args]
-            if all(p is not None for p in parts):
-                return sp.Add(*parts)
         single = self._positive_log(e)
         if single is not None:
             return single
+        if isinstance(e, sp.Mul):  # what is known to be positive comes out; the rest has the sign of the whole
+            parts = {a: self._positive_log(a) for a in e.args}
+            known = [p for p in parts.values() if p is not None]
+            rest = [a for a, p in parts.items() if p is None]
+            if known:
+                return sp.Add(*known, self._log(sp.Mul(*rest)))
         if isinstance(e, sp.Add):
             terms = [self._positive_log(a) for a in e.args]
             if all(t is not None for t in terms):
@@ -123,6 +158,9 @@ class Tape:
         """log of an expression that is a product of exponentials and positive numbers; None where it is not."""
         if isinstance(e, sp.exp):
             return self._atomise(e.args[0])
+        if isinstance(e, Larger | Smaller):
+            logs = [self._positive_log(a) for a in e.args]
+            return None if any(a is None for a in logs) else self.atom(_KINDS[type(e)], *(sp.expand(a) for a in logs))
         if e.is_number and e.is_positive:
             return sp.log(e).evalf(20) if e != 1 else sp.Integer(0)
         if isinstance(e, sp.Pow):
@@ -185,6 +223,21 @@ class Tape:
                 result = -(symbol**2) * inner[0]
             elif atom.kind == "sqrt":
                 result = self.atom("inverse", symbol) * inner[0] / 2
+            elif atom.kind == "expm1":
+                result = (symbol + 1) * inner[0]
+            elif atom.kind == "log1p":
+                result = self.atom("inverse", 1 + atom.arguments[0]) * inner[0]
+            elif atom.kind == "above":
+                result = sp.Integer(0)
+            elif atom.kind in ("max", "min"):
+                a, b = atom.arguments
+                first = self.atom("above", a, b) if atom.kind == "max" else self.atom("above", b, a)
+                result = inner[1] + first * (inner[0] - inner[1])
+            elif atom.kind == "bounded":
+                # q = a z - (1 - a) softplus(-z): the slope of q in z is a + (1 - a) sigmoid(-z)
+                log_sum = self.atom("logsumexp", sp.Integer(0), symbol)
+                slope = atom.arguments[1] + (1 - atom.arguments[1]) * self.atom("exp", -log_sum)
+                result = self.atom("inverse", slope) * (inner[0] - log_sum * inner[1])
             else:  # logsumexp: softmax weights, exponentials of what is never positive
                 result = sp.Add(
                     *(self.atom("exp", a - symbol) * d for a, d in zip(atom.arguments, inner, strict=True) if d != 0)
@@ -212,8 +265,8 @@ def _to_sympy(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
         case ast.UnaryOp(op=op, operand=operand):
             inner = _to_sympy(operand, names)
             return -inner if isinstance(op, ast.USub) else inner
-        case ast.Call(func=ast.Name(id=name), args=[argument]):
-            return _function(name, _to_sympy(argument, names))
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _function(name, *(_to_sympy(argument, names) for argument in arguments))
         case ast.BinOp(left=left, op=op, right=right):
             a, b = _to_sympy(left, names), _to_sympy(right, names)
             if isinstance(op, ast.Add):
@@ -236,15 +289,22 @@ def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
     return sp.Pow(a, b)
 
 
-def _function(name: str, u: sp.Expr) -> sp.Expr:
+def _function(name: str, *u: sp.Expr) -> sp.Expr:
     functions: dict[str, Any] = {
         "exp": sp.exp,
         "log": sp.log,
+        "log2": lambda v: sp.log(v) * sp.Float(1 / math.log(2.0), 17),
+        "log10": lambda v: sp.log(v) * sp.Float(1 / math.log(10.0), 17),
+        "log1p": Log1p,
+        "expm1": Expm1,
+        "max": Larger,
+        "min": Smaller,
+        "bounded": Bounded,
         "sqrt": lambda v: _power(v, sp.Rational(1, 2)),
         "softplus": lambda v: sp.log(1 + sp.exp(v)),
         # 1/(1 + exp(-v)) as a power: merged into one stable exponential of a log-sum-exp
         "sigmoid": lambda v: sp.Pow(1 + sp.exp(-v), sp.Float(-1.0)),
         "tanh": lambda v: 1 - 2 * sp.Pow(1 + sp.exp(2 * v), sp.Float(-1.0)),
     }
-    result: sp.Expr = functions[name](u)
+    result: sp.Expr = functions[name](*u)
     return result

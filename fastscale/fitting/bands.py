@@ -106,6 +106,8 @@ def _to_scale(values: Array, residual: str) -> Array:
     with np.errstate(all="ignore"):
         if residual == "log":
             return np.log(values)
+        if residual == "binomial":  # Pearson's residual is not a shift of anything; on arcsin(sqrt) it nearly is
+            return np.asarray(2.0 * np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0))))
         return np.asarray(values if residual == "linear" else np.log(values) - np.log1p(-values))
 
 
@@ -113,4 +115,6 @@ def _from_scale(values: Array, residual: str) -> Array:
     with np.errstate(all="ignore"):
         if residual == "log":
             return np.exp(values)
+        if residual == "binomial":
+            return np.asarray(np.sin(0.5 * np.clip(values, 0.0, np.pi)) ** 2)
         return np.asarray(values if residual == "linear" else 1.0 / (1.0 + np.exp(-values)))

@@ -20,6 +20,9 @@ def predictions(problem: Problem, theta: Array) -> tuple[Array, Array]:
             residual, slope = np.log(value) - y, 1.0 / value
         elif problem.scale == 1:
             residual, slope = value - y, np.ones(n)
+        elif problem.scale == 3:  # Pearson's residual, whose product with its slope is the score
+            slope = 1.0 / np.sqrt(value * (1.0 - value))
+            residual = (value - y) * slope
         else:
             residual, slope = np.log(value / (1.0 - value)) - y, 1.0 / (value * (1.0 - value))
     return residual, (slope * J[:, :n]).T

@@ -19,7 +19,7 @@ from fastscale.fitting.identify import identification, status_of
 from fastscale.fitting.likelihood import likelihood_of
 from fastscale.fitting.objective import choose_delta, solve
 from fastscale.fitting.prepare import error_weights, offset_levels
-from fastscale.fitting.problem import Options, Problem, Space
+from fastscale.fitting.problem import Options, Problem, Space, delta_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
@@ -32,9 +32,9 @@ def fit(
     *,
     loss: str | None = None,
     run: str | None = None,
-    delta: float | str = 1e-3,
+    delta: float | str | None = None,
     scale: str | None = None,
-    residual: str = "log",
+    residual: str | None = None,
     penalty: float = 1.0,
     weights: Any = None,
     errors: Any = None,
@@ -64,7 +64,7 @@ def fit(
         Names of the columns: of the response, of the run that a row belongs to, and of each variable, such as N="params_n",
         D="tokens_d". Where none is given, usual names are found. A column named "run" is the run column.
     delta
-        Huber's delta in units of the residual: of log loss by default. `math.inf` is least squares. 0 is least absolute
+        Huber's delta in units of the residual: 1e-3 of log loss by default. `math.inf` is least squares. 0 is least absolute
         deviations, solved exactly (standard errors and resamples use a delta of 0.02 robust scales of the residuals, which
         makes them smooth and leaves their spread as it is). "auto" is 1.345 robust scales of the residuals of that very fit: 95 %
         efficient for normal residuals (Huber 1964; Holland, Welsch 1977); the number is in ``fit.options.delta``.
@@ -73,7 +73,9 @@ def fit(
         Besiroglu et al. 2024 (arXiv 2404.10102), so that the fit has `log_likelihood`, `aic`, `aicc` and `bic`. With a small
         delta these are least absolute deviations in all but name. Resamples keep the scale.
     residual
-        "log" (default), "linear" or "logit".
+        "log", "linear", "logit" or "binomial"; by default what suits the law (`Law.residual`). "binomial": the response is
+        a rate, k/n, `weights` are the numbers of trials n, and the objective is half the deviance, minus the log likelihood
+        but for a constant; it knows no delta.
     penalty
         Factor on points whose prediction lies above the response; more than 1 fits a lower envelope.
     weights
@@ -110,19 +112,19 @@ def fit(
     """
     if weights is not None and errors is not None:
         raise FitError("weights and errors exclude each other: errors are turned into weights")
-    given = delta
-    if isinstance(given, str):
-        if given != "auto" or scale is not None:
-            what = "goes without scale='fitted', which fits the scale itself" if given == "auto" else "a number or 'auto'"
-            raise FitError(f"delta={given!r}: {what}")
-        delta = math.inf
+    opened = open_runs(runs, {"loss": loss, "run": run, **columns})
+    law, opened = resolve_law(law, opened, columns)
+    residual = law.residual if residual is None else residual
+    given = delta_of(delta, residual)
+    if isinstance(given, str) and (given != "auto" or scale is not None):
+        what = "goes without scale='fitted', which fits the scale itself" if given == "auto" else "a number or 'auto'"
+        raise FitError(f"delta={given!r}: {what}")
     options = Options(
-        float(delta), residual, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}), scale,
+        math.inf if isinstance(given, str) else float(given), residual, float(penalty),
+        dict(fixed or {}), dict(tied or {}), dict(bounds or {}), scale,
         {name: _pair(name, pair) for name, pair in (priors or {}).items()},
         errors if errors is None or isinstance(errors, str) else "given", offset,
     )
-    opened = open_runs(runs, {"loss": loss, "run": run, **columns})
-    law, opened = resolve_law(law, opened, columns)
     refuse_unknown(columns, [law])
     points = select(law, opened, options, weights)
     if errors is not None:

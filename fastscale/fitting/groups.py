@@ -18,7 +18,7 @@ from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
-from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, transform
+from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, delta_of, transform
 from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.status import COUNT, LABELS, Status
 from fastscale.fitting.threads import run_chunks
@@ -78,8 +78,8 @@ def fit_groups(
     keep_draws: bool = False,
     loss: str | None = None,
     run: str | None = None,
-    delta: float = 1e-3,
-    residual: str = "log",
+    delta: float | None = None,
+    residual: str | None = None,
     penalty: float = 1.0,
     weights: Any = None,
     fixed: Mapping[str, float] | None = None,
@@ -118,8 +118,14 @@ def fit_groups(
     """
     if isinstance(delta, str):
         raise FitError(f"delta={delta!r}: a batch takes a number for all groups; delta='auto' is for single fits")
-    options = Options(float(delta), residual, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
-    options.refuse_in_batch()
+
+    def options_of(scale: str) -> Options:
+        number = float(delta_of(delta, scale))
+        options = Options(number, scale, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
+        options.refuse_in_batch()
+        return options
+
+    options = options_of("log" if residual is None else residual)
     plan = _Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
     by = [by] if isinstance(by, str) else list(by)
     if not by:
@@ -133,7 +139,8 @@ def fit_groups(
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws, fingerprints = [], {}, {}
     for law, mapped in resolved:
-        table, kept, fingerprints[law.name] = _fit_law(law, mapped, by, options, weights, plan)
+        own = options_of(law.residual) if residual is None else options
+        table, kept, fingerprints[law.name] = _fit_law(law, mapped, by, own, weights, plan)
         tables.append(table)
         if kept is not None:
             draws[law.name] = kept
@@ -141,6 +148,7 @@ def fit_groups(
     if len(tables) > 1:  # group by group: each table has the groups in the same order
         table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
     about = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level, "seed": plan.seed}
+    about["residual"] = {law.name: residual or law.residual for law, _ in resolved}
     about["data_fingerprint"] = fingerprints  # of the points of each law
     return GroupFits.of(table, about, draws)
 

@@ -216,7 +216,8 @@ def readable(law: Law, residual: str, where: Support, theta: Array, columns: lis
         value, J = np.empty(X.shape[1]), np.empty((len(theta), X.shape[1]))
         law.kernels(residual).predict(np.ascontiguousarray(theta), np.ascontiguousarray(X), X.shape[1], value, J)
         with np.errstate(all="ignore"):
-            slope = {"log": 1.0 / value, "linear": np.ones_like(value)}.get(residual, 1.0 / (value * (1.0 - value)))
+            slopes = {"log": 1.0 / value, "linear": np.ones_like(value), "binomial": (value * (1.0 - value)) ** -0.5}
+            slope = slopes.get(residual, 1.0 / (value * (1.0 - value)))
         leverage = np.linalg.norm(np.array(where.weak) @ (slope * J), axis=0)
         on &= leverage <= _REACH
     return on

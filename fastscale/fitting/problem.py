@@ -15,7 +15,7 @@ from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags, Ints, StartGrid
 
-SCALE_CODE = {"log": 0, "linear": 1, "logit": 2}
+SCALE_CODE = {"log": 0, "linear": 1, "logit": 2, "binomial": 3}
 # The objective of residuals that are pure rounding error, per unit of weight: a fit below it is perfect.
 ROUNDING = 1e-24
 # Delta of the engine for least absolute deviations, in units of the residuals' robust scale: see `Problem`.
@@ -74,6 +74,9 @@ class Options:
             raise FitError(f"scale={self.scale!r}: 'fitted' to fit the residuals' scale too, or None")
         if self.scale and self.penalty != 1.0:
             raise FitError("scale='fitted' maximises a likelihood, which has no penalty: leave one of them out")
+        if self.residual == "binomial" and (self.scale or self.errors or self.priors):
+            asked = next(name for name in ("scale", "errors", "priors") if getattr(self, name))
+            raise FitError(f"{asked}= does not go with residual='binomial': the numbers of trials say how certain each rate is")
         if self.scale and self.delta == 0:
             raise FitError(
                 "scale='fitted' needs a delta above 0; with delta=0 the scale has a closed form and is there without it"
@@ -258,6 +261,15 @@ class Problem:
         return Problem(self.space, self.options, pad(X), pad(y[None])[0], pad(w[None], zero=True)[0], limit, rho)
 
 
+def delta_of(delta: float | str | None, residual: str) -> float | str:
+    """Huber's delta where none is given; that of a binomial objective, which has none."""
+    if residual != "binomial":
+        return 1e-3 if delta is None else delta
+    if delta is not None and delta != math.inf:
+        raise FitError(f"delta={delta!r}: a binomial objective is a likelihood and takes none; leave delta out")
+    return math.inf
+
+
 def transform(response: Array, residual: str) -> Array:
     """The response on the residual's scale.
 
@@ -269,6 +281,14 @@ def transform(response: Array, residual: str) -> Array:
     if residual == "log":
         return np.log(response)
     if residual == "linear":
+        return np.asarray(response, dtype=float)
+    if residual == "binomial":
+        wrong = (response < 0) | (response > 1)
+        if wrong.any():
+            raise DataError(
+                f"{wrong.sum()} values of the response lie outside [0, 1], the first is {response[wrong][0]}; a binomial "
+                "residual needs rates, k/n, and the numbers of trials n as weights"
+            )
         return np.asarray(response, dtype=float)
     outside = (response <= 0) | (response >= 1)
     if outside.any():

@@ -104,6 +104,8 @@ def resampling(
     if kind in OF_WEIGHTS:
         count = int(whole[-1]) if kind == "jackknife" else int(resamples)
         return Resampling(kind, OF_WEIGHTS[kind], units, whole, count, by_run)
+    if fit.options.residual == "binomial":
+        raise FitError(f"kind={kind!r} adds noise to predictions, which rates cannot take; use kind='pairs' or 'clusters'")
     fitted, noise = _responses(problem, theta, kind, units)
     return Resampling(kind, OF_RESPONSE[kind], units, whole, int(resamples), by_run, fitted=fitted, noise=noise)
 

@@ -90,7 +90,7 @@ def _choices(fit: Fit) -> Iterator[tuple[str, str, Refit | None]]:
             kept = ~np.isin(np.arange(points.n), worst[:k])
             yield "outliers", f"{k} worst out", partial(_with, subset(points, kept), options)
     yield from _cuts(fit)
-    if options.residual != "logit":
+    if options.residual in ("log", "linear"):
         other = "linear" if options.residual == "log" else "log"
         size = float(np.median(points.y))
         delta = options.delta * (size if other == "linear" else 1 / size)

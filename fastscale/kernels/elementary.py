@@ -1,10 +1,10 @@
-"""exp and log that LLVM can vectorise.
+"""exp, log and their kin that LLVM can vectorise.
 
 Calls into the C library cannot be vectorised, and Numba's wheels ship no vector mathematics library, so the kernels use
-these two: branch-free, inlined, full double precision (at most 2 units in the last place of the correctly rounded value,
+these: branch-free, inlined, full double precision (at most 2 units in the last place of the correctly rounded value,
 tested against NumPy and mpmath over the whole range).
 
-Both pin their own `fastmath` flags. Numba lets a callee inherit the caller's flags, and `reassoc` would fold the
+All pin their own `fastmath` flags. Numba lets a callee inherit the caller's flags, and `reassoc` would fold the
 round-to-nearest trick `(x + magic) - magic` into nothing.
 """
 
@@ -25,6 +25,7 @@ _SQRT_HALF = 0x3FE6A09E667F3BCD
 _MANTISSA = 0x000FFFFFFFFFFFFF
 _EXPONENT_AS_FLOAT = 0x4330000000000000
 _EXPONENT_BIAS = 4503599627370496.0 + 1023.0
+_HALLEY = 6  # steps of `bounded`; tests/kernels/test_elementary.py has the errors
 
 
 @intrinsic
@@ -104,3 +105,66 @@ def log(x):
     c0 = c1 * z2 + c0
     c0 = (c2 * z4 + c0) * z
     return e * _LN2_HI + (2.0 * s + (s * c0 + e * _LN2_LO))
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def expm1(x):
+    """e**x - 1, exact to a few units in the last place near 0 too; x is clamped to +-EXPONENT_LIMIT.
+
+    As `exp`: with k the integer part, e**x - 1 = 2**k (e**r - 1) + (2**k - 1).
+    """
+    x = x if x > -EXPONENT_LIMIT else -EXPONENT_LIMIT
+    x = x if x < EXPONENT_LIMIT else EXPONENT_LIMIT
+    t = x * _LOG2E + _MAGIC
+    k = t - _MAGIC
+    r = x - k * _LN2_HI
+    r = r - k * _LN2_LO
+    r2 = r * r
+    r4 = r2 * r2
+    c0 = 0.16666666666666666 * r + 0.5
+    c1 = 0.008333333333332155 * r + 0.04166666666665136
+    c2 = 0.0001984126985433861 * r + 0.0013888888905881542
+    c3 = 2.755728006701698e-06 * r + 2.4801536388690766e-05
+    c4 = 2.5095554677111112e-08 * r + 2.761380686153829e-07
+    c0 = c1 * r2 + c0
+    c2 = c3 * r2 + c2
+    c2 = c4 * r4 + c2
+    c0 = c2 * r4 + c0
+    power = bits_float(float_bits(1.0) + (float_bits(t) << 52))
+    return power * (c0 * r2 + r) + (power - 1.0)
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def log1p(x):
+    """log(1 + x), exact to a few units in the last place near 0 too; 1 + x below 1e-300 counts as 1e-300."""
+    u = 1.0 + x
+    u = u if u > 1e-300 else 1e-300
+    return log(u) + (x - (u - 1.0)) / u
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def bounded(q, a):
+    """The z for which a z - (1 - a) softplus(-z) = q, for a >= 0; |z| at most EXPONENT_LIMIT.
+
+    sigmoid(z) is then the share of the way from E to Y0 at which (y - E)/(Y0 - y)**a takes a given value: the law M4 of
+    Alabdulmohsin et al. 2022 (arXiv 2209.06640). The left side goes from slope 1 to slope a; Halley's steps converge from where
+    its asymptotes reach q, which lies on one side of the root. Their number is fixed, so that loops over points have no branch.
+    """
+    steep = q / (a if a > 1e-8 else 1e-8)
+    low = q if q < steep else steep
+    high = q if q > steep else steep
+    z = high if a < 1.0 else low
+    for _ in range(_HALLEY):
+        z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
+        z = z if z < EXPONENT_LIMIT else EXPONENT_LIMIT
+        e = exp(-z if z > 0.0 else z)  # at most 1
+        s = (e if z > 0.0 else 1.0) / (1.0 + e)  # sigmoid(-z)
+        soft = log1p(e) + (0.0 if z > 0.0 else -z)  # softplus(-z)
+        miss = a * z - (1.0 - a) * soft - q
+        slope = a + (1.0 - a) * s
+        bend = -(1.0 - a) * s * (1.0 - s)
+        step = miss / (slope if slope > 1e-150 else 1e-150)
+        share = 1.0 - 0.5 * step * bend / (slope if slope > 1e-150 else 1e-150)
+        z = z - step / (share if share > 0.5 else 0.5)
+    z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
+    return z if z < EXPONENT_LIMIT else EXPONENT_LIMIT

@@ -128,7 +128,8 @@ def solve_group(
 def slopes(value, y, w, n, rho, scale, out):
     """out[i] = derivative of point i's part of the objective with respect to its prediction, value[i].
 
-    scale 0 log, 1 linear, 2 logit; y is on that scale already. Returns the mean of w * abs(residual), over that of w.
+    scale 0 log, 1 linear, 2 logit, 3 binomial; y is on that scale already. Of a rate the residual is Pearson's. Returns the
+    mean of w * abs(residual), over that of w.
     """
     total, weight = 0.0, 0.0
     for i in range(n):
@@ -136,6 +137,10 @@ def slopes(value, y, w, n, rho, scale, out):
             r, slope = log(value[i]) - y[i], 1.0 / value[i]
         elif scale == 1:
             r, slope = value[i] - y[i], 1.0
+        elif scale == 3:
+            inside = min(max(value[i], 1e-12), 1.0 - 1e-12)
+            slope = 1.0 / np.sqrt(inside * (1.0 - inside))
+            r = (inside - y[i]) * slope
         else:
             inside = min(max(value[i], 1e-15), 1.0 - 1e-15)
             r, slope = log(inside) - log(1.0 - inside) - y[i], 1.0 / (inside * (1.0 - inside))

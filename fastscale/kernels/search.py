@@ -57,14 +57,14 @@ def nonnegative_least_squares(A, b, k, signed, active, M, L, rhs, x, best):
 def projection_targets(y, w, n, scale, target, weight):
     """What `project` fits, and with what weights: relative squares for a log residual, plain ones for the others.
 
-    y is on the residual's scale: 0 log, 1 linear, 2 logit.
+    y is on the residual's scale: 0 log, 1 linear, 2 logit, 3 binomial.
     """
     for i in range(n):
         if scale == 0:
             target[i] = np.exp(y[i])
             weight[i] = w[i] / (target[i] * target[i])
         else:
-            target[i] = y[i] if scale == 1 else 1.0 / (1.0 + np.exp(-y[i]))
+            target[i] = y[i] if scale != 2 else 1.0 / (1.0 + np.exp(-y[i]))
             weight[i] = w[i]
 
 

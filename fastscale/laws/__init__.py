@@ -1,32 +1,86 @@
-"""The laws, one short file a family: each module here with a tuple `LAWS` adds its laws to the registry."""
+"""The laws, one short file a family.
+
+Each module here with a tuple `LAWS` adds its laws to the registry; its tuple `PUBLISHED` holds fitted values of the literature.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from functools import cache
-from typing import TYPE_CHECKING
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from fastscale.codegen.formula import STANDARD_VARIABLES, names_in, parse
 from fastscale.errors import LawError, did_you_mean
-from fastscale.laws.law import Law, Parameter, Variable
+from fastscale.laws.law import Law
+from fastscale.laws.parts import Parameter, Reduction, Variable
+from fastscale.laws.published import Published
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Law", "Parameter", "Variable", "get", "registry", "table"]
+__all__ = ["Law", "Parameter", "Published", "Reduction", "Variable", "families", "get", "published", "registry", "table"]
+
+
+def _modules() -> list[ModuleType]:
+    return [importlib.import_module(f"{__name__}.{name}") for name in sorted(m.name for m in pkgutil.iter_modules(__path__))]
 
 
 @cache
 def registry() -> dict[str, Law]:
     """Every built-in law by name."""
     found: dict[str, Law] = {}
-    for module in sorted(m.name for m in pkgutil.iter_modules(__path__)):
-        for law in getattr(importlib.import_module(f"{__name__}.{module}"), "LAWS", ()):
+    for module in _modules():
+        for law in getattr(module, "LAWS", ()):
             if law.name in found:
                 raise LawError(f"two laws are called {law.name!r}")
             found[law.name] = law
     return found
+
+
+def families() -> dict[str, tuple[Law, ...]]:
+    """The built-in laws by family: its heading, as its file has it, and its laws."""
+    heading = {m: (m.__doc__ or "").strip().partition("\n")[0].rstrip(".") for m in _modules() if hasattr(m, "LAWS")}
+    return {text: module.LAWS for module, text in heading.items()}
+
+
+@cache
+def _published() -> dict[str, Published]:
+    found: dict[str, Published] = {}
+    for module in _modules():
+        for entry in getattr(module, "PUBLISHED", ()):
+            if entry.name in found:
+                raise LawError(f"two published fits are called {entry.name!r}")
+            found[entry.name] = entry
+    return found
+
+
+def published(name: str | None = None) -> Any:
+    """A fitted law of the literature by name; without one, the table of all.
+
+    Returns
+    -------
+    `Published`, which has the parameters, their source and `predict`; or a DataFrame: name, law, parameters, what N counts, the
+    data, whether only rounded values are known, source.
+
+    Raises
+    ------
+    LawError
+        For a name that is none, with the nearest ones.
+    """
+    known = _published()
+    if name is None:
+        import pandas as pd
+
+        columns = ("law", "params", "counts", "data", "loss", "rounded", "source", "note")
+        rows = {entry.name: {column: getattr(entry, column) for column in columns} for entry in known.values()}
+        return pd.DataFrame.from_dict(rows, orient="index", columns=list(columns)).rename_axis("name")
+    if name not in known:
+        raise LawError(
+            f"no published fit {name!r}.{did_you_mean(name, tuple(known))} fastscale.published() lists {len(known)}"
+        )
+    return known[name]
 
 
 def get(law: Law | str, columns: tuple[str, ...] = ()) -> Law:

@@ -16,11 +16,35 @@ from fastscale.codegen.formula import Formula
 _FUNCTIONS: dict[str, Any] = {
     "exp": np.exp,
     "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "log1p": np.log1p,
+    "expm1": np.expm1,
+    "min": np.minimum,
+    "max": np.maximum,
     "sqrt": np.sqrt,
     "tanh": np.tanh,
     "sigmoid": lambda u: np.exp(-np.logaddexp(0.0, -u)),
     "softplus": lambda u: np.logaddexp(0.0, u),
 }
+
+
+def bounded(q: Any, a: Any) -> Any:
+    """The z for which a z - (1 - a) softplus(-z) = q, by bisection between its asymptotes."""
+    q, a = np.broadcast_arrays(np.asarray(q, dtype=float), np.asarray(a, dtype=float))
+    with np.errstate(all="ignore"):
+        ends = np.clip(np.array([q, q / a]), -_FAR, _FAR)
+        slack = np.abs(1.0 - a) * np.log(2.0) / np.minimum(a, 1.0) + 1.0
+    low, high = np.maximum(ends.min(axis=0) - slack, -_FAR), np.minimum(ends.max(axis=0) + slack, _FAR)
+    for _ in range(200):
+        z = 0.5 * (low + high)
+        below = a * z - (1.0 - a) * np.logaddexp(0.0, -z) < q
+        low, high = np.where(below, z, low), np.where(below, high, z)
+    return 0.5 * (low + high)
+
+
+_FAR = 345.0  # beyond it sigmoid(z) is 0 or 1 in double precision, and so are its derivatives
+_FUNCTIONS["bounded"] = bounded
 _OPERATORS: dict[type, Any] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
@@ -41,8 +65,8 @@ def evaluate(formula: Formula, values: Mapping[str, Any]) -> Any:
                 return float(value)  # type: ignore[arg-type]
             case ast.UnaryOp(op=op, operand=operand):
                 return -walk(operand) if isinstance(op, ast.USub) else walk(operand)
-            case ast.Call(func=ast.Name(id=name), args=[argument]):
-                return _FUNCTIONS[name](walk(argument))
+            case ast.Call(func=ast.Name(id=name), args=arguments):
+                return _FUNCTIONS[name](*(walk(argument) for argument in arguments))
             case ast.BinOp(left=left, op=op, right=right):
                 return _OPERATORS[type(op)](walk(left), walk(right))
         raise AssertionError(f"not in the whitelist: {ast.dump(node)}")

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,93 +15,19 @@ from fastscale.codegen.build import Definition, Kernels, kernels
 from fastscale.codegen.formula import Formula, parse
 from fastscale.codegen.point import MOST_PARAMETERS
 from fastscale.errors import LawError, did_you_mean
+from fastscale.laws.parts import STANDARD, Array, Flags, Ints, Parameter, Reduction, StartGrid, Variable
 
 if TYPE_CHECKING:
     from fastscale.laws.offset import Offset
 
-Array = np.ndarray[Any, np.dtype[np.float64]]
-Ints = np.ndarray[Any, np.dtype[np.int64]]
-Flags = np.ndarray[Any, np.dtype[np.bool_]]
+__all__ = ["Array", "Flags", "Ints", "Law", "Parameter", "StartGrid", "Variable"]
 
-SCALES = ("log", "linear", "logit")
+SCALES = ("log", "linear", "logit", "binomial")
 _EXPONENTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 _MAGNITUDES = tuple(10.0**k for k in range(-12, 13))
 # Coordinates of logarithms live in this box: 1e-65 to 1e65. Reaching it is reported as a bound.
 LOG_BOX = 150.0
 _GRID_LIMIT = 20_000
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A column that a law takes: name in the formula, unit, meaning."""
-
-    name: str
-    unit: str = ""
-    meaning: str = ""
-
-
-STANDARD = {
-    v.name: v
-    for v in (
-        Variable("N", "parameters", "model size"),
-        Variable("D", "tokens", "training tokens seen"),
-        Variable("C", "FLOP", "training compute"),
-        Variable("S", "steps", "optimiser steps"),
-        Variable("U", "tokens", "unique tokens"),
-        Variable("x", "", "any positive measure of scale"),
-    )
-}
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """What is known of a parameter.
-
-    Attributes
-    ----------
-    name, meaning, latex
-        As in the formula; in words; in mathematics.
-    positive
-        Known to be positive. A scale such as A is then fitted as its logarithm; an offset such as E, or an exponent, as it
-        is with the bound 0, so that E = 0 can be reached and is reported.
-    bounds
-        Further bounds in natural units.
-    start
-        Values to start from, in natural units; empty for parameters that enter linearly (they are solved for) and where
-        the usual values for the parameter's role will do.
-    relative_to
-        Name of a variable: the start values are multiples of its geometric mean. ``"1/x"``: multiples of one over the
-        range of x.
-    coordinate
-        "log" or "linear" to override the choice described under `positive`.
-    """
-
-    name: str
-    meaning: str = ""
-    positive: bool = False
-    bounds: tuple[float, float] = (-math.inf, math.inf)
-    start: tuple[float, ...] = ()
-    relative_to: str | None = None
-    coordinate: str | None = None
-    latex: str = ""
-
-    @property
-    def lower(self) -> float:
-        return max(self.bounds[0], 0.0) if self.positive else self.bounds[0]
-
-    @property
-    def upper(self) -> float:
-        return self.bounds[1]
-
-
-@dataclass(frozen=True)
-class StartGrid:
-    """Start points in kernel coordinates, as `fastscale.kernels.search.place` reads them; cells are their grid positions."""
-
-    values: Array
-    anchors: Ints
-    rows: Ints
-    cells: Ints
 
 
 @dataclass(frozen=True)
@@ -124,6 +50,8 @@ class Law:
         Names, or `Variable`s; by default the names N, D, C, S, U, x that occur in the formula.
     predicts
         "loss", "error", "accuracy", …: what the response column holds.
+    residual
+        The scale on which prediction and response are compared unless told otherwise.
     title, latex, source
         For people: a short description; the formula in mathematics; paper and equation.
     grid
@@ -135,6 +63,12 @@ class Law:
     point, log_variables
         ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point.
         `variables` and `parameters` then give the names and their order.
+    falls_with
+        Variables in which the prediction never rises, whatever the parameters within their bounds.
+    reduces_to
+        Laws that this one contains.
+    note
+        What users should know of its parameters, and what was decided where the literature is not clear.
     offset
         What `fastscale.laws.offset.with_offset` made the law from.
 
@@ -152,6 +86,7 @@ class Law:
     start: Mapping[str, Sequence[float]] = field(default_factory=dict)
     variables: tuple[Variable, ...] = ()
     predicts: str = "loss"
+    residual: str = "log"
     title: str = ""
     latex: str = ""
     source: str = ""
@@ -159,6 +94,9 @@ class Law:
     allocation: Callable[[Mapping[str, Array], Array], tuple[Array, Array]] | None = None
     point: str | None = None
     log_variables: frozenset[str] = frozenset()
+    falls_with: tuple[str, ...] = ()
+    reduces_to: tuple[Reduction, ...] = ()
+    note: str = ""
     offset: Offset | None = None
 
     def __post_init__(self) -> None:

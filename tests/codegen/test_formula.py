@@ -35,7 +35,9 @@ from fastscale.laws.evaluate import evaluate
         ("A @ x", "uses the operator MatMult"),
         ("A << x", "uses the operator LShift"),
         ("A | x", "uses the operator BitOr"),
-        ("sin(A*x)", "calls sin; the known functions are exp, log, sqrt, tanh, sigmoid, softplus"),
+        ("sin(A*x)", "calls sin; the known functions are exp, log, log2, log10, log1p, expm1, sqrt, tanh, sigmoid"),
+        ("A*min(x)", "calls min with 1 arguments; it takes 2"),
+        ("A*exp(x, 2)", "calls exp with 2 arguments; it takes 1"),
         ("A*exp + x", "uses the function exp as a name"),
         ("A*x + 1e301", "has the number 1e[+]?301, which is too large"),
         ("A*x + 1e999", "has the number inf, which is too large"),
@@ -194,6 +196,7 @@ CONSTANTS = ["2", "3", "0.5", "1.5", "7", "1e-3", "10"]
 NAMES = {
     "__builtins__": {}, "F": np.float64, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh,
     "sigmoid": lambda u: np.exp(-np.logaddexp(0, -u)), "softplus": lambda u: np.logaddexp(0, u),
+    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "expm1": np.expm1, "min": np.minimum, "max": np.maximum,
 }
 
 
@@ -210,9 +213,9 @@ def expressions() -> st.SearchStrategy[tuple[str, str]]:
 
         binary = st.sampled_from([
             "({} + {})", "({} - {})", "({} * {})", "({} / {})", "({} ** {})", "({}) ** ({})", "{} + {}", "{} - {}",
-            "({}) / {}",
+            "({}) / {}", "min({}, {})", "max({}, {})",
         ])
-        unary = st.sampled_from(["(-{})", "-{}", "+({})", *(f"{name}({{}})" for name in FUNCTIONS)])
+        unary = st.sampled_from(["(-{})", "-{}", "+({})", *(f"{name}({{}})" for name, k in FUNCTIONS.items() if k == 1)])
         return st.one_of(st.builds(both, binary, inner, inner), st.builds(both, unary, inner))
 
     return st.recursive(leaves, grow, max_leaves=12)

@@ -16,11 +16,13 @@ from support import Points
 from fastscale import laws
 from fastscale.fitting.first import first_fit
 from fastscale.fitting.problem import Options, Problem, Space
+from fastscale.laws import Variable
 
 REGISTRY = laws.registry()
 every_law = pytest.mark.parametrize("name", sorted(REGISTRY))
 with_formula = pytest.mark.parametrize("name", sorted(n for n, law in REGISTRY.items() if law.formula))
-every_scale = pytest.mark.parametrize("scale", ["log", "linear", "logit"])
+every_scale = pytest.mark.parametrize("scale", ["log", "linear", "logit", "binomial"])
+RATES = ("logit", "binomial")
 
 
 def generator(*key: object) -> np.random.Generator:
@@ -31,10 +33,10 @@ def case(name: str, scale: str, n: int, *key: object) -> tuple[Points, np.ndarra
     """Points around the predictions of parameters drawn for the law, and these."""
     law, rng = REGISTRY[name], generator(name, scale, n, *key)
     columns = support.columns_for(law, n, rng)
-    theta = support.draw(law, columns, rng, *((0.01, 0.95) if scale == "logit" else (0.02, 200.0)))
+    theta = support.draw(law, columns, rng, *((0.01, 0.95) if scale in RATES else (0.02, 200.0)))
     clean = support.predict(law, support.natural(law, theta), columns)
     response = clean * np.exp(rng.normal(0, 0.2, n))
-    if scale == "logit":
+    if scale in RATES:
         response = 1 / (1 + np.exp(-(np.log(clean / (1 - clean)) + rng.normal(0, 0.3, n))))
     return Points(law, columns, response, rng.uniform(0.5, 2.0, n), scale), theta
 
@@ -73,6 +75,15 @@ def test_gradient_and_hessian_to_ten_digits(name: str, scale: str) -> None:
         support.assert_derivatives(points, theta, stencils)
 
 
+def far_out(variable: Variable, rng: np.random.Generator) -> np.ndarray:
+    """Eight values: sizes and the like from 1 far beyond what is usual; others, such as shares, within their usual range."""
+    low, high = variable.typical
+    top = {"N": 1e15, "D": 1e17, "C": 1e27}.get(variable.name, 1e15 if (low, high) == Variable("x").typical else high)
+    if low <= 0:
+        return rng.uniform(low, high, 8)
+    return np.exp(rng.uniform(0 if high > 1e4 else np.log(low), np.log(top), 8))
+
+
 @every_law
 @every_scale
 def test_finite_far_out(name: str, scale: str) -> None:
@@ -82,8 +93,7 @@ def test_finite_far_out(name: str, scale: str) -> None:
     starts = law.search_grid()
     refused = 0
     for _ in range(300):
-        top = [{"N": 1e15, "D": 1e17, "C": 1e27}.get(v, 1e15) for v in law.variable_names]
-        columns = [np.exp(rng.uniform(0, np.log(t), 8)) for t in top]
+        columns = [far_out(v, rng) for v in law.variables]
         theta = starts.values[rng.integers(len(starts.values))].copy()
         for j, p in enumerate(law.parameters):
             if p.name in exponents:
@@ -95,7 +105,7 @@ def test_finite_far_out(name: str, scale: str) -> None:
             else:
                 theta[j] = np.exp(rng.uniform(-5, 5)) * (1 if p.positive else rng.choice([-1, 1]))
         theta = np.clip(theta, *law.box)
-        response = rng.uniform(0.1, 0.9, 8) if scale == "logit" else np.exp(rng.uniform(-1, 3, 8))
+        response = rng.uniform(0.1, 0.9, 8) if scale in RATES else np.exp(rng.uniform(-1, 3, 8))
         points = Points(law, columns, response, np.ones(8), scale, delta=rng.choice([1e-3, np.inf]))
         f, g, H = points.kernel(theta)
         assert not np.isnan(f)
@@ -104,17 +114,17 @@ def test_finite_far_out(name: str, scale: str) -> None:
         assert np.isfinite(value).all() and np.isfinite(J).all(), (theta, value, J)
         if f == np.inf:
             refused += 1
-            outside = (value <= 0) | (value >= 1 - 1e-15) if scale == "logit" else value <= 0
+            outside = (value <= 0) | (value >= 1 - 1e-15) if scale in RATES else value <= 0
             assert scale != "linear" and outside.any(), theta
         else:
             assert np.isfinite(g).all() and np.isfinite(H).all(), (theta, g, H)
-    if scale != "logit" and all(p.positive for p in law.parameters):
+    if scale not in RATES and all(p.positive for p in law.parameters):
         assert refused == 0
 
 
 @every_law
 @settings(max_examples=15)
-@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from(["log", "linear", "logit"]))
+@given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from(["log", "linear", "logit", "binomial"]))
 def test_order_and_repetition_do_not_matter(name: str, seed: int, scale: str) -> None:
     """A permutation changes nothing but rounding; a point twice is a point of weight two."""
     points, theta = case(name, scale, 11, "order")
@@ -172,6 +182,42 @@ def test_units_of_the_variables_do_not_matter(name: str) -> None:
         fits.append((f, support.predict(law, support.natural(law, theta), points.columns)))
     assert fits[1][0] == pytest.approx(fits[0][0], rel=1e-8)
     np.testing.assert_allclose(fits[1][1], fits[0][1], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [(name, k) for name, law in sorted(REGISTRY.items()) for k in range(len(law.reduces_to))]
+)
+def test_contains_the_laws_that_it_says(name: str, number: int) -> None:
+    """With some parameters held the law is the other one, at its own usual data."""
+    law, rng = REGISTRY[name], generator(name, number, "reduction")
+    reduction = law.reduces_to[number]
+    inner = REGISTRY[reduction.law]
+    columns = dict(zip(law.variable_names, support.columns_for(law, 50, rng), strict=True))
+    for _ in range(10):
+        theta = support.draw(law, list(columns.values()), rng, 0.01, 1e3)
+        values = dict(zip(law.names, support.natural(law, theta), strict=True)) | dict(reduction.fixed)
+        values |= {follower: values[leader] for follower, leader in reduction.tied.items()}
+        own = [eval(reduction.names.get(p, p), support.NUMPY_NAMES, values) for p in inner.names]
+        whole = support.predict(law, [values[p] for p in law.names], list(columns.values()))
+        first = columns[law.variable_names[0]]  # a law of x, whatever x is
+        part = support.predict(inner, own, [columns.get(v, first) for v in inner.variable_names])
+        np.testing.assert_allclose(part, whole, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [(name, v) for name, law in sorted(REGISTRY.items()) for v in law.falls_with]
+)
+def test_falls_with_what_it_says(name: str, variable: str) -> None:
+    law, rng = REGISTRY[name], generator(name, variable, "falls")
+    for _ in range(10):
+        columns = support.columns_for(law, 200, rng)
+        theta = support.draw(law, columns, rng, 1e-3, 1e4)
+        k = law.variable_names.index(variable)
+        further = list(columns)
+        further[k] = columns[k] * np.exp(rng.uniform(0, 5, 200))
+        before, after = (support.predict(law, support.natural(law, theta), c) for c in (columns, further))
+        assert (after <= before * (1 + 1e-12)).all()
+        assert (after < before * (1 - 1e-12)).any()
 
 
 @every_law
