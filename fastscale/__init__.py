@@ -17,14 +17,27 @@ from fastscale._version import __version__
 if TYPE_CHECKING:
     from fastscale.archive import EXAMPLE_TRUTH, Note, Points, Runs, example_runs, read_runs
     from fastscale.errors import ColumnError, DataError, FastscaleError, FitError, FormulaError, LawError
-    from fastscale.fitting import Bootstrap, Fit, GroupFits, Status, fit, fit_groups, load, save
-    from fastscale.laws import Law, Parameter, Variable
+    from fastscale.fitting import (
+        Bootstrap,
+        Comparison,
+        Fit,
+        GroupFits,
+        Status,
+        compare,
+        fit,
+        fit_groups,
+        load,
+        save,
+    )
+    from fastscale.laws import Law, Parameter, Published, Variable, published
 
 _WHERE = {
     "fastscale.archive": ("EXAMPLE_TRUTH", "Note", "Points", "Runs", "example_runs", "read_runs"),
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
-    "fastscale.fitting": ("Bootstrap", "Fit", "GroupFits", "Status", "fit", "fit_groups", "load", "save"),
-    "fastscale.laws": ("Law", "Parameter", "Variable"),
+    "fastscale.fitting": (
+        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "fit", "fit_groups", "load", "save",
+    ),
+    "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -32,6 +45,7 @@ __all__ = [
     "EXAMPLE_TRUTH",
     "Bootstrap",
     "ColumnError",
+    "Comparison",
     "DataError",
     "FastscaleError",
     "Fit",
@@ -43,14 +57,17 @@ __all__ = [
     "Note",
     "Parameter",
     "Points",
+    "Published",
     "Runs",
     "Status",
     "Variable",
     "__version__",
+    "compare",
     "example_runs",
     "fit",
     "fit_groups",
     "load",
+    "published",
     "read_runs",
     "save",
 ]

@@ -22,14 +22,19 @@ Examples:
   fastscale laws --json | jq -r '.laws[].name'
 """
 
+MarkdownOption = Annotated[bool, typer.Option("--markdown", help="The whole catalogue as a page of Markdown.")]
 NameArgument = Annotated[str | None, typer.Argument(metavar="NAME|FORMULA", show_default=False, help="A law to describe.")]
 
 
-def laws(name: NameArgument = None, json: o.JsonOption = False) -> None:
+def laws(name: NameArgument = None, json: o.JsonOption = False, markdown: MarkdownOption = False) -> None:
     """List the built-in laws, or describe one: its parameters with meaning and bounds, LaTeX, source, start grid."""
     from fastscale.laws import get, registry
 
-    if name is not None:
+    if markdown:
+        from fastscale.laws.page import markdown as page
+
+        typer.echo(page(), nl=False)
+    elif name is not None:
         law = get(name)
         output.print_json(describe(law)) if json else typer.echo(_details(law))
     elif json:
@@ -61,6 +66,8 @@ def describe(law: Law) -> dict[str, Any]:
         ],
         "latex": law.latex,
         "source": law.source,
+        "residual": law.residual,
+        "note": law.note,
         "starts": {"own": len(law.search_grid().values), "published": len(published.values) if published else 0},
     }
 
@@ -83,6 +90,8 @@ def _details(law: Law) -> str:
         "variables": variables,
         "latex": law.latex,
         "source": law.source,
+        "residual": law.residual,
+        "note": law.note,
         "start grid": starts,
     }
     lines += [f"{label + ':':<12}{value}" for label, value in facts.items() if value]

@@ -82,7 +82,8 @@ class Tape:
         """The symbol of kind(arguments), made on first use."""
         key = (kind, arguments)
         if key not in self._known:
-            symbol = sp.Symbol(f"{kind[0]}{len(self.atoms)}", real=True)
+            letter = "z" if kind in ("max", "min") else kind[0]  # m is taken in the kernels
+            symbol = sp.Symbol(f"{letter}{len(self.atoms)}", real=True)
             self._known[key] = symbol
             self._definition[symbol] = Atom(symbol, kind, arguments)
             self.atoms.append(self._definition[symbol])

@@ -1,10 +1,11 @@
 """Fitting laws to runs: `fit`, `Fit`, `Bootstrap`, `fit_groups`, and keeping results."""
 
 from fastscale.fitting.bootstrap import Bootstrap
+from fastscale.fitting.compare import Comparison, compare
 from fastscale.fitting.fit import fit
 from fastscale.fitting.groups import GroupFits, fit_groups
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.fitting.storage import load, save
 
-__all__ = ["Bootstrap", "Fit", "GroupFits", "Status", "fit", "fit_groups", "load", "save"]
+__all__ = ["Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "fit", "fit_groups", "load", "save"]

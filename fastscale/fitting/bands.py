@@ -13,7 +13,7 @@ from fastscale.fitting.covariance import adjusted, leverages, predictions
 from fastscale.fitting.data import prediction_columns
 from fastscale.fitting.extrapolation import decades, extrapolation_note
 from fastscale.fitting.intervals import tails_of
-from fastscale.fitting.result import predict_points
+from fastscale.fitting.predict import predict_points
 from fastscale.fitting.status import Status
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws.law import Array

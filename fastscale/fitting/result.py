@@ -20,14 +20,15 @@ from fastscale.fitting.identify import Identification, Support, identification, 
 from fastscale.fitting.identify import readable as readable_points
 from fastscale.fitting.identify import support as support_of
 from fastscale.fitting.likelihood import Likelihood, require
+from fastscale.fitting.predict import predict_points
 from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.status import Status
-from fastscale.kernels import loops
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 
 if TYPE_CHECKING:
     from fastscale.fitting.bootstrap import Bootstrap
+    from fastscale.fitting.hypothesis import Test
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -307,6 +308,38 @@ class Fit:
 
         return sensitivity(self, C)
 
+    def test(self, hypothesis: str, *, resamples: int = 0, seed: int = 0, alpha: float = 0.05) -> Test:
+        """Whether parameters are what a hypothesis says: by sandwich, by the objective, and by resamples.
+
+        Parameters
+        ----------
+        hypothesis
+            ``"alpha = 1/2"``, ``"alpha = beta"``, several with commas for a joint test, or a name: bengio_half, dean_half,
+            gopnik_cubic, train_time, proportional, variance_limited, equal_growth (as these are commonly stated).
+        resamples, seed
+            For the bootstrap's p; 0 leaves it out.
+        alpha
+            Level of the verdict.
+
+        Raises
+        ------
+        FitError
+            No such parameter, one that does not move, a hypothesis about another law, or a fit that carries no interval.
+        """
+        from fastscale.fitting.hypothesis import test
+
+        return test(self, hypothesis, resamples, seed, alpha)
+
+    def regime(self, level: float = 0.95) -> pd.DataFrame:
+        """Variance-limited (exponent 1) or resolution-limited (about 4/d, below 1), from the exponents' sandwich intervals.
+
+        Bahri et al. 2021, arXiv 2102.06701. A row a variable: exponent, lower, upper, regime, the dimension d = 4/exponent that
+        a resolution-limited regime implies; ``attrs["note"]`` says what the theory is about.
+        """
+        from fastscale.fitting.hypothesis import regime
+
+        return regime(self, level)
+
     def leave_one_out(self) -> pd.DataFrame:
         """Refit without each run (each point where no runs are known): who decides this fit?
 
@@ -364,20 +397,3 @@ class Fit:
 
     def _repr_html_(self) -> str:
         return show.fit_html(self)
-
-
-def predict_points(law: Law, residual: str, thetas: Array, columns: list[Array]) -> Array:
-    """Predictions of each row of kernel coordinates at points given as columns: (thetas, points).
-
-    NaN where a variable is not a number, or not positive although the law takes its logarithm.
-    """
-    usable = np.ones(len(columns[0]), dtype=bool)
-    for name, column in zip(law.variable_names, columns, strict=True):
-        usable &= np.isfinite(column)
-        if name in law.log_variables:
-            usable &= column > 0
-    X = law.rows([np.where(usable, column, 1.0) for column in columns])
-    out = np.empty((len(thetas), X.shape[1]))
-    loops.predict_many(law.kernels(residual).predict, np.ascontiguousarray(thetas), X, 0, len(thetas), out)
-    out[:, ~usable] = np.nan
-    return out

@@ -1,11 +1,19 @@
 """The parametric law of Hoffmann et al. 2022 (approach 3), arXiv 2203.15556."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from fastscale.laws.law import Array, Law, Parameter
+from fastscale.laws.parts import Reduction
+from fastscale.laws.published import Published
+
+
+def tied_allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
+    """`allocation` with one exponent for both shares: tokens per parameter are (B/A)^(1/alpha) at every budget."""
+    return allocation({**params, "beta": params["alpha"]}, budget)
 
 
 def allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
@@ -42,6 +50,101 @@ LAWS = (
             "alpha": (0.0, 0.5, 1.0, 1.5, 2.0),
             "beta": (0.0, 0.5, 1.0, 1.5, 2.0),
         },
+        falls_with=("N", "D"),
+        reduces_to=(Reduction("chinchilla_tied", tied={"beta": "alpha"}),),
         allocation=allocation,
+    ),
+    Law(
+        "E + A/N**alpha + B/D**alpha",
+        name="chinchilla_tied",
+        title="Additive law with one exponent for size and data",
+        parameters=(
+            Parameter("E", "irreducible loss", positive=True),
+            Parameter("A", "scale of the model's share", positive=True),
+            Parameter("alpha", "exponent of N and D", positive=True, latex=r"\alpha"),
+            Parameter("B", "scale of the data's share", positive=True),
+        ),
+        latex=r"L = E + A\,N^{-\alpha} + B\,D^{-\alpha}",
+        source="Muennighoff et al. 2023, arXiv 2305.16264, appendix; Gadre et al. 2024, arXiv 2403.08540",
+        note="Tokens per parameter are then the same at every budget. Test the tie on chinchilla.",
+        falls_with=("N", "D"),
+        allocation=tied_allocation,
+    ),
+)
+
+_HOFFMANN = "MassiveText, about 400 runs of 70M to 16B parameters"
+_EPOCH = "240 points read off the figure of Hoffmann et al. 2022; the five highest losses left out"
+_ALL = "all parameters"
+PUBLISHED = (
+    Published(
+        "hoffmann2022",
+        "chinchilla",
+        dict(E=math.exp(0.5267228), A=math.exp(6.0073404), B=math.exp(6.0179186), alpha=0.33917084, beta=0.2849083),
+        "Hoffmann et al. 2022, arXiv 2203.15556, appendix D.2, digits of the TeX source",
+        _HOFFMANN,
+        _ALL,
+        rounded=False,
+        note="Its solver stopped early: Besiroglu et al. 2024, arXiv 2404.10102.",
+    ),
+    Published(
+        "hoffmann2022_printed",
+        "chinchilla",
+        dict(E=1.69, A=406.4, B=410.7, alpha=0.34, beta=0.28),
+        "Hoffmann et al. 2022, arXiv 2203.15556, eq. 10",
+        _HOFFMANN,
+        _ALL,
+    ),
+    Published(
+        "sardana2024",
+        "chinchilla",
+        dict(E=1.69, A=406.4, B=410.7, alpha=0.336, beta=0.283),
+        "Sardana et al. 2024, arXiv 2401.00448, section 2",
+        _HOFFMANN,
+        _ALL,
+    ),
+    Published(
+        "besiroglu2024",
+        "chinchilla",
+        dict(E=1.81686, A=482.00572, B=2085.43420, alpha=0.34781, beta=0.36585),
+        "Besiroglu et al. 2024, arXiv 2404.10102, eq. 3, digits of the released code",
+        _EPOCH,
+        _ALL,
+        rounded=False,
+        standard_errors=dict(E=0.03, A=124.58, B=1293.23, alpha=0.02, beta=0.02),
+    ),
+    Published(
+        "besiroglu2024_printed",
+        "chinchilla",
+        dict(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658),
+        "Besiroglu et al. 2024, arXiv 2404.10102, eq. 3",
+        _EPOCH,
+        _ALL,
+    ),
+    Published(
+        "besiroglu2024_huber",
+        "chinchilla",
+        dict(E=1.81721810, A=477.82589, B=2143.41736, alpha=0.34731050, beta=0.36717243),
+        "the global optimum of the Huber objective (delta 1e-3) on the points of Besiroglu et al. 2024, arXiv 2404.10102",
+        _EPOCH,
+        _ALL,
+        rounded=False,
+    ),
+    Published(
+        "muennighoff2023_c4",
+        "chinchilla",
+        dict(E=math.exp(0.63032365), A=math.exp(5.9577184), B=math.exp(7.9145365), alpha=0.33480313, beta=0.38289225),
+        "Muennighoff et al. 2023, arXiv 2305.16264, released code",
+        "C4, 54 isoFLOP runs",
+        _ALL,
+        rounded=False,
+    ),
+    Published(
+        "muennighoff2023_c4_tied",
+        "chinchilla_tied",
+        dict(E=math.exp(0.6254804), A=math.exp(6.255414), B=math.exp(7.3049974), alpha=0.3526596),
+        "Muennighoff et al. 2023, arXiv 2305.16264, released code",
+        "C4, 54 isoFLOP runs",
+        _ALL,
+        rounded=False,
     ),
 )

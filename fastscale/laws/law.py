@@ -232,7 +232,8 @@ class Law:
         solved = self.linear if solved is None else solved
         held = held or {}
         values = [
-            [1.0] if solved[j] or j in held else list(self._start_values(p)) for j, p in enumerate(self.parameters)
+            [min(max(1.0, p.lower), p.upper)] if solved[j] or j in held else list(self._start_values(p))
+            for j, p in enumerate(self.parameters)
         ]
         while math.prod(len(v) for v in values) > _GRID_LIMIT:
             longest = max(values, key=len)

@@ -16,12 +16,23 @@ Flags = np.ndarray[Any, np.dtype[np.bool_]]
 
 @dataclass(frozen=True)
 class Variable:
-    """A column that a law takes: name in the formula, unit, meaning, and between which values data of it usually lie."""
+    """A column that a law takes.
+
+    Attributes
+    ----------
+    name, unit, meaning
+        As in the formula; in words.
+    typical
+        Between which values data of it usually lie.
+    absolute
+        Its unit is part of the law: a count, a share, the logarithm of a number. Other units would be another law.
+    """
 
     name: str
     unit: str = ""
     meaning: str = ""
     typical: tuple[float, float] = (1e2, 1e6)
+    absolute: bool = False
 
 
 STANDARD = {

@@ -21,7 +21,10 @@ from fastscale.cli.wording import reword
         (("empty.csv",), "empty.csv is empty"),
         (("header.csv",), "header.csv has no rows below its header"),
         (("runs.parquet",), "runs.parquet is not Parquet as its name says"),
-        (("runs.csv", "--law", "chinchila"), "no law 'chinchila'. Did you mean 'chinchilla'? 'fastscale laws' lists"),
+        (
+            ("runs.csv", "--law", "chinchila"),
+            "no law 'chinchila'. Did you mean 'chinchilla' or 'chinchilla_tied'? 'fastscale laws' lists",
+        ),
         (("runs.csv", "--law", "E + A/N**a +"), "the formula 'E + A/N**a +' does not parse"),
         (("runs.csv", "--law", "power_offset"), "say which column it is, such as --x tokens or --n params"),
         (("runs.csv", "--n", "parms"), "--n parms: there is no such column. Did you mean 'params'?"),

@@ -44,7 +44,7 @@ def test_a_formula_of_ones_own(shell: Shell) -> None:
 
 def test_unknown_law(shell: Shell) -> None:
     done = shell("laws", "chinchila")
-    assert done.code == 2 and "Did you mean 'chinchilla'? 'fastscale laws' lists" in done.err
+    assert done.code == 2 and "Did you mean 'chinchilla' or 'chinchilla_tied'? 'fastscale laws' lists" in done.err
 
 
 def test_a_narrow_terminal_gets_paragraphs(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,60 @@
+"""The over-training law of Gadre et al. 2024, arXiv 2403.08540."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastscale.laws.law import Array, Law, Parameter
+from fastscale.laws.parts import Reduction
+from fastscale.laws.published import Published
+
+
+def allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
+    """The N and D that minimise the law under N * D = budget: tokens per parameter are (b/a)^(1/(2 eta)) at every budget."""
+    a, b, eta = (np.asarray(params[name], dtype=float) for name in ("a", "b", "eta"))
+    with np.errstate(all="ignore"):
+        ratio = (b / a) ** (0.5 / eta)
+        N = np.sqrt(budget / ratio)
+        return N, budget / N
+
+
+LAWS = (
+    Law(
+        "E + (a*(D/N)**eta + b*(N/D)**eta)*(6*N*D)**(-eta)",
+        name="gadre",
+        title="Loss against compute and tokens per parameter",
+        parameters=(
+            Parameter("E", "irreducible loss", positive=True),
+            Parameter("a", "scale of the model's share", positive=True),
+            Parameter("b", "scale of the data's share", positive=True),
+            Parameter("eta", "exponent of compute", positive=True, start=(0.03, 0.07, 0.12, 0.18, 0.25, 0.4, 0.7), latex=r"\eta"),
+        ),
+        latex=r"L = E + (a M^{\eta} + b M^{-\eta})\,C^{-\eta},\ M = D/N,\ C = 6ND",
+        source="Gadre et al. 2024, arXiv 2403.08540, eq. 4",
+        note="chinchilla_tied with alpha = 2 eta, A = a 6^-eta, B = b 6^-eta.",
+        reduces_to=(Reduction("chinchilla_tied", names={"A": "a*6**(-eta)", "B": "b*6**(-eta)", "alpha": "2*eta"}),),
+        falls_with=("N", "D"),
+        allocation=allocation,
+    ),
+)
+
+
+def _entry(corpus: str, alpha: float, beta: float, c: float, E: float) -> Published:
+    """From the released code's form, alpha N^c + beta 6^(c/2) (M N)^c + E."""
+    return Published(
+        f"gadre2024_{corpus}",
+        "gadre",
+        dict(E=E, a=alpha * 6 ** (-c / 2), b=beta, eta=-c / 2),
+        "Gadre et al. 2024, arXiv 2403.08540, released code",
+        f"{corpus}, five small runs",
+        "all parameters",
+        rounded=False,
+    )
+
+
+PUBLISHED = (
+    _entry("c4", 113.6926, 189.51552, -0.2424722393, 1.508260544),
+    _entry("redpajama", 166.21099, 366.6872, -0.2728507, 1.8366484),
+    _entry("refinedweb", 125.09569, 246.20668, -0.2543948, 1.7344621),
+)

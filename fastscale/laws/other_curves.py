@@ -1,0 +1,92 @@
+"""Other laws of one variable: polynomials of the logarithm, Box-Cox, powers of a logarithm, thresholds."""
+
+from fastscale.laws.law import Law, Parameter
+from fastscale.laws.parts import Reduction, Variable
+from fastscale.laws.published import Published
+
+
+def _poly_log(degree: int) -> Law:
+    powers = ["c0", "c1*log10(x)", *(f"c{k}*log10(x)**{k}" for k in range(2, degree + 1))]
+    return Law(
+        " + ".join(powers),
+        name=f"poly_log{degree}",
+        title=f"Polynomial of degree {degree} in log10 x",
+        variables=(Variable("x", "", "any positive measure of scale, in a unit near the middle of the data", (1e-2, 1e2), True),),
+        parameters=tuple(Parameter(f"c{k}", f"coefficient of log10(x)^{k}", latex=f"c_{k}") for k in range(degree + 1)),
+        predicts="performance",
+        residual="linear",
+        latex=r"y = \sum_k c_k\,(\log_{10} x)^k",
+        source="baseline of Lin et al. 2025, arXiv 2507.21184 (task easy_question, degree 5)",
+        note="Coefficients are told apart only if x is in a unit near the middle of the data; says nothing beyond the data.",
+    )
+
+
+LAWS = (
+    *(_poly_log(degree) for degree in (2, 3, 4, 5)),
+    Law(
+        "a + b*expm1(lam*log(x))/lam",
+        name="box_cox",
+        title="Box-Cox: power, logarithmic and linear laws in one",
+        parameters=(
+            Parameter("a", "value at x = 1"),
+            Parameter("b", "slope in ln x at x = 1"),
+            Parameter(
+                "lam",
+                "power: 0 is logarithmic, 1 linear, below 0 saturating",
+                bounds=(-5.0, 5.0),
+                start=(-1.0, -0.4, -0.15, 0.05, 0.2, 0.5, 1.0),
+                latex=r"\lambda",
+            ),
+        ),
+        predicts="performance",
+        residual="linear",
+        latex=r"y = a + b\,(x^{\lambda} - 1)/\lambda",
+        source="Box, Cox 1964; as a test between power, logarithmic and linear laws",
+        note="At lambda = 0 exactly, fit log_law.",
+        reduces_to=(Reduction("linear_law", fixed={"lam": 1.0}, names={"a": "a - b", "b": "b"}),),
+    ),
+    Law(
+        "log(A*x**alpha)**beta",
+        name="log_power",
+        title="Power of a logarithm, for scores such as BLEU",
+        parameters=(
+            Parameter("A", "scale", positive=True, start=(2.0, 100.0, 1e4), coordinate="log"),
+            Parameter("alpha", "exponent", positive=True, start=(0.1, 0.5, 2.0), latex=r"\alpha"),
+            Parameter("beta", "power of the logarithm", positive=True, start=(0.5, 1.0, 3.0), latex=r"\beta"),
+        ),
+        predicts="performance",
+        latex=r"y = \left(\ln(A\,x^{\alpha})\right)^{\beta}",
+        source="Isik et al. 2024, arXiv 2402.04177, eq. 1",
+        note="Holds where A x^alpha > 1; alpha and A trade off against beta.",
+    ),
+    Law(
+        "y0 + b*s*softplus((x0 - x)/s)",
+        name="threshold",
+        title="Abrupt onset: chance above a threshold, then linear",
+        variables=(Variable("x", "", "loss, or another measure that falls", (0.3, 4.0)),),
+        parameters=(
+            Parameter("y0", "chance level", latex="y_0"),
+            Parameter("b", "slope below the threshold"),
+            Parameter("s", "width of the onset", positive=True, start=(0.03, 0.3), relative_to="x", coordinate="log"),
+            Parameter(
+                "x0", "threshold", positive=True, start=(0.3, 0.6, 1.0, 1.5), relative_to="x", coordinate="log", latex="x_0"
+            ),
+        ),
+        predicts="accuracy",
+        residual="linear",
+        latex=r"y = y_0 + b\,s\,\ln(1 + e^{(x_0 - x)/s})",
+        source="a smooth form of the threshold of Du et al. 2024, arXiv 2403.15796",
+        note="Hold y0 at 1/choices; s and b trade off near the onset, and fewer than three points beyond it do not show it.",
+    ),
+)
+
+PUBLISHED = (
+    Published(
+        "lin2025_mmlu",
+        "poly_log5",
+        dict(c0=-0.48011, c1=-0.064121, c2=0.0711, c3=-0.056438, c4=-0.096793, c5=0.082274),
+        "Lin et al. 2025, arXiv 2507.21184, released solution",
+        data="MMLU; x = FLOP/1e21",
+        loss="minus the Brier score",
+    ),
+)

@@ -1,0 +1,95 @@
+"""Powers of sums: a shared exponent around the shares of size and data."""
+
+from fastscale.laws.law import Law, Parameter
+from fastscale.laws.parts import Reduction
+from fastscale.laws.published import Published
+
+_A = Parameter("A", "scale of the model's share", positive=True, start=(1e-2, 1.0, 30.0), relative_to="N", coordinate="log")
+_B = Parameter("B", "scale of the data's share", positive=True, start=(1e-2, 1.0, 30.0), relative_to="D", coordinate="log")
+_EXPONENT = (0.2, 0.4, 0.8)
+_E = Parameter("E", "irreducible loss", positive=True)
+_ALPHA = Parameter("alpha", "exponent of N", positive=True, start=_EXPONENT, latex=r"\alpha")
+_BETA = Parameter("beta", "exponent of D", positive=True, start=_EXPONENT, latex=r"\beta")
+
+LAWS = (
+    Law(
+        "E + ((A/N)**alpha + (B/D)**beta)**gamma",
+        name="power_sum_offset",
+        title="Power of a sum of powers, with an offset",
+        parameters=(
+            _E,
+            _A,
+            _ALPHA,
+            _B,
+            _BETA,
+            Parameter("gamma", "outer exponent", positive=True, start=(0.3, 0.6, 1.0), latex=r"\gamma"),
+        ),
+        latex=r"L = E + \left((A/N)^{\alpha} + (B/D)^{\beta}\right)^{\gamma}",
+        source="Busbridge et al. 2025, arXiv 2502.08606, eq. 7, with A and B as scales of N and D",
+        note="Printed coefficients A' of A' N^-alpha are A^alpha here. gamma shows only where both terms matter.",
+        reduces_to=(
+            Reduction("chinchilla", fixed={"gamma": 1.0}, names={"A": "A**alpha", "B": "B**beta"}),
+            Reduction(
+                "kaplan_nd",
+                fixed={"E": 0.0, "beta": 1.0},
+                names={"Nc": "A", "Dc": "B", "alpha_N": "alpha*gamma", "alpha_D": "gamma"},
+            ),
+        ),
+        falls_with=("N", "D"),
+    ),
+    Law(
+        "E + ((A/N)**(alpha*p) + (B/D)**(beta*p))**(1/p)",
+        name="bottleneck",
+        title="Size and data as bottlenecks of each other",
+        parameters=(
+            _E,
+            _A,
+            _ALPHA,
+            Parameter(
+                "p",
+                "sharpness: 1 adds, infinity takes the worse",
+                positive=True,
+                bounds=(1e-2, 1e3),
+                start=(1.0, 4.0),
+                coordinate="log",
+            ),
+            _B,
+            _BETA,
+        ),
+        latex=r"L = E + \left[(A/N)^{\alpha p} + (B/D)^{\beta p}\right]^{1/p}",
+        source="derived: the p-norm of the two shares; power_sum_offset with gamma = 1/p",
+        reduces_to=(Reduction("chinchilla", fixed={"p": 1.0}, names={"A": "A**alpha", "B": "B**beta"}),),
+        falls_with=("N", "D"),
+    ),
+    Law(
+        "eps0/(1 + ((A/N)**alpha + (B/D)**beta + c)**(-2.0))**0.5",
+        name="rosenfeld",
+        title="Additive law that starts at the error of guessing",
+        parameters=(
+            Parameter("eps0", "error of guessing", positive=True, latex=r"\epsilon_0"),
+            _A,
+            _ALPHA,
+            _B,
+            _BETA,
+            Parameter("c", "irreducible part", positive=True, start=(0.05, 0.5), coordinate="linear"),
+        ),
+        predicts="error",
+        latex=r"\epsilon_0\,|e/(e - i)|,\ e = (A/N)^{\alpha} + (B/D)^{\beta} + c",
+        source="Rosenfeld et al. 2019, arXiv 1909.12673, eq. 5",
+        note=(
+            "Written as e/sqrt(e^2 + 1), the modulus of the complex form with eta = 1: the paper's eta only sets the unit of e, "
+            "since the law depends on e/eta alone. Hold eps0 where it is known."
+        ),
+        falls_with=("N", "D"),
+    ),
+)
+
+PUBLISHED = (
+    Published(
+        "busbridge2025_supervised",
+        "power_sum_offset",
+        dict(E=1.220, A=3355 ** (1 / 0.408), alpha=0.408, B=18186 ** (1 / 0.431), beta=0.431, gamma=0.452),
+        "Busbridge et al. 2025, arXiv 2502.08606, read in a collection of public fits",
+        counts="parameters without embeddings",
+    ),
+)

@@ -1,0 +1,85 @@
+"""Transfer and fine-tuning."""
+
+from fastscale.laws.law import Law, Parameter
+from fastscale.laws.parts import STANDARD, Reduction, Variable
+from fastscale.laws.published import Published
+
+_DF = Variable("DF", "characters or tokens", "fine-tuning data", (1e5, 1e9))
+_FREE = (0.1, 0.3, 0.7)
+
+LAWS = (
+    Law(
+        "k*DF**alpha*N**beta",
+        name="transfer_dt",
+        title="Data that pre-training is worth",
+        variables=(_DF, STANDARD["N"]),
+        parameters=(
+            Parameter("k", "scale", positive=True),
+            Parameter("alpha", "exponent of fine-tuning data", start=_FREE, latex=r"\alpha"),
+            Parameter("beta", "exponent of N", start=_FREE, latex=r"\beta"),
+        ),
+        predicts="effective data",
+        latex=r"D_T = k\,D_F^{\alpha} N^{\beta}",
+        source="Hernandez et al. 2021, arXiv 2102.01293, eq. 1.2",
+        note="For the low-data regime: fine-tuning data up to a tenth of what training from scratch would need.",
+    ),
+    Law(
+        "E + B/(Dl + D**beta)",
+        name="rectified_sft",
+        title="Fine-tuning loss with data learned before",
+        variables=(Variable("D", "examples", "fine-tuning data", (1e2, 1e6)),),
+        parameters=(
+            Parameter("E", "irreducible loss", positive=True),
+            Parameter("B", "scale", positive=True),
+            Parameter(
+                "Dl",
+                "data learned before, to the power beta",
+                positive=True,
+                start=(1.0, 30.0, 1e3, 3e4),
+                coordinate="log",
+                latex="D_l",
+            ),
+            Parameter("beta", "exponent", positive=True, start=(0.2, 0.4, 0.7, 1.0), latex=r"\beta"),
+        ),
+        latex=r"L = E + \frac{B}{D_l + D^{\beta}}",
+        source="Lin et al. 2024, arXiv 2402.02314, eq. 4",
+        reduces_to=(Reduction("power_offset", fixed={"Dl": 0.0}, names={"A": "B", "alpha": "beta"}),),
+        falls_with=("D",),
+    ),
+    Law(
+        "E + A/(X**alpha*DF**beta)",
+        name="ft_joint",
+        title="Fine-tuning: multiplicative law of a resource and data",
+        variables=(Variable("X", "", "model size, pre-training data or tuned parameters", (1e7, 1e11)), _DF),
+        parameters=(
+            Parameter("E", "irreducible loss", positive=True),
+            Parameter("A", "scale", positive=True),
+            Parameter("alpha", "exponent of X", positive=True, start=_FREE, latex=r"\alpha"),
+            Parameter("beta", "exponent of fine-tuning data", positive=True, start=_FREE, latex=r"\beta"),
+        ),
+        latex=r"L = E + A\,X^{-\alpha} D_F^{-\beta}",
+        source="Zhang et al. 2024, arXiv 2402.17193, eq. 1, read in a secondary summary",
+        falls_with=("X", "DF"),
+    ),
+)
+
+PUBLISHED = (
+    Published(
+        "hernandez2021_text",
+        "transfer_dt",
+        dict(k=1.9e4, alpha=0.18, beta=0.38),
+        "Hernandez et al. 2021, arXiv 2102.01293, eq. 1.2",
+        "text, then Python",
+        "parameters without embeddings",
+        "characters",
+    ),
+    Published(
+        "hernandez2021_mixed",
+        "transfer_dt",
+        dict(k=2.1e5, alpha=0.096, beta=0.38),
+        "Hernandez et al. 2021, arXiv 2102.01293",
+        "half text and half code, then Python",
+        "parameters without embeddings",
+        "characters",
+    ),
+)

@@ -1,0 +1,124 @@
+"""Hypotheses about exponents: against textbook tests, and how often a true one is rejected."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+import fastscale
+from fastscale.errors import FitError
+
+
+def line(n: int, e: float, noise: float, seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    x = np.exp(rng.uniform(0, 8, n))
+    return pd.DataFrame({"x": x, "loss": 3 * x**e * np.exp(rng.normal(0, noise, n))})
+
+
+def test_profile_is_the_textbook_f_test() -> None:
+    frame = line(30, -0.45, 0.3, 1)
+    found = fastscale.fit("power_law", frame, x="x", delta=math.inf).test("e = -1/2")
+    X, y = np.column_stack([np.ones(30), np.log(frame["x"])]), np.log(frame["loss"])
+    y = y.to_numpy()
+    free = y - X @ np.linalg.lstsq(X, y, rcond=None)[0]
+    rest = y + 0.5 * X[:, 1]
+    F = (((rest - rest.mean()) ** 2).sum() - (free**2).sum()) / ((free**2).sum() / 28)
+    assert found.p_profile == pytest.approx(stats.f.sf(F, 1, 28), rel=1e-8)
+    assert found.held.params["e"] == -0.5
+    assert found.differences["estimate"].iloc[0] == pytest.approx(np.polyfit(X[:, 1], y, 1)[0] + 0.5, abs=1e-9)
+    # the sandwich (HC3) t test, by hand
+    inverse = np.linalg.inv(X.T @ X)
+    score = X * (free / (1 - np.einsum("ij,jk,ik->i", X, inverse, X)))[:, None]
+    se = math.sqrt((inverse @ score.T @ score @ inverse)[1, 1])
+    t = found.differences["estimate"].iloc[0] / se
+    assert found.p_wald == pytest.approx(2 * stats.t.sf(abs(t), 28), rel=1e-6)
+
+
+def test_a_true_hypothesis_is_rejected_as_often_as_it_says() -> None:
+    p = np.array([
+        (lambda t: (t.p_wald, t.p_profile))(
+            fastscale.fit("power_law", line(25, -0.5, 0.2, seed), x="x", delta=math.inf).test("bengio_half")
+        )
+        for seed in range(300)
+    ])
+    # 5 % of 300 is 15, with a standard deviation of 3.8
+    assert (np.abs((p < 0.05).sum(axis=0) - 15) <= 12).all()
+    assert stats.kstest(p[:, 1], "uniform").pvalue > 1e-3
+
+
+def test_equal_exponents_and_draws() -> None:
+    rng = np.random.default_rng(3)
+    N, D = np.exp(rng.uniform(16, 23, 120)), np.exp(rng.uniform(20, 27, 120))
+    for beta, rejected in ((0.35, False), (0.25, True)):
+        loss = (1.8 + 400 / N**0.35 + 410 / D**beta) * np.exp(rng.normal(0, 0.003, 120))
+        fit = fastscale.fit("chinchilla", pd.DataFrame({"N": N, "D": D, "loss": loss}), delta=math.inf)
+        found = fit.test("alpha = beta", resamples=400)
+        assert found.held.params["alpha"] == found.held.params["beta"]
+        assert found.held.objective >= fit.objective
+        for p in (found.p_wald, found.p_profile, found.p_bootstrap):
+            assert (p < 0.05) is rejected
+        assert found.verdict.startswith("rejected" if rejected else "not rejected")
+        assert "alpha = beta" in repr(found)
+
+
+def test_a_joint_hypothesis() -> None:
+    rng = np.random.default_rng(5)
+    N, D = np.exp(rng.uniform(16, 23, 60)), np.exp(rng.uniform(20, 27, 60))
+    time = 1e-12 * N**2 * D * np.exp(rng.normal(0, 0.1, 60))
+    fit = fastscale.fit("system_cost", pd.DataFrame({"N": N, "D": D, "loss": time}), delta=math.inf)
+    found = fit.test("train_time", resamples=200)
+    X, y = np.column_stack([np.ones(60), np.log(N), np.log(D)]), np.log(time)
+    sse = ((y - X @ np.linalg.lstsq(X, y, rcond=None)[0]) ** 2).sum()
+    rest = y - 2 * X[:, 1] - X[:, 2]
+    F = (((rest - rest.mean()) ** 2).sum() - sse) / 2 / (sse / 57)
+    assert found.p_profile == pytest.approx(stats.f.sf(F, 2, 57), rel=1e-6)
+    assert min(found.p_wald, found.p_bootstrap) > 0.01
+    assert fit.test("a = 1, b = 1").p_wald < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        ("gamma = 1", "no parameter 'gamma'; it has k, e"),
+        ("e = q", "no parameter 'q'"),
+        ("e", "write 'alpha = 1/2'"),
+        ("e = 1/0", "'1/0' is neither a number"),
+        ("e = __import__('os')", "is neither a number"),
+        ("e = 1 +", "is neither a number"),
+        ("e = 1, e = 2", "says two things of one parameter"),
+        ("train_time", "'train_time' is about system_cost, not about 'power_law'"),
+    ],
+)
+def test_what_is_refused(text: str, match: str) -> None:
+    fit = fastscale.fit("power_law", line(20, -0.5, 0.1, 0), x="x")
+    with pytest.raises(FitError, match=match):
+        fit.test(text)
+
+
+def test_fits_that_cannot_be_tested() -> None:
+    fit = fastscale.fit("power_law", line(20, -0.5, 0.1, 0), x="x", fixed={"e": -0.5}, delta=math.inf)
+    with pytest.raises(FitError, match="e is fixed or tied in this fit"):
+        fit.test("e = -1/2")
+    with pytest.raises(FitError, match="alpha=2: a level between 0 and 1"):
+        fit.test("k = 3", alpha=2)
+    with pytest.raises(FitError, match="no hypothesis can be tested on this fit"):
+        fastscale.fit("power_law", line(2, -0.5, 0.1, 0), x="x").test("e = 1")
+
+
+@pytest.mark.parametrize(("alpha", "expected"), [(1.0, "variance-limited"), (0.3, "resolution-limited")])
+def test_regimes(alpha: float, expected: str) -> None:
+    rng = np.random.default_rng(2)
+    x = np.exp(rng.uniform(2, 10, 200))
+    loss = (0.5 + 30 / x**alpha) * np.exp(rng.normal(0, 0.003, 200))
+    fit = fastscale.fit("power_offset", pd.DataFrame({"x": x, "loss": loss}), x="x", delta=math.inf)
+    table = fit.regime()
+    assert table.loc["x", "regime"] == expected
+    assert table.loc["x", "dimension"] == pytest.approx(4 / fit.params["alpha"])
+    assert table.loc["x", "dimension_lower"] == pytest.approx(4 / table.loc["x", "upper"])
+    assert "2102.06701" in table.attrs["note"]
+    with pytest.raises(FitError, match="'log_law' is none of them"):
+        fastscale.fit("log_law", pd.DataFrame({"x": x, "loss": loss}), x="x").regime()
