@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         GroupFits,
         Status,
         compare,
+        derive,
         fit,
         fit_groups,
         load,
@@ -35,7 +36,7 @@ _WHERE = {
     "fastscale.archive": ("EXAMPLE_TRUTH", "Note", "Points", "Runs", "example_runs", "read_runs"),
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
     "fastscale.fitting": (
-        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "fit", "fit_groups", "load", "save",
+        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save",
     ),
     "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
 }
@@ -63,6 +64,7 @@ __all__ = [
     "Variable",
     "__version__",
     "compare",
+    "derive",
     "example_runs",
     "fit",
     "fit_groups",

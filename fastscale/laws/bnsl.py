@@ -29,7 +29,7 @@ def _bnsl(breaks: int, c0: tuple[float, ...], places: tuple[float, ...], changes
             f"f{i}",
             f"smoothness of break {i}: its width in ln x",
             positive=True,
-            bounds=(1e-3, 1e3),
+            bounds=(0.03, 1e3),
             start=(0.3,),
             coordinate="log",
             latex=f"f_{i}",
@@ -37,7 +37,7 @@ def _bnsl(breaks: int, c0: tuple[float, ...], places: tuple[float, ...], changes
         parameters += [
             place,
             sharpness,
-            Parameter(f"c{i}", f"change of the exponent at break {i}", start=changes, latex=f"c_{i}"),
+            Parameter(f"c{i}", f"change of the exponent at break {i}", bounds=(-50.0, 50.0), start=changes, latex=f"c_{i}"),
         ]
     product = r"\prod_i" if breaks > 1 else ""
     index = "i" if breaks > 1 else "1"
