@@ -25,7 +25,6 @@ _SQRT_HALF = 0x3FE6A09E667F3BCD
 _MANTISSA = 0x000FFFFFFFFFFFFF
 _EXPONENT_AS_FLOAT = 0x4330000000000000
 _EXPONENT_BIAS = 4503599627370496.0 + 1023.0
-_HALLEY = 6  # steps of `bounded`; tests/kernels/test_elementary.py has the errors
 
 
 @intrinsic
@@ -143,6 +142,26 @@ def log1p(x):
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def _halley(z, q, a):
+    """One step of Halley's method towards the root that `bounded` looks for."""
+    z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
+    z = z if z < EXPONENT_LIMIT else EXPONENT_LIMIT
+    size = z if z > 0.0 else -z
+    e = exp(-size)
+    other = 1.0 / (1.0 + e)
+    s = e * other if z > 0.0 else other  # sigmoid(-z)
+    soft = log(1.0 + e) + 0.5 * (size - z)  # softplus(-z)
+    miss = a * z - (1.0 - a) * soft - q
+    slope = a + (1.0 - a) * s
+    slope = slope if slope > 1e-150 else 1e-150
+    bend = -(1.0 - a) * s * (1.0 - s)
+    square = slope * slope
+    below = 2.0 * square - miss * bend
+    below = below if below > square else square  # no step of more than twice Newton's
+    return z - 2.0 * miss * slope / below
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
 def bounded(q, a):
     """The z for which a z - (1 - a) softplus(-z) = q, for a >= 0; |z| at most EXPONENT_LIMIT.
 
@@ -154,17 +173,12 @@ def bounded(q, a):
     low = q if q < steep else steep
     high = q if q > steep else steep
     z = high if a < 1.0 else low
-    for _ in range(_HALLEY):
-        z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
-        z = z if z < EXPONENT_LIMIT else EXPONENT_LIMIT
-        e = exp(-z if z > 0.0 else z)  # at most 1
-        s = (e if z > 0.0 else 1.0) / (1.0 + e)  # sigmoid(-z)
-        soft = log1p(e) + (0.0 if z > 0.0 else -z)  # softplus(-z)
-        miss = a * z - (1.0 - a) * soft - q
-        slope = a + (1.0 - a) * s
-        bend = -(1.0 - a) * s * (1.0 - s)
-        step = miss / (slope if slope > 1e-150 else 1e-150)
-        share = 1.0 - 0.5 * step * bend / (slope if slope > 1e-150 else 1e-150)
-        z = z - step / (share if share > 0.5 else 0.5)
+    # six steps, written out: a loop here would keep the loop over points from being vectorised
+    z = _halley(z, q, a)
+    z = _halley(z, q, a)
+    z = _halley(z, q, a)
+    z = _halley(z, q, a)
+    z = _halley(z, q, a)
+    z = _halley(z, q, a)
     z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
     return z if z < EXPONENT_LIMIT else EXPONENT_LIMIT
