@@ -6,13 +6,26 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import mpmath
 import numpy as np
+import pytest
 from scipy import optimize, special
 
 from fastscale.laws import Law
+
+DATA = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+
+
+def shared(name: str) -> Path:
+    """A file of real runs; the test skips, saying so, where it is not."""
+    path = DATA / name
+    if not path.exists():
+        pytest.skip(f"{name} is not beside the project")
+    return path
+
 
 MP = mpmath.mp.clone()
 MP.dps = 70

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import shared
+from support import shared
 
 import fastscale
 
