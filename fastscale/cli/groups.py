@@ -22,8 +22,9 @@ def join(tables: list[GroupFits]) -> GroupFits:
     if len(tables) == 1:
         return tables[0]
     joined = pd.concat([pd.DataFrame(part) for part in tables]).sort_index(kind="stable").reset_index(drop=True)
-    fingerprints = {law: value for table in tables for law, value in table.about["data_fingerprint"].items()}
-    return GroupFits.of(joined, {**tables[0].about, "data_fingerprint": fingerprints})
+    kept = ("data_fingerprint", "residual")
+    by_law = {key: {law: value for table in tables for law, value in table.about[key].items()} for key in kept}
+    return GroupFits.of(joined, {**tables[0].about, **by_law})
 
 
 def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: bool) -> str:

@@ -136,6 +136,7 @@ def _law_record(law: Law) -> dict[str, Any]:
         "point": law.point,
         "log_variables": sorted(law.log_variables),
         "predicts": law.predicts,
+        "residual": law.residual,
         "variables": [asdict(v) for v in law.variables],
         "parameters": [asdict(p) for p in law.parameters],
     } | _offset_record(law.offset)
@@ -161,11 +162,16 @@ def _law_of(record: dict[str, Any]) -> Law:
         record["formula"],
         name=record["name"],
         parameters=tuple(parameters),
-        variables=tuple(Variable(**v) for v in record["variables"]),
+        variables=tuple(_variable_of(v) for v in record["variables"]),
         predicts=record["predicts"],
+        residual=record.get("residual", "log"),
         point=record["point"],
         log_variables=frozenset(record["log_variables"]) if record["point"] else frozenset(),
     )
+
+
+def _variable_of(record: dict[str, Any]) -> Variable:
+    return Variable(**{**record, "typical": tuple(record.get("typical", Variable("").typical))})
 
 
 def _fit_of(record: dict[str, Any]) -> Fit:
