@@ -109,17 +109,29 @@ WhereOption = Annotated[
 ]
 DivergedOption = Annotated[Diverged, typer.Option("--diverged", help="Keep or drop rows with a loss far above the others.")]
 DeltaOption = Annotated[
-    str,
+    str | None,
     typer.Option(
         "--delta",
         metavar="NUMBER|inf|auto",
-        help="Huber's delta in units of the residual; inf: least squares, 0: least absolute deviations, auto: from the data.",
+        show_default=False,
+        help="Huber's delta in units of the residual (default 0.001); inf: least squares, 0: least absolute "
+        "deviations, auto: from the data.",
     ),
 ]
 PlainDeltaOption = Annotated[
-    float, typer.Option("--delta", metavar="NUMBER|inf", help="Huber's delta in units of the residual; inf: least squares.")
+    float | None,
+    typer.Option(
+        "--delta", metavar="NUMBER|inf", show_default=False,
+        help="Huber's delta in units of the residual (default 0.001); inf: least squares.",
+    ),
 ]
-ResidualOption = Annotated[Residual, typer.Option("--residual", help="Scale on which prediction and loss are compared.")]
+ResidualOption = Annotated[
+    Residual | None,
+    typer.Option(
+        "--residual", show_default=False,
+        help="Scale on which prediction and loss are compared; by default the law's own.",
+    ),
+]
 FixOption = Annotated[Many, typer.Option("--fix", metavar="NAME=NUMBER", help="Hold a parameter: alpha=0.5; repeatable.")]
 TieOption = Annotated[
     Many, typer.Option("--tie", metavar="NAME=NAME", help="Make one follow another: beta=alpha; repeatable.")
@@ -200,7 +212,7 @@ def pairs(option: str, items: Many, example: str) -> dict[str, str]:
     return found
 
 
-def fit_keywords(delta: float | str, residual: Residual, fix: Many, tie: Many, bound: Many) -> dict[str, Any]:
+def fit_keywords(delta: float | str | None, residual: Residual | None, fix: Many, tie: Many, bound: Many) -> dict[str, Any]:
     """Keywords of `fastscale.fit` and `fit_groups`."""
     if isinstance(delta, str) and delta != "auto":
         try:
@@ -209,7 +221,7 @@ def fit_keywords(delta: float | str, residual: Residual, fix: Many, tie: Many, b
             raise FitError(f"--delta {delta}: a number from 0 up, inf, or auto") from None
     return {
         "delta": delta,
-        "residual": residual.value,
+        "residual": None if residual is None else residual.value,
         "fixed": {name: _float("--fix", name, text) for name, text in pairs("--fix", fix, "alpha=0.5").items()},
         "tied": pairs("--tie", tie, "beta=alpha"),
         "bounds": {name: _range(name, text) for name, text in pairs("--bound", bound, "E=0:2").items()},

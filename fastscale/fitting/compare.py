@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from scipy import optimize
 
 from fastscale.archive import Note, Runs
 from fastscale.errors import FitError
-from fastscale.fitting.data import open_runs, resolve_law
+from fastscale.fitting.data import open_runs, prediction_columns, resolve_law
 from fastscale.fitting.fit import fit
 from fastscale.fitting.holdout import Split, splits
+from fastscale.fitting.intervals import tails_of
+from fastscale.fitting.predict import predict_points
 from fastscale.fitting.result import Fit
 from fastscale.laws import Law
 from fastscale.laws.law import Array
@@ -47,6 +49,8 @@ class Comparison:
         Each law on all data.
     errors
         Log prediction minus log loss of each held-out point (rows) by each law (columns).
+    units
+        Runs (points where none are known) that were held out, which the intervals draw from.
     """
 
     table: pd.DataFrame
@@ -54,6 +58,7 @@ class Comparison:
     warnings: tuple[Note, ...]
     fits: Mapping[str, Fit]
     errors: pd.DataFrame
+    units: int
 
     def predict(self, frame: Any = None, **variables: Any) -> Any:
         """The mean of the laws' predictions (each fitted to all data), by stacked weight: see `Fit.predict`."""
@@ -68,13 +73,11 @@ class Comparison:
         for name, w in self.table["weight"].items():
             count = round(w * resamples)
             if count:
-                boot = self.fits[str(name)].bootstrap(max(count, 2), seed=seed)
                 one = self.fits[str(name)]
-                draws += [
-                    np.atleast_1d(np.asarray(replace(one, theta=theta).predict(frame, **variables), dtype=float))
-                    for theta in boot.thetas[boot.usable]
-                ]
-        ends = np.quantile(np.array(draws), [(1 - level) / 2, (1 + level) / 2], axis=0)
+                boot = one.bootstrap(count, seed=seed)
+                columns, _ = prediction_columns(one.law, one.columns, frame, variables)
+                draws.append(predict_points(one.law, one.options.residual, boot.thetas[boot.usable], columns))
+        ends = np.quantile(np.concatenate(draws), tails_of(level), axis=0)
         estimate = np.atleast_1d(np.asarray(self.predict(frame, **variables), dtype=float))
         return pd.DataFrame({"estimate": estimate, "lower": ends[0], "upper": ends[1]})
 
@@ -129,24 +132,28 @@ def compare(
     fits = dict(zip(names, [fit(law, opened, loss=loss, run=run, **options) for law in laws], strict=True))
     if len(fits) < len(names):
         raise FitError("laws: one is named twice")
-    divisions = _divisions(fits, opened, scheme, along, cut, groups)
+    divisions, rows, units = _divisions(fits, opened, scheme, along, cut, groups)
     parts, failed = [], dict.fromkeys(names, 0)
     covered: dict[str, list[Array]] = {name: [] for name in names}
-    for split, rows in divisions:
-        part, inside = _held_out(laws, names, opened, split, rows, dict(options, loss=loss, run=run), resamples, level, seed)
+    given = dict(options, loss=loss, run=run)
+    for split in divisions:
+        part, inside = _held_out(laws, names, opened, split, rows, units, given, resamples, level, seed)
         parts.append(part)
         for name in names:
             failed[name] += int(part[name].isna().all())
             covered[name].append(inside[name])
     errors = pd.concat(parts, ignore_index=True)
     table = _table(errors, names, fits, failed, covered, level, seed)
-    return Comparison(table, _verdict(table), _notes(table), fits, errors[names])
+    return Comparison(table, _verdict(table), _notes(table), fits, errors[names], errors["unit"].nunique())
 
 
 def _divisions(
     fits: Mapping[str, Fit], opened: Runs, scheme: str, along: str | None, cut: float | None, groups: str | None
-) -> list[tuple[Split, np.ndarray]]:
-    """The splits of the rows that all laws can use, and these rows."""
+) -> tuple[list[Split], np.ndarray, np.ndarray]:
+    """The splits of the rows that all laws can use; these rows; and the unit of each: its run, known or inferred, else itself.
+
+    A point that several windows hold out is one unit all the same.
+    """
     rows = None
     for one in fits.values():
         assert one.points is not None
@@ -163,20 +170,20 @@ def _divisions(
         raise FitError(f"along={name!r}: one of {', '.join(values)}")
     units = None if first.units is None else first.units[at]
     frame = opened.frame.iloc[first.points.rows[at]]
-    return [(split, first.points.rows[at]) for split in splits(frame, values[name], name, scheme, cut, groups, units)]
+    found = splits(frame, values[name], name, scheme, cut, groups, units)
+    return found, first.points.rows[at], first.points.rows[at] if units is None else units
 
 
 def _held_out(
-    laws: Sequence[Law | str], names: list[str], opened: Runs, split: Split, rows: np.ndarray, options: dict[str, Any],
-    resamples: int, level: float, seed: int,
+    laws: Sequence[Law | str], names: list[str], opened: Runs, split: Split, rows: np.ndarray, units: np.ndarray,
+    options: dict[str, Any], resamples: int, level: float, seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Array]]:
     """Errors of each law on the rows held out, fitted without them; whether the prediction interval holds each."""
     train, test = (opened.frame.iloc[rows[keep]] for keep in (split.train, split.test))
     mapping = {**opened.explicit}
     given = {**mapping, **{k: v for k, v in options.items() if v is not None}}
     response = np.log(pd.to_numeric(test[opened.column_of("loss")]).to_numpy(dtype=float))
-    run = opened.explicit.get("run")
-    part = pd.DataFrame({"split": split.what, "unit": test[run].to_numpy() if run else np.arange(len(test))})
+    part = pd.DataFrame({"split": split.what, "unit": units[split.test]})
     inside = {}
     for law, name in zip(laws, names, strict=True):
         one = fit(law, train, **given)
@@ -199,17 +206,18 @@ def _table(
 ) -> pd.DataFrame:
     E = errors[names].to_numpy(dtype=float)
     square = np.where(np.isfinite(E), E**2, np.inf)  # a law that gives no prediction is as wrong as can be
+    largest = square[np.isfinite(square)].max(initial=1.0)
     size = np.sqrt(square.mean(axis=0))
     order = sorted(range(len(names)), key=lambda j: (size[j], names[j]))
     best = order[0]
     codes = pd.factorize(errors["unit"])[0]
     sums = np.zeros((codes.max() + 1, len(names)))
-    np.add.at(sums, codes, np.where(np.isfinite(square), square, 1e6))
+    np.add.at(sums, codes, np.minimum(square, 1e6 * largest))
     counts = np.bincount(codes)
     picks = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=_DRAWS)
     means = picks @ sums / (picks @ counts)[:, None]
     gap = means - means[:, [best]]
-    ends = np.quantile(gap, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    ends = np.quantile(gap, tails_of(level), axis=0)
     winners = np.bincount(means.argmin(axis=1), minlength=len(names)) / _DRAWS
     weights = stacked(np.where(np.isfinite(E), E, np.nan))
     rows = []

@@ -75,7 +75,7 @@ def _root(value: Callable[[Array], Array], low: float, high: float, rows: int) -
     return np.where(inside, 0.5 * (a + b), np.nan)
 
 
-def _budget_for(law: Law, draws: Array, loss: float, cost: str | None) -> Array:
+def _budget_for(law: Law, draws: Array, loss: Array | float, cost: str | None) -> Array:
     return np.exp(_root(lambda x: _loss(law, draws, np.exp(x), cost) - loss, _LOW, _HIGH, len(draws)))
 
 
@@ -115,9 +115,18 @@ def _limit(law: Law, draws: Array) -> Array:
 
 def _inference(law: Law, draws: Array, loss: float, tokens: float) -> tuple[Array, Array]:
     """N and D that reach a loss with the least training (6ND) plus inference (2N a token) FLOP (Sardana et al. 2024)."""
-    start = allocate(law, draws, np.nan_to_num(_budget_for(law, draws, loss, None), nan=1.0)[0], None)["N"][0]
-    center = np.log(np.where(np.isfinite(start), start, 1e9))
-    low, high = center - 8.0, center + 3.0
+    C = _budget_for(law, draws, loss, None)
+    reached = np.isfinite(C)
+    N, D = np.full(len(draws), np.nan), np.full(len(draws), np.nan)
+    if reached.any():
+        N[reached], D[reached] = _inference_of(law, draws[reached], loss, tokens, C[reached])
+    return N, D
+
+
+def _inference_of(law: Law, draws: Array, loss: float, tokens: float, C: Array) -> tuple[Array, Array]:
+    """`_inference` for draws that reach the loss with C FLOP of training: inference only makes the model smaller."""
+    center = np.log(_best(law, draws, C, None)["N"])
+    low, high = center - 8.0, center + 1.0
 
     def total(x: Array) -> Array:
         D = _one_for(law, draws, "D", loss, np.exp(x))
@@ -125,8 +134,9 @@ def _inference(law: Law, draws: Array, loss: float, tokens: float) -> tuple[Arra
         return np.where(np.isfinite(value), value, np.inf)
 
     grid = low + np.linspace(0, 1, 60)[:, None] * (high - low)
-    values = np.array([total(x) for x in grid])
-    k = np.clip(values.argmin(axis=0), 1, len(grid) - 2)
+    best = np.array([total(x) for x in grid]).argmin(axis=0)
+    inside = (best > 0) & (best < len(grid) - 1)
+    k = np.clip(best, 1, len(grid) - 2)
     rows = np.arange(len(draws))
     low, high = grid[k - 1, rows], grid[k + 1, rows]
     golden = (np.sqrt(5.0) - 1) / 2
@@ -136,7 +146,8 @@ def _inference(law: Law, draws: Array, loss: float, tokens: float) -> tuple[Arra
         low, high = np.where(left, low, a), np.where(left, b, high)
     N = np.exp(0.5 * (low + high))
     D = _one_for(law, draws, "D", loss, N)
-    return np.where(np.isfinite(D), N, np.nan), D
+    inside &= np.isfinite(D)
+    return np.where(inside, N, np.nan), np.where(inside, D, np.nan)
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -177,9 +188,7 @@ QUANTITIES: dict[str, Quantity] = {
     ),
     "overtraining_compute": Quantity(
         "compute at `multiple` times the best tokens per parameter over the least for the same loss", ("C", "multiple"),
-        lambda law, d, a, cost: a["C"] / np.exp(_root(
-            lambda x: _loss(law, d, np.exp(x), cost) - _off_ratio(law, d, a["C"], a["multiple"], cost), _LOW, _HIGH, len(d)
-        )),
+        lambda law, d, a, cost: a["C"] / _budget_for(law, d, _off_ratio(law, d, a["C"], a["multiple"], cost), cost),
     ),
     "inference_size": Quantity(
         "parameters with the least training plus inference FLOP for a loss and `tokens` of inference", ("loss", "tokens"),

@@ -89,6 +89,16 @@ def test_groups_are_left_out_once_each() -> None:
     assert found.table.index[0] == "power_offset"
 
 
+def test_points_of_different_splits_are_different_units() -> None:
+    frame = pd.concat([curve(k).assign(family=k) for k in range(3)])
+    found = fastscale.compare(["power_law", "power_offset"], frame, x="x", delta=math.inf, scheme="groups", groups="family")
+    assert found.units == len(frame)
+    windows = fastscale.compare(["power_law", "power_offset"], curve(0), x="x", delta=math.inf, scheme="expanding")
+    assert windows.units == 30 < len(windows.errors)  # half of the levels lie above the first cut; later windows repeat them
+    runs = curve(0).assign(run=np.arange(60) // 3)
+    assert fastscale.compare(["power_law", "power_offset"], runs, x="x", delta=math.inf).units == 6
+
+
 def test_prediction_intervals_cover_held_out_points() -> None:
     several = [
         fastscale.compare(["power_offset", "power_law"], curve(seed, 0.02, 90), x="x", delta=math.inf, resamples=150)

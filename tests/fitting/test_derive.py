@@ -10,6 +10,7 @@ import pytest
 
 import fastscale
 from fastscale.errors import FitError
+from fastscale.fitting.derive import QUANTITIES
 
 TRUTH = dict(E=1.69, A=406.4, B=410.7, alpha=0.336, beta=0.283)
 
@@ -94,6 +95,16 @@ def test_inference_aware_optimum(fit: fastscale.Fit) -> None:
     # the optimality condition
     left, right = a * TRUTH["A"] * N**-a, b * TRUTH["B"] * D**-b * (1 + 2 * tokens / (6 * D))
     assert left == pytest.approx(right, rel=1e-4)
+
+
+def test_a_draw_without_an_optimum_spoils_no_other() -> None:
+    law = fastscale.laws.get("chinchilla")
+    reaching = np.array([TRUTH[name] for name in law.names])
+    above = np.array([{**TRUTH, "E": 2.6}[name] for name in law.names])
+    arguments = dict(loss=2.0, tokens=2e12)
+    alone = QUANTITIES["inference_size"].of(law, reaching[None], arguments, None)
+    both = QUANTITIES["inference_size"].of(law, np.array([above, reaching]), arguments, None)
+    assert np.isnan(both[0]) and both[1] == pytest.approx(alone[0], rel=1e-12)
 
 
 def test_intervals_are_quantiles_of_the_draws(boot: fastscale.Bootstrap) -> None:
