@@ -31,7 +31,8 @@ def test_laws_in_the_readme_are_what_they_are_there():
     for name, formula, variables in listed:
         law = fastscale.laws.get(name)
         assert (law.formula, ", ".join(law.variable_names)) == (formula, variables)
-    assert f"{len(fastscale.laws.registry())} laws" in README
+    assert f"{len(fastscale.laws.registry())} laws are built in" in README
+    assert f"{len(fastscale.published())} published fits" in README
 
 
 def test_the_example_runs(tmp_path, monkeypatch):

@@ -236,25 +236,7 @@ def _objective(tape: Tape, scale: str) -> str:
     can_leave = can_leave or steps.leaves
     # atoms of the value come before the residual, what only derivatives need may use its slope
     loop += steps.inner[:before] + residual + steps.inner[before:]
-    bend = {"log": "q2 - q1", "linear": "q2", "logit": "q2 + q1*bend"}["linear" if slope_is_one else scale]
-    if scale == "binomial":
-        loop += [
-            "weight = w[i]*(penalty if r > 0.0 else 1.0)",
-            "rest, miss = 1.0 - L, 1.0 - y[i]",
-            "f += weight*(y[i]*(log(y[i]) - log(L)) + miss*(log(miss) - log(rest)))",
-            "q1 = weight*r/(L*rest)",
-            "bent = weight*(y[i]/(L*L) + miss/(rest*rest))",
-        ]
-    else:
-        loop += [
-            "weight = w[i]*(penalty if r > 0.0 else 1.0)",
-            "clipped = r if r < delta else delta",
-            "clipped = clipped if clipped > -delta else -delta",
-            "q1 = weight*clipped",
-            "q2 = weight if clipped == r else 0.0",
-            "f += q1*(r - 0.5*clipped)",
-            f"bent = {bend}",
-        ]
+    loop += _loss_lines(scale, slope_is_one)
     body: list[str] = []
     for j in range(p):
         if c[j] != 0:
@@ -279,6 +261,29 @@ def _objective(tape: Tape, scale: str) -> str:
     body += [f"H[{i}, {j}] = h{i}_{j}{after.get((i, j), '')}" for i in range(p) for j in range(i, p)]
     body += ["return f"]
     return "def objective(theta, X, y, w, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in body)
+
+
+def _loss_lines(scale: str, slope_is_one: bool) -> list[str]:
+    """What a point adds to the objective, and its first and second derivative by the prediction on the residual's scale."""
+    weight = "weight = w[i]*(penalty if r > 0.0 else 1.0)"
+    if scale == "binomial":
+        return [
+            weight,
+            "rest, miss = 1.0 - L, 1.0 - y[i]",
+            "f += weight*(y[i]*(log(y[i]) - log(L)) + miss*(log(miss) - log(rest)))",
+            "q1 = weight*r/(L*rest)",
+            "bent = weight*(y[i]/(L*L) + miss/(rest*rest))",
+        ]
+    bend = {"log": "q2 - q1", "linear": "q2", "logit": "q2 + q1*bend"}["linear" if slope_is_one else scale]
+    return [
+        weight,
+        "clipped = r if r < delta else delta",
+        "clipped = clipped if clipped > -delta else -delta",
+        "q1 = weight*clipped",
+        "q2 = weight if clipped == r else 0.0",
+        "f += q1*(r - 0.5*clipped)",
+        f"bent = {bend}",
+    ]
 
 
 def _normalise(

@@ -48,11 +48,11 @@ def bits_float(typingctx, x):
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
-def exp(x):
-    """e**x for |x| <= 700; the caller guarantees the range.
+def _reduced(x):
+    """(t, e**r - 1) with x = k ln 2 + r, |r| <= ln(2)/2; k stands in the low bits of t.
 
-    Range reduction to |r| <= ln(2)/2, then a polynomial of degree 11 (interpolated at Chebyshev nodes, relative error
-    3.4e-17) in Estrin's scheme, whose dependency chain is short.
+    A polynomial of degree 11 (interpolated at Chebyshev nodes, relative error 3.4e-17) in Estrin's scheme, whose dependency
+    chain is short.
     """
     t = x * _LOG2E + _MAGIC
     k = t - _MAGIC
@@ -69,8 +69,14 @@ def exp(x):
     c2 = c3 * r2 + c2
     c2 = c4 * r4 + c2
     c0 = c2 * r4 + c0
-    p = (c0 * r2 + r) + 1.0
-    return bits_float(float_bits(p) + (float_bits(t) << 52))
+    return t, c0 * r2 + r
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def exp(x):
+    """e**x for |x| <= 700; the caller guarantees the range."""
+    t, less_one = _reduced(x)
+    return bits_float(float_bits(less_one + 1.0) + (float_bits(t) << 52))
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
@@ -114,23 +120,9 @@ def expm1(x):
     """
     x = x if x > -EXPONENT_LIMIT else -EXPONENT_LIMIT
     x = x if x < EXPONENT_LIMIT else EXPONENT_LIMIT
-    t = x * _LOG2E + _MAGIC
-    k = t - _MAGIC
-    r = x - k * _LN2_HI
-    r = r - k * _LN2_LO
-    r2 = r * r
-    r4 = r2 * r2
-    c0 = 0.16666666666666666 * r + 0.5
-    c1 = 0.008333333333332155 * r + 0.04166666666665136
-    c2 = 0.0001984126985433861 * r + 0.0013888888905881542
-    c3 = 2.755728006701698e-06 * r + 2.4801536388690766e-05
-    c4 = 2.5095554677111112e-08 * r + 2.761380686153829e-07
-    c0 = c1 * r2 + c0
-    c2 = c3 * r2 + c2
-    c2 = c4 * r4 + c2
-    c0 = c2 * r4 + c0
+    t, less_one = _reduced(x)
     power = bits_float(float_bits(1.0) + (float_bits(t) << 52))
-    return power * (c0 * r2 + r) + (power - 1.0)
+    return power * less_one + (power - 1.0)
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from fastscale.codegen.formula import STANDARD_VARIABLES, names_in, parse
 from fastscale.errors import LawError, did_you_mean
 from fastscale.laws.law import Law
+from fastscale.laws.literature import Published
 from fastscale.laws.parts import Parameter, Reduction, Variable
-from fastscale.laws.published import Published
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fastscale.laws.law import Law, Parameter, Variable
-from fastscale.laws.parts import STANDARD
+from fastscale.laws.parts import IRREDUCIBLE, STANDARD
 
 _START = (0.1, 0.3, 0.7)
 _SHAPE = {"width": Variable("width", "", "model width", (256.0, 8192.0)), "depth": Variable("depth", "", "layers", (3.0, 100.0))}
@@ -20,7 +20,7 @@ def additive(variables: Sequence[str], name: str = "") -> Law:
         Of the law; by default "additive_" and their names.
     """
     terms = [f"A_{v}/{v}**alpha_{v}" for v in variables]
-    parameters = [Parameter("E", "irreducible loss", positive=True)]
+    parameters = [IRREDUCIBLE]
     for v in variables:
         parameters += [
             Parameter(f"A_{v}", f"scale of the share of {v}", positive=True, latex=f"A_{{{v}}}"),

@@ -1,8 +1,8 @@
 """Broken neural scaling laws: power laws whose exponent changes at breaks."""
 
 from fastscale.laws.law import Law, Parameter
+from fastscale.laws.literature import Published
 from fastscale.laws.parts import Reduction
-from fastscale.laws.published import Published
 
 
 def _bnsl(breaks: int, c0: tuple[float, ...], places: tuple[float, ...], changes: tuple[float, ...]) -> Law:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from fastscale.laws.law import Array, Law, Parameter
-from fastscale.laws.parts import Reduction
-from fastscale.laws.published import Published
+from fastscale.laws.literature import Published
+from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, Reduction
 
 
 def tied_allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
@@ -34,9 +34,9 @@ LAWS = (
         name="chinchilla",
         title="Additive law of model size and data",
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
-            Parameter("A", "scale of the model's share", positive=True),
-            Parameter("B", "scale of the data's share", positive=True),
+            IRREDUCIBLE,
+            MODEL_SHARE,
+            DATA_SHARE,
             Parameter("alpha", "exponent of N", positive=True, latex=r"\alpha"),
             Parameter("beta", "exponent of D", positive=True, latex=r"\beta"),
         ),
@@ -59,10 +59,10 @@ LAWS = (
         name="chinchilla_tied",
         title="Additive law with one exponent for size and data",
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
-            Parameter("A", "scale of the model's share", positive=True),
+            IRREDUCIBLE,
+            MODEL_SHARE,
             Parameter("alpha", "exponent of N and D", positive=True, latex=r"\alpha"),
-            Parameter("B", "scale of the data's share", positive=True),
+            DATA_SHARE,
         ),
         latex=r"L = E + A\,N^{-\alpha} + B\,D^{-\alpha}",
         source="Muennighoff et al. 2023, arXiv 2305.16264, appendix; Gadre et al. 2024, arXiv 2403.08540",

@@ -1,11 +1,10 @@
 """Repeated data: effective data and parameters that saturate with epochs."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import Reduction, Variable
+from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, Reduction, Variable
 
 _A = Parameter("A", "scale of the model's share", positive=True, start=(30.0, 500.0, 1e4), coordinate="log")
 _B = Parameter("B", "scale of the data's share", positive=True, start=(100.0, 2e3, 5e4), coordinate="log")
-_E = Parameter("E", "irreducible loss", positive=True)
 _ALPHA = Parameter("alpha", "exponent of N", positive=True, bounds=(1e-3, 10.0), start=(0.2, 0.4), latex=r"\alpha")
 _BETA = Parameter("beta", "exponent of D", positive=True, bounds=(1e-3, 10.0), start=(0.2, 0.4), latex=r"\beta")
 # the size that is best for the unique tokens: G (G U)^(beta/alpha), G = (alpha A/(beta B))^(1/(alpha + beta))
@@ -18,7 +17,7 @@ LAWS = (
         name="data_constrained",
         title="Loss with repeated data and excess parameters",
         parameters=(
-            _E,
+            IRREDUCIBLE,
             _A,
             _B,
             _ALPHA,
@@ -53,10 +52,10 @@ LAWS = (
         name="eff_data_sat",
         title="Saturating reuse of one source of data",
         parameters=(
-            _E,
-            Parameter("A", "scale of the model's share", positive=True),
+            IRREDUCIBLE,
+            MODEL_SHARE,
             _ALPHA,
-            Parameter("B", "scale of the data's share", positive=True),
+            DATA_SHARE,
             _BETA,
             Parameter(
                 "lam",
@@ -79,11 +78,11 @@ LAWS = (
         title="Size and data against the number of languages",
         variables=(Variable("K", "", "languages", (1.0, 400.0)), "N", "D"),  # type: ignore[arg-type]
         parameters=(
-            _E,
-            Parameter("A", "scale of the model's share", positive=True),
+            IRREDUCIBLE,
+            MODEL_SHARE,
             Parameter("phi", "exponent of K beside N", start=(-0.05, 0.15), latex=r"\phi"),
             _ALPHA,
-            Parameter("B", "scale of the data's share", positive=True),
+            DATA_SHARE,
             Parameter("psi", "exponent of K beside D", start=(-0.1, 0.1), latex=r"\psi"),
             _BETA,
         ),
@@ -107,7 +106,7 @@ LAWS = (
             Parameter("alpha1", "exponent of N", positive=True, start=(0.2, 0.4, 0.7), latex=r"\alpha_1"),
             Parameter("A2", "scale of the vocabulary's share", positive=True, latex="A_2"),
             Parameter("alpha2", "exponent of V d", positive=True, start=(0.2, 0.6), latex=r"\alpha_2"),
-            Parameter("B", "scale of the data's share", positive=True),
+            DATA_SHARE,
             Parameter("beta", "exponent of D", positive=True, start=(0.2, 0.45), latex=r"\beta"),
             Parameter("E", "what the unigram model misses", positive=True),
         ),

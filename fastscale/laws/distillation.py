@@ -1,8 +1,8 @@
 """Distillation and parallel streams."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import STANDARD, Variable
-from fastscale.laws.published import Published
+from fastscale.laws.literature import Published
+from fastscale.laws.parts import IRREDUCIBLE, STANDARD, Variable
 
 LAWS = (
     Law(
@@ -51,7 +51,7 @@ LAWS = (
         title="Parallel streams of one model",
         variables=(STANDARD["N"], Variable("P", "", "streams", (1.0, 16.0), True)),
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
+            IRREDUCIBLE,
             Parameter("A", "scale of N", positive=True, start=(1e-3, 0.1, 3.0), relative_to="N", coordinate="log"),
             Parameter("k", "worth of a stream", positive=True, start=(0.1, 0.3, 0.8), coordinate="linear"),
             Parameter("alpha", "exponent", positive=True, start=(0.1, 0.2, 0.4, 0.8), latex=r"\alpha"),

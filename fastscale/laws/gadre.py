@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from fastscale.laws.law import Array, Law, Parameter
-from fastscale.laws.parts import Reduction
-from fastscale.laws.published import Published
+from fastscale.laws.literature import Published
+from fastscale.laws.parts import IRREDUCIBLE, Reduction
 
 
 def allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
@@ -25,7 +25,7 @@ LAWS = (
         name="gadre",
         title="Loss against compute and tokens per parameter",
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
+            IRREDUCIBLE,
             Parameter("a", "scale of the model's share", positive=True),
             Parameter("b", "scale of the data's share", positive=True),
             Parameter("eta", "exponent of compute", positive=True, start=(0.03, 0.07, 0.12, 0.18, 0.25, 0.4, 0.7), latex=r"\eta"),

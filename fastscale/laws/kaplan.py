@@ -1,7 +1,7 @@
 """The laws of Kaplan et al. 2020, arXiv 2001.08361. N there counts parameters without embeddings."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.published import Published
+from fastscale.laws.literature import Published
 
 _EXPONENTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 # x_c lies far above the data for small exponents: L = (x_c/x)**alpha has L about 2 to 10 there

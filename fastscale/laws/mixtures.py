@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import STANDARD, Variable
+from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, STANDARD, Variable
 
 
 def share(name: str) -> Variable:
@@ -73,14 +73,14 @@ LAWS = (
         title="Size, data and the shares of two domains",
         variables=(share("h1"), share("h2"), STANDARD["N"], STANDARD["D"]),
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
+            IRREDUCIBLE,
             Parameter("C1", "weight of domain 1", positive=True, start=(0.5, 5.0, 50.0), coordinate="log", latex="C_1"),
             Parameter("g1", "exponent of domain 1", positive=True, start=(0.2, 0.7), latex=r"\gamma_1"),
             Parameter("C2", "weight of domain 2", positive=True, start=(0.5, 5.0, 50.0), coordinate="log", latex="C_2"),
             Parameter("g2", "exponent of domain 2", positive=True, start=(0.2, 0.7), latex=r"\gamma_2"),
-            Parameter("A", "scale of the model's share", positive=True),
+            MODEL_SHARE,
             Parameter("alpha", "exponent of N", positive=True, start=(0.2, 0.5), latex=r"\alpha"),
-            Parameter("B", "scale of the data's share", positive=True),
+            DATA_SHARE,
             Parameter("beta", "exponent of D", positive=True, start=(0.2, 0.5), latex=r"\beta"),
         ),
         latex=r"L = E + 1/(C_1 h_1^{\gamma_1} + C_2 h_2^{\gamma_2}) + A N^{-\alpha} + B D^{-\beta}",
@@ -93,10 +93,10 @@ LAWS = (
         title="Continued pre-training: size, data and the domain's share",
         variables=(STANDARD["N"], STANDARD["D"], share("r")),
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
-            Parameter("A", "scale of the model's share", positive=True),
+            IRREDUCIBLE,
+            MODEL_SHARE,
             Parameter("alpha", "exponent of N", positive=True, start=(0.2, 0.5), latex=r"\alpha"),
-            Parameter("B", "scale of the data's share", positive=True),
+            DATA_SHARE,
             Parameter("eta", "exponent of r beside D", positive=True, start=(0.1, 0.5), latex=r"\eta"),
             Parameter("beta", "exponent of D", positive=True, start=(0.2, 0.5), latex=r"\beta"),
             Parameter("C", "scale of the share's part", positive=True),

@@ -1,6 +1,7 @@
 """Laws of one variable x, whatever it measures: size, data, compute, steps."""
 
 from fastscale.laws.law import Law, Parameter
+from fastscale.laws.parts import IRREDUCIBLE
 
 # Exponents of a decay: dense where scaling laws live, since the scale parameters are solved for at each.
 _DECAY = (0.03, 0.07, 0.12, 0.2, 0.3, 0.45, 0.65, 0.95, 1.5, 2.5)
@@ -22,7 +23,7 @@ LAWS = (
         name="power_offset",
         title="Power law with an offset",
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
+            IRREDUCIBLE,
             Parameter("A", "scale", positive=True),
             Parameter("alpha", "exponent", positive=True, start=_DECAY, latex=r"\alpha"),
         ),

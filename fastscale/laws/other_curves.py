@@ -1,8 +1,8 @@
 """Other laws of one variable: polynomials of the logarithm, Box-Cox, powers of a logarithm, thresholds."""
 
 from fastscale.laws.law import Law, Parameter
+from fastscale.laws.literature import Published
 from fastscale.laws.parts import Reduction, Variable
-from fastscale.laws.published import Published
 
 
 def _poly_log(degree: int) -> Law:

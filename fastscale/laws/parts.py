@@ -89,6 +89,12 @@ class Parameter:
         return self.bounds[1]
 
 
+# What most laws of size and data share
+IRREDUCIBLE = Parameter("E", "irreducible loss", positive=True)
+MODEL_SHARE = Parameter("A", "scale of the model's share", positive=True)
+DATA_SHARE = Parameter("B", "scale of the data's share", positive=True)
+
+
 @dataclass(frozen=True)
 class StartGrid:
     """Start points in kernel coordinates, as `fastscale.kernels.search.place` reads them; cells are their grid positions."""

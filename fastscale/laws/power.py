@@ -1,8 +1,8 @@
 """Products of powers: allocations, hyper-parameters, batch sizes, costs."""
 
 from fastscale.laws.law import Law, Parameter
+from fastscale.laws.literature import Published
 from fastscale.laws.parts import Variable
-from fastscale.laws.published import Published
 
 _FREE = (-1.0, -0.3, 0.3, 1.0)
 

@@ -1,13 +1,12 @@
 """Powers of sums: a shared exponent around the shares of size and data."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import Reduction
-from fastscale.laws.published import Published
+from fastscale.laws.literature import Published
+from fastscale.laws.parts import IRREDUCIBLE, Reduction
 
 _A = Parameter("A", "scale of the model's share", positive=True, start=(1e-2, 1.0, 30.0), relative_to="N", coordinate="log")
 _B = Parameter("B", "scale of the data's share", positive=True, start=(1e-2, 1.0, 30.0), relative_to="D", coordinate="log")
 _EXPONENT = (0.2, 0.4, 0.8)
-_E = Parameter("E", "irreducible loss", positive=True)
 _ALPHA = Parameter("alpha", "exponent of N", positive=True, start=_EXPONENT, latex=r"\alpha")
 _BETA = Parameter("beta", "exponent of D", positive=True, start=_EXPONENT, latex=r"\beta")
 
@@ -17,7 +16,7 @@ LAWS = (
         name="power_sum_offset",
         title="Power of a sum of powers, with an offset",
         parameters=(
-            _E,
+            IRREDUCIBLE,
             _A,
             _ALPHA,
             _B,
@@ -42,7 +41,7 @@ LAWS = (
         name="bottleneck",
         title="Size and data as bottlenecks of each other",
         parameters=(
-            _E,
+            IRREDUCIBLE,
             _A,
             _ALPHA,
             Parameter(

@@ -1,16 +1,16 @@
 """Precision: training and quantising with few bits."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import STANDARD, Variable
+from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, STANDARD, Variable
 
 _BITS = tuple(
     Variable(f"P{x}", "bits", f"precision of {what}", (2.0, 16.0))
     for x, what in (("w", "weights"), ("a", "activations"), ("kv", "the key-value cache"))
 )
 _ADDITIVE = (
-    Parameter("E", "irreducible loss", positive=True),
-    Parameter("A", "scale of the model's share", positive=True),
-    Parameter("B", "scale of the data's share", positive=True),
+    IRREDUCIBLE,
+    MODEL_SHARE,
+    DATA_SHARE,
     Parameter("alpha", "exponent of N", positive=True, start=(0.2, 0.5), latex=r"\alpha"),
     Parameter("beta", "exponent of D", positive=True, start=(0.2, 0.5), latex=r"\beta"),
 )

@@ -1,7 +1,7 @@
 """Laws of one variable that saturate: at a ceiling, at small scale, or at both ends."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import Reduction
+from fastscale.laws.parts import IRREDUCIBLE, Reduction
 
 _DECAY = (0.05, 0.12, 0.25, 0.5, 1.0, 2.0)
 
@@ -48,7 +48,7 @@ LAWS = (
         name="power_shift_offset",
         title="Power law that saturates at both ends",
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
+            IRREDUCIBLE,
             Parameter("A", "scale", positive=True),
             Parameter(
                 "d",

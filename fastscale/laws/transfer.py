@@ -1,8 +1,8 @@
 """Transfer and fine-tuning."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import STANDARD, Reduction, Variable
-from fastscale.laws.published import Published
+from fastscale.laws.literature import Published
+from fastscale.laws.parts import IRREDUCIBLE, STANDARD, Reduction, Variable
 
 _DF = Variable("DF", "characters or tokens", "fine-tuning data", (1e5, 1e9))
 _FREE = (0.1, 0.3, 0.7)
@@ -29,7 +29,7 @@ LAWS = (
         title="Fine-tuning loss with data learned before",
         variables=(Variable("D", "examples", "fine-tuning data", (1e2, 1e6)),),
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
+            IRREDUCIBLE,
             Parameter("B", "scale", positive=True),
             Parameter(
                 "Dl",
@@ -52,7 +52,7 @@ LAWS = (
         title="Fine-tuning: multiplicative law of a resource and data",
         variables=(Variable("X", "", "model size, pre-training data or tuned parameters", (1e7, 1e11)), _DF),
         parameters=(
-            Parameter("E", "irreducible loss", positive=True),
+            IRREDUCIBLE,
             Parameter("A", "scale", positive=True),
             Parameter("alpha", "exponent of X", positive=True, start=_FREE, latex=r"\alpha"),
             Parameter("beta", "exponent of fine-tuning data", positive=True, start=_FREE, latex=r"\beta"),

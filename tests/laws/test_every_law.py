@@ -146,7 +146,7 @@ def test_finite_far_out(name: str, scale: str) -> None:
         value, J = np.empty(8), np.empty((len(theta), 8))
         law.kernels(scale).predict(theta, np.ascontiguousarray(points.rows), 8, value, J)
         strained = law.parsed is not None and beyond_numbers(law, theta, columns)
-        assert strained or (np.isfinite(value).all() and np.isfinite(J).all()), (theta, value, J)
+        assert np.isfinite(value).all() and np.isfinite(J).all(), (theta, value, J)
         if f == np.inf:
             refused += 1
             outside = (value <= 0) | (value >= 1 - 1e-15) if scale in RATES else value <= 0
@@ -160,7 +160,7 @@ def test_finite_far_out(name: str, scale: str) -> None:
 
 
 @every_law
-@settings(max_examples=8)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from(["log", "linear", "logit", "binomial"]))
 def test_order_and_repetition_do_not_matter(name: str, seed: int, scale: str) -> None:
     """A permutation changes nothing but rounding; a point twice is a point of weight two."""
@@ -180,7 +180,9 @@ def test_order_and_repetition_do_not_matter(name: str, seed: int, scale: str) ->
     for one, other in (((f, g, H), shuffled.kernel(theta)), (heavier.kernel(theta), repeated.kernel(theta))):
         assert other[0] == pytest.approx(one[0], rel=1e-12)
         np.testing.assert_allclose(other[1], one[1], rtol=1e-10, atol=1e-11 * np.abs(points.scores(theta)).sum())
-        assert (np.abs(other[2] - one[2]) <= 1e-10 * (size + np.abs(one[2]))).all()
+        # where all points are clipped and the law is linear on this scale, H is 0: what is left is rounding of the points' shares
+        rounding = 1e-15 * np.abs(points.scores(theta)).sum()
+        assert (np.abs(other[2] - one[2]) <= 1e-10 * (size + np.abs(one[2])) + rounding).all()
 
 
 def problem(points: Points) -> Problem:
@@ -192,10 +194,11 @@ def problem(points: Points) -> Problem:
 @pytest.mark.parametrize("number", range(3))
 def test_noiseless_data_give_the_truth_back(name: str, number: int) -> None:
     law, rng = REGISTRY[name], generator(name, number, "recover")
-    columns, truth = support.setting(law, 60, rng, 0.05, 100.0, condition=3e3)
+    n = max(40, 5 * len(law.names))
+    columns, truth = support.setting(law, n, rng, 0.05, 100.0, condition=3e3)
     clean = support.predict(law, support.natural(law, truth), columns)
     for delta in (1e-3, np.inf):
-        points = Points(law, columns, clean, np.ones(60), delta=delta)
+        points = Points(law, columns, clean, np.ones(n), delta=delta)
         theta, _f, status, _, _ = first_fit(problem(points), threads=1)
         assert status == 0
         assert points.objective(theta) < 1e-22
