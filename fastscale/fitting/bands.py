@@ -13,7 +13,7 @@ from fastscale.fitting.covariance import adjusted, leverages, predictions
 from fastscale.fitting.data import prediction_columns
 from fastscale.fitting.extrapolation import decades, extrapolation_note
 from fastscale.fitting.intervals import tails_of
-from fastscale.fitting.predict import predict_points
+from fastscale.fitting.predict import predict_points, readable
 from fastscale.fitting.status import Status
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws.law import Array
@@ -36,7 +36,7 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
     residual = fit.options.residual
     estimate = predict_points(fit.law, residual, fit.theta[None], columns)[0]
     if fit.status is Status.UNIDENTIFIED:
-        estimate = fit.readable(estimate, columns)
+        estimate = readable(fit, estimate, columns)
     draws = boot.thetas[boot.usable]
     lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
     if boot.withheld is None:

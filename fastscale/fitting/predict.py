@@ -1,12 +1,24 @@
-"""A law at many parameters and many points."""
+"""A law at many parameters and many points; what a fit predicts."""
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import pandas as pd
+
+from fastscale.fitting.data import prediction_columns
+from fastscale.fitting.extrapolation import decades, furthest
+from fastscale.fitting.identify import readable as readable_points
+from fastscale.fitting.identify import warn_unread
+from fastscale.fitting.status import Status
 from fastscale.kernels import loops
 from fastscale.laws import Law
 from fastscale.laws.law import Array
+
+if TYPE_CHECKING:
+    from fastscale.fitting.result import Fit
 
 
 def predict_points(law: Law, residual: str, thetas: Array, columns: list[Array]) -> Array:
@@ -24,3 +36,47 @@ def predict_points(law: Law, residual: str, thetas: Array, columns: list[Array])
     loops.predict_many(law.kernels(residual).predict, np.ascontiguousarray(thetas), X, 0, len(thetas), out)
     out[:, ~usable] = np.nan
     return out
+
+
+def predict_fit(fit: Fit, frame: Any, variables: Mapping[str, Any]) -> Any:
+    """See `Fit.predict`."""
+    columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
+    values = predict_points(fit.law, fit.options.residual, fit.theta[None], columns)[0]
+    if fit.status is Status.UNIDENTIFIED:
+        values = readable(fit, values, columns)
+    if frame is not None:
+        series = pd.Series(values, index=index, name="predicted")
+        series.attrs["extrapolation_decades"] = furthest(fit.law, fit.support, columns)
+        return series
+    shape = np.broadcast_shapes(*(np.shape(v) for v in variables.values()))
+    return float(values[0]) if index is None else values.reshape(shape)
+
+
+def readable(fit: Fit, values: Array, columns: list[Array]) -> Array:
+    """The predictions that the data determine, NaN for the others, with a warning that says how many."""
+    there = np.isfinite(values)
+    kept = np.zeros(len(values), dtype=bool)
+    if fit.support.lines or fit.support.weak:
+        picked = [column[there] for column in columns]
+        kept[there] = readable_points(fit.law, fit.options.residual, fit.support, fit.theta, picked)
+    warn_unread(int((there & ~kept).sum()), len(values), fit.support)
+    return np.where(kept, values, np.nan)
+
+
+def beyond(fit: Fit, frame: Any, variables: Mapping[str, Any]) -> pd.DataFrame:
+    """See `Fit.extrapolation`."""
+    columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
+    return pd.DataFrame(decades(fit.law, fit.support, columns), index=index if index is not None else pd.RangeIndex(1))
+
+
+def optimal_of(fit: Fit, C: Any, cost: str | None) -> pd.Series | pd.DataFrame:
+    """See `Fit.optimal`."""
+    from fastscale.planning import allocate
+
+    params = fit.params.to_numpy()[None]
+    if fit.status is Status.UNIDENTIFIED:  # where the optimum lies is what such data cannot say
+        warn_unread(np.size(C), np.size(C), fit.support)
+        params = np.full_like(params, np.nan)
+    table = allocate(fit.law, params, C, cost)
+    frame = pd.DataFrame({name: values[:, 0] for name, values in table.items()}, index=pd.Index(np.atleast_1d(C), name="C"))
+    return frame.iloc[0] if np.ndim(C) == 0 else frame

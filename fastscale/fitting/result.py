@@ -13,14 +13,11 @@ import pandas as pd
 
 from fastscale.archive import Note, Points, Runs
 from fastscale.fitting import show
-from fastscale.fitting.data import prediction_columns
-from fastscale.fitting.extrapolation import decades, furthest
 from fastscale.fitting.first import Search
-from fastscale.fitting.identify import Identification, Support, identification, warn_unread
-from fastscale.fitting.identify import readable as readable_points
+from fastscale.fitting.identify import Identification, Support, identification
 from fastscale.fitting.identify import support as support_of
 from fastscale.fitting.likelihood import Likelihood, require
-from fastscale.fitting.predict import predict_points
+from fastscale.fitting.predict import beyond, optimal_of, predict_fit
 from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
@@ -186,26 +183,7 @@ class Fit:
         Where the data do not tell the parameters apart (status "unidentified"), rows that the data do not determine are NaN, and
         an `UnidentifiedWarning` says how many: all runs at 20 tokens a parameter predict runs at 20 tokens a parameter.
         """
-        columns, index = prediction_columns(self.law, self.columns, frame, variables)
-        values = predict_points(self.law, self.options.residual, self.theta[None], columns)[0]
-        if self.status is Status.UNIDENTIFIED:
-            values = self.readable(values, columns)
-        if frame is not None:
-            series = pd.Series(values, index=index, name="predicted")
-            series.attrs["extrapolation_decades"] = furthest(self.law, self.support, columns)
-            return series
-        shape = np.broadcast_shapes(*(np.shape(v) for v in variables.values()))
-        return float(values[0]) if index is None else values.reshape(shape)
-
-    def readable(self, values: Array, columns: list[Array]) -> Array:
-        """The predictions that the data determine, NaN for the others, with a warning that says how many."""
-        there = np.isfinite(values)
-        kept = np.zeros(len(values), dtype=bool)
-        if self.support.lines or self.support.weak:
-            picked = [column[there] for column in columns]
-            kept[there] = readable_points(self.law, self.options.residual, self.support, self.theta, picked)
-        warn_unread(int((there & ~kept).sum()), len(values), self.support)
-        return np.where(kept, values, np.nan)
+        return predict_fit(self, frame, variables)
 
     def extrapolation(self, frame: Any = None, **variables: Any) -> pd.DataFrame:
         """How far points lie beyond the range of the data, in decades: 0 within, 1.0 at ten times the largest.
@@ -220,8 +198,7 @@ class Fit:
         DataFrame with a column decades_<variable> for each variable of the law, and decades_C for the compute 6ND where the law
         has N and D.
         """
-        columns, index = prediction_columns(self.law, self.columns, frame, variables)
-        return pd.DataFrame(decades(self.law, self.support, columns), index=index if index is not None else pd.RangeIndex(1))
+        return beyond(self, frame, variables)
 
     def bootstrap(
         self,
@@ -366,15 +343,7 @@ class Fit:
         cost
             A formula of N and D; ``"6*N*D"`` by default. Closed form where the law has one, else solved.
         """
-        from fastscale.planning import allocate
-
-        params = self.params.to_numpy()[None]
-        if self.status is Status.UNIDENTIFIED:  # where the optimum lies is what such data cannot say
-            warn_unread(np.size(C), np.size(C), self.support)
-            params = np.full_like(params, np.nan)
-        table = allocate(self.law, params, C, cost)
-        frame = pd.DataFrame({name: values[:, 0] for name, values in table.items()}, index=pd.Index(np.atleast_1d(C), name="C"))
-        return frame.iloc[0] if np.ndim(C) == 0 else frame
+        return optimal_of(self, C, cost)
 
     def save(self, path: str | Path) -> None:
         """Write to a JSON file; `fastscale.load` reads it back, bit for bit (the data stay where they are)."""
