@@ -273,12 +273,16 @@ def draw(
     for attempt in range(attempts):
         theta = grid.values[rng.integers(len(grid.values))].copy()
         for j, p in enumerate(law.parameters):
-            if p.relative_to is not None:
+            if p.relative_to in ("min(y)", "max(y)"):
+                pass  # the response is what is to be found: of about 1
+            elif p.relative_to is not None:
                 column = columns[law.variable_names.index(p.relative_to.removeprefix("1/"))]
                 if p.relative_to.startswith("1/"):
                     theta[j] /= np.ptp(column)
                 else:
                     theta[j] += np.log(column).mean()
+            if p.reference:
+                continue
             if law.logs[j]:
                 theta[j] += rng.normal() * (0.3 if attempt < 1000 else 10.0)
             else:
@@ -308,9 +312,10 @@ def draw(
         found = predict(law, natural(law, theta), columns)
         inside = np.isfinite(theta).all() and np.isfinite(found).all() and (found > low).all() and (found < high).all()
         if inside and (theta > box[0]).all() and (theta < box[1]).all():
-            J = jacobian(law, theta, columns) / found
+            fitted = [j for j, p in enumerate(law.parameters) if not p.reference]
+            J = jacobian(law, theta, columns)[fitted] / found
             # every parameter has a say: a change by its own size, or by one, moves the prediction by 1e-4 at least
-            say = np.sqrt(np.mean(J**2, axis=1)) * np.maximum(1.0, np.abs(theta))
+            say = np.sqrt(np.mean(J**2, axis=1)) * np.maximum(1.0, np.abs(theta[fitted]))
             if not (np.isfinite(J).all() and (say > 1e-4).all()):
                 continue
             sizes = np.linalg.svd(J / np.linalg.norm(J, axis=1, keepdims=True), compute_uv=False)

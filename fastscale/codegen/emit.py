@@ -150,6 +150,10 @@ class _Steps:
             chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
             yes, no, condition = chosen[atom.kind]
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
+        if len(arguments) == 2:  # the larger comes out, which leaves one exponential
+            a, b = f"{s}_a", f"{s}_b"
+            larger = f"{s} = ({a} if {a} > {b} else {b}) + log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"
+            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", larger]
         terms = [f"{s}_{i}" for i in range(len(arguments))]
         lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
         lines.append(f"{s}_m = {terms[0]}")

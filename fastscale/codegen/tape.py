@@ -80,6 +80,9 @@ class Tape:
 
     def atom(self, kind: str, *arguments: sp.Expr) -> sp.Symbol:
         """The symbol of kind(arguments), made on first use."""
+        arguments = tuple(_whole_numbers(a) for a in arguments)
+        if kind == "exp":
+            arguments = (self._one_softplus(arguments[0]),)
         key = (kind, arguments)
         if key not in self._known:
             letter = "z" if kind in ("max", "min") else kind[0]  # m is taken in the kernels
@@ -88,6 +91,20 @@ class Tape:
             self._definition[symbol] = Atom(symbol, kind, arguments)
             self.atoms.append(self._definition[symbol])
         return self._known[key]
+
+    def _one_softplus(self, exponent: sp.Expr) -> sp.Expr:
+        """log(1 + e^-u) written as log(1 + e^u) - u, so that a sigmoid and its complement share their logarithm.
+
+        In an exponent alone: there the difference of two large numbers costs nothing.
+        """
+        for symbol in sorted(exponent.free_symbols, key=str):
+            atom = self._definition.get(symbol)
+            if atom is None or atom.kind != "logsumexp" or len(atom.arguments) != 2 or atom.arguments[0] != 0:
+                continue
+            u = atom.arguments[1]
+            if u.could_extract_minus_sign():
+                exponent = sp.expand(exponent.subs(symbol, self.atom("logsumexp", sp.Integer(0), -u) + u))
+        return exponent
 
     def definition(self, symbol: sp.Symbol) -> Atom | None:
         return self._definition.get(symbol)
@@ -255,6 +272,11 @@ class Tape:
             if atom is not None and any(self.depends_on_rows(a) for a in atom.arguments):
                 return True
         return False
+
+
+def _whole_numbers(e: sp.Expr) -> sp.Expr:
+    """With 1 for 1.0, so that what is equal is seen to be."""
+    return e.xreplace({number: sp.Integer(int(number)) for number in e.atoms(sp.Float) if number == int(number)})
 
 
 def _to_sympy(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:

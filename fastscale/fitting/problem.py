@@ -140,7 +140,7 @@ class Space:
         free = np.full(len(names), -1, dtype=np.int64)
         count = 0
         for j, name in enumerate(names):
-            if j not in held and name not in options.tied:
+            if j not in held and name not in options.tied and name not in law.references:
                 free[j], count = count, count + 1
         for name, leader in options.tied.items():
             j = names.index(name)

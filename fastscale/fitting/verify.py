@@ -6,7 +6,7 @@ import numpy as np
 
 from fastscale.fitting.problem import Problem
 from fastscale.fitting.status import Status
-from fastscale.kernels.solver import add_priors
+from fastscale.kernels.solver import add_priors, wide_delta
 from fastscale.laws.law import Array
 
 # The decrease that the quadratic model still promises, relative to the objective, at a point that counts as its minimum.
@@ -54,12 +54,30 @@ def verify(problem: Problem, theta: Array, objective: float, status: Status) -> 
     g, H = spread.T @ g, spread.T @ H @ spread
     scale = np.sqrt(np.abs(np.diag(H)))
     if not (scale > 0).all():
-        return Status.SINGULAR
+        scale = np.ones(len(scale))
     H, g = H / np.outer(scale, scale), g / scale
     eigenvalues, vectors = np.linalg.eigh(H)
     if eigenvalues[0] <= 1e-15 * eigenvalues[-1]:
-        return Status.SINGULAR
+        wider = _with_wide_delta(problem, theta, f)
+        if wider is None:
+            return Status.SINGULAR
+        eigenvalues, vectors = np.linalg.eigh(spread.T @ wider @ spread / np.outer(scale, scale))
+        if eigenvalues[0] <= 1e-15 * eigenvalues[-1]:
+            return Status.SINGULAR
     promise = 0.5 * float(((vectors.T @ g) ** 2 / eigenvalues).sum())
     if promise > _PROMISE * f + 1e-2 * problem.rho[2]:
         return Status.NOT_CONVERGED
     return Status.AT_BOUND if held else Status.OK
+
+
+def _with_wide_delta(problem: Problem, theta: Array, f: float) -> Array | None:
+    """The Hessian at a delta as wide as the residuals, in units of the own delta; None for least squares.
+
+    The solver takes an optimum that is flat only for its delta: see `fastscale.kernels.solver.flat_by_clipping`.
+    """
+    if not np.isfinite(problem.rho[0]):
+        return None
+    rho = problem.rho.copy()
+    rho[0] = wide_delta(f, problem.w, problem.padded, problem.rho)
+    _, _, H = derivatives(problem, theta, rho=rho)
+    return H * float(problem.rho[0] / rho[0])

@@ -8,6 +8,8 @@ All pin their own `fastmath` flags. Numba lets a callee inherit the caller's fla
 round-to-nearest trick `(x + magic) - magic` into nothing.
 """
 
+from math import sqrt
+
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
@@ -134,43 +136,38 @@ def log1p(x):
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
-def _halley(z, q, a):
-    """One step of Halley's method towards the root that `bounded` looks for."""
+def _closer(z, q, a):
+    """One step, of the fourth order (Householder), towards the root that `bounded` looks for."""
     z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
     z = z if z < EXPONENT_LIMIT else EXPONENT_LIMIT
-    size = z if z > 0.0 else -z
-    e = exp(-size)
-    other = 1.0 / (1.0 + e)
-    s = e * other if z > 0.0 else other  # sigmoid(-z)
-    soft = log(1.0 + e) + 0.5 * (size - z)  # softplus(-z)
-    miss = a * z - (1.0 - a) * soft - q
-    slope = a + (1.0 - a) * s
-    slope = slope if slope > 1e-150 else 1e-150
-    bend = -(1.0 - a) * s * (1.0 - s)
-    square = slope * slope
-    below = 2.0 * square - miss * bend
-    below = below if below > square else square  # no step of more than twice Newton's
-    return z - 2.0 * miss * slope / below
+    rest = 1.0 - a
+    e = exp(-z if z > 0.0 else z)
+    inverse = 1.0 / (1.0 + e)
+    small = e * inverse  # the smaller of sigmoid(z) and sigmoid(-z)
+    miss = (a * z if z > 0.0 else z) - rest * log(1.0 + e) - q
+    slope = a + rest * small if z > 0.0 else 1.0 - rest * small
+    turn = rest * small * inverse
+    steep = 1.0 / slope
+    h = -miss * steep
+    bend = -h * turn * steep
+    third = bend * h * (2.0 * small - 1.0 if z > 0.0 else 1.0 - 2.0 * small)
+    return z + h * (1.0 + 0.5 * bend) / (1.0 + bend + third * (1.0 / 6.0))
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
 def bounded(q, a):
-    """The z for which a z - (1 - a) softplus(-z) = q, for a >= 0; |z| at most EXPONENT_LIMIT.
+    """The z for which a z - (1 - a) softplus(-z) = q, for 0.01 <= a <= 50; |z| at most EXPONENT_LIMIT.
 
     sigmoid(z) is then the share of the way from E to Y0 at which (y - E)/(Y0 - y)**a takes a given value: the law M4 of
-    Alabdulmohsin et al. 2022 (arXiv 2209.06640). The left side goes from slope 1 to slope a; Halley's steps converge from where
-    its asymptotes reach q, which lies on one side of the root. Their number is fixed, so that loops over points have no branch.
+    Alabdulmohsin et al. 2022 (arXiv 2209.06640). The left side goes from slope 1 to slope a. The start is the hyperbola with
+    the same asymptotes that passes through the root's zero; from there three steps suffice (tests/kernels). Their number is
+    fixed, so that loops over points have no branch.
     """
-    steep = q / (a if a > 1e-8 else 1e-8)
-    low = q if q < steep else steep
-    high = q if q > steep else steep
-    z = high if a < 1.0 else low
-    # six steps, written out: a loop here would keep the loop over points from being vectorised
-    z = _halley(z, q, a)
-    z = _halley(z, q, a)
-    z = _halley(z, q, a)
-    z = _halley(z, q, a)
-    z = _halley(z, q, a)
-    z = _halley(z, q, a)
+    flat = 1.0 / (a if a > 1e-8 else 1e-8)
+    width = 1.9218120556728056 * a  # (2 ln 2)^2 a
+    z = 0.5 * ((1.0 + flat) * q + (flat - 1.0) * sqrt(q * q + width))
+    z = _closer(z, q, a)
+    z = _closer(z, q, a)
+    z = _closer(z, q, a)
     z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
     return z if z < EXPONENT_LIMIT else EXPONENT_LIMIT

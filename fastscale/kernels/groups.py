@@ -16,6 +16,7 @@ from fastscale.kernels.solver import (
     factor,
     gather_free,
     newton,
+    smoothing_delta,
     solve_factored,
 )
 
@@ -77,7 +78,7 @@ def solve_group(
     g, H = work[0], work[1]
     projection_targets(ys, ws, ns, scale, target, weight)
     for s in range(grid.shape[0]):
-        place(grid, anchors, rows, Xs, ns, s, starts[s])
+        place(grid, anchors, rows, Xs, target, ws, ns, s, starts[s])
         start_values[s] = np.inf
         if project(predict, starts[s], linear, logs, lo, hi, Xs, ns, target, weight, value, J, small):
             start_values[s] = objective(starts[s], Xs, ys, ws, padded_s, rho, g, H)
@@ -148,16 +149,6 @@ def slopes(value, y, w, n, rho, scale, out):
         total += w[i] * abs(r)
         weight += w[i]
     return total / weight
-
-
-@njit(nogil=True, fastmath=False, error_model="numpy")
-def smoothing_delta(delta, size, n):
-    """The delta at which curvature is measured, from the mean absolute residual.
-
-    Near least absolute deviations too few residuals lie within delta to say how dense they are at zero, which is what the
-    curvature is; this is the bandwidth of a kernel estimate of that density, of the order n^(-1/3) (Powell 1991).
-    """
-    return max(delta, 1.5 * 1.2533 * size * n ** (-1.0 / 3.0))
 
 
 @njit(nogil=True, fastmath={"reassoc", "contract", "nsz"}, error_model="numpy")

@@ -25,7 +25,7 @@ from fastscale.kernels.compiling import (
 from fastscale.kernels.groups import own_options, quantiles, sandwich, solve_group, take_log
 from fastscale.kernels.resample import compress, draw_counts, pad, resample_key, spread
 from fastscale.kernels.search import choose, place, project, projection_targets, projection_workspace
-from fastscale.kernels.solver import AT_BOUND, PATIENCE, descend, newton, workspace
+from fastscale.kernels.solver import AT_BOUND, CREEP, PATIENCE, descend, newton, workspace
 
 INT = types.int64
 # Starts are told apart on at most so many points; the best are then refined on all of them.
@@ -58,7 +58,7 @@ def project_starts(
     projection_targets(y, w, n, scale, target, weight)
     for s in range(begin, end):
         theta = thetas[s]
-        place(grid, anchors, rows, X, n, s, theta)
+        place(grid, anchors, rows, X, target, w, n, s, theta)
         values[s] = np.inf
         if project(predict, theta, linear, logs, lo, hi, X, n, target, weight, value, J, small):
             values[s] = objective(theta, X, y, w, n, rho, g, H)
@@ -180,6 +180,9 @@ def batch_chunk(
         )
         bounds = strata[strata_offsets[k] : strata_offsets[k + 1]]
         boot_counts[k, :] = 0
+        if state > AT_BOUND:  # no interval is given of what is no optimum
+            endpoints[k, :, :] = np.nan
+            continue
         for b in range(resamples):
             draw_counts(resample_key(seed, keys[k], uint64(b)), bounds, counts)
             spread(units, counts, first, n, times)
@@ -187,13 +190,13 @@ def batch_chunk(
             for j in range(p):
                 trial[j] = theta[j]
             fb, state, _ = newton(
-                objective, trial, lo, hi, free, Xb, yb, wb, filled, own, work, tolerance, max_evaluations
+                objective, trial, lo, hi, free, Xb, yb, wb, filled, own, work, tolerance, max_evaluations, CREEP
             )
-            if state > AT_BOUND:  # by stages, with patience
+            if state > AT_BOUND:  # by stages, with patience as long as it helps
                 for j in range(p):
                     trial[j] = theta[j]
                 fb, state, _ = descend(
-                    objective, trial, lo, hi, free, Xb, yb, wb, filled, own, work, tolerance, PATIENCE * max_evaluations
+                    objective, trial, lo, hi, free, Xb, yb, wb, filled, own, work, tolerance, PATIENCE * max_evaluations, CREEP
                 )
             boot_counts[k, state] += 1
             for j in range(p):

@@ -129,28 +129,35 @@ def projection_workspace(p):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def place(grid, anchors, rows, X, n, s, theta):
+def place(grid, anchors, rows, X, target, w, n, s, theta):
     """Write start s of the grid into theta, moved to where the data are.
 
     anchors[j] says what the grid's value is relative to: 0 nothing; 1 the mean of row rows[j] (a row of logarithms, a
-    parameter in logarithms); 2 one over the range of that row; 3 the logarithm of its mean.
+    parameter in logarithms); 2 one over the range of that row; 3 the logarithm of its mean; 4 and 5 the least and the largest
+    response, `target`; 6 and 7 their logarithms. Points without weight, padding among them, do not count.
     """
     for j in range(theta.size):
         theta[j] = grid[s, j]
         if anchors[j] == 0:
             continue
-        x = X[rows[j]]
-        mean, low, high = 0.0, x[0], x[0]
+        x = target if anchors[j] >= 4 else X[rows[j]]
+        mean, count, low, high = 0.0, 0, np.inf, -np.inf
         for i in range(n):
-            mean += x[i] / n
-            low = min(low, x[i])
-            high = max(high, x[i])
+            if w[i] > 0.0:
+                mean += x[i]
+                count += 1
+                low = min(low, x[i])
+                high = max(high, x[i])
+        mean /= max(count, 1)
         if anchors[j] == 1:
             theta[j] += mean
         elif anchors[j] == 2:
             theta[j] /= max(high - low, 1e-300)
-        else:
+        elif anchors[j] == 3:
             theta[j] += np.log(max(abs(mean), 1e-300))
+        else:
+            end = low if anchors[j] % 2 == 0 else high
+            theta[j] = theta[j] * end if anchors[j] < 6 else theta[j] + np.log(max(abs(end), 1e-300))
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")

@@ -19,6 +19,14 @@ MAX_EVALUATIONS = 300
 # The best of several starts, if none converged, gets so many times as many: near least absolute deviations the objective can be
 # a narrow winding valley of small steps.
 PATIENCE = 10
+# A fit that falls by less than this share over so many evaluations creeps along a valley that the data do not close. Resamples of
+# batches give up there: what is left to gain is far below what their noise is worth.
+CREEP, CREEP_EVALUATIONS = 1e-4, 100
+# The first damping that is tried, the least that is worth trying, and the objective's multiple that a step may promise.
+_DAMPING, _LEAST_DAMPING, _MOST_PROMISED = 1e-4, 1e-12, 2.0
+# How much of the curvature of a coordinate is remembered, step after step: near least absolute deviations the points within
+# delta, which are all of it, come and go.
+_REMEMBERED = 0.9
 # `descend`: how many times delta the residuals are when it goes by stages; what a stage divides delta by; its evaluations.
 _FAR = 3.0
 _SHRINK = 0.25
@@ -29,12 +37,12 @@ _STAGE_EVALUATIONS = 30
 def workspace(p):
     """Buffers for `newton`, allocated once per thread.
 
-    g and H at theta; g and H of the coordinates that move; Cholesky factor (also the trial's H); step, scale and the trial's
-    g as rows; trial theta; slots.
+    g and H at theta; g and H of the coordinates that move; Cholesky factor (also the trial's H); step, scale, the trial's g and
+    the remembered scale as rows; trial theta; slots.
     """
     vector, square = np.zeros(p), np.zeros((p, p))
     slots = np.zeros(p, np.int64)
-    return vector, square, np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros((3, p)), np.zeros(p), slots
+    return vector, square, np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros((4, p)), np.zeros(p), slots
 
 
 @njit(nogil=True, fastmath={"contract"}, error_model="numpy")
@@ -160,15 +168,104 @@ def add_priors(theta, rho, first, g, H):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations):
+def wide_delta(f, w, n, rho):
+    """The delta at which curvature is measured, from the objective f.
+
+    Near least absolute deviations too few residuals lie within delta to say how dense they are at zero, which is what the
+    curvature is; this is the bandwidth of a kernel estimate of that density, of the order n^(-1/3) (Powell 1991), for a mean
+    absolute residual of f/(delta * weight) + delta/2.
+    """
+    size = f / (rho[0] * w[:n].sum()) + 0.5 * rho[0]
+    return smoothing_delta(rho[0], size, max((w[:n] > 0.0).sum(), 1))
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def smoothing_delta(delta, size, n):
+    """See `wide_delta`; `size` is the mean absolute residual."""
+    return max(delta, 1.5 * 1.2533 * size * n ** (-1.0 / 3.0))
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def flat_by_clipping(objective, theta, lo, hi, free, X, y, w, n, rho, f, work):
+    """Whether the objective is flat at theta only for its delta: with a wider one it is curved in every direction.
+
+    Where the residuals are far beyond delta, as many can pull one way as the other over a whole interval: between the two middle
+    points every value is a median. That is an optimum, not a law that the data cannot tell. Overwrites H in `work`.
+    """
+    g, H, gf, Hf, L, steps, _, slot = work
+    if not rho[0] < np.inf:
+        return False
+    wide = rho.copy()
+    wide[0] = wide_delta(f, w, n, rho)
+    if not wide[0] > rho[0]:
+        return False
+    objective(theta, X, y, w, n, wide, steps[2], H)
+    m, _ = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+    return factor(Hf, m, 0.0, steps[1], L)
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def set_scale(theta, free, slot, gf, Hf, share, scale, seen):
+    """The unit of each moving coordinate for damping; returns the largest, 0 or not finite where there is none.
+
+    The diagonal can vanish, where curvatures cancel or no residual is within delta. g^2/f is a curvature too: no step along one
+    coordinate alone may promise more than the whole objective. And curvature that was there is remembered for a while.
+    """
+    largest = 0.0
+    for j in range(theta.size):
+        if free[j] >= 0 and slot[free[j]] >= 0:
+            a = slot[free[j]]
+            scale[a] = max(abs(Hf[a, a]), gf[a] * gf[a] * share, seen[free[j]])
+            largest = max(largest, scale[a])
+    for j in range(theta.size):
+        if free[j] >= 0 and slot[free[j]] >= 0:
+            a = slot[free[j]]
+            scale[a] = max(scale[a], 1e-12 * largest)
+            seen[free[j]] = _REMEMBERED * scale[a]
+    return largest
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def place_trial(theta, lo, hi, free, slot, step, trial):
+    """trial = theta + step within the box; where the box cuts it the step is cut too. Returns whether it was."""
+    cut = False
+    for j in range(theta.size):
+        trial[j] = theta[j]
+        if free[j] >= 0 and slot[free[j]] >= 0:
+            full = theta[j] + step[slot[free[j]]]
+            trial[j] = min(max(full, lo[j]), hi[j])
+            cut = cut or trial[j] != full
+    if cut:
+        for j in range(theta.size):
+            if free[j] >= 0 and slot[free[j]] >= 0:
+                step[slot[free[j]]] = trial[j] - theta[j]
+    return cut
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def promised_decrease(gf, Hf, m, step):
+    """By how much the quadratic model says that the objective falls."""
+    promised = 0.0
+    for a in range(m):
+        q = 0.5 * Hf[a, a] * step[a]
+        for b in range(a):
+            q += Hf[a, b] * step[b]
+        promised -= step[a] * (gf[a] + q)
+    return promised
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep=0.0):
     """Minimise from theta, in place. Returns (objective, status, evaluations).
 
     rho[2] is the objective below which a fit counts as perfect (rounding error of the residuals), so that noiseless data
-    converge too. Priors stand in rho behind the ranges of the rows of X: see `add_priors`.
+    converge too. Priors stand in rho behind the ranges of the rows of X: see `add_priors`. With `creep` a fit that falls by less
+    than that share of itself over CREEP_EVALUATIONS evaluations is given up, as not converged.
     """
     g, H, gf, Hf, L, steps, trial, slot = work
     p = theta.size
-    step, scale, g_trial = steps[0], steps[1], steps[2]
+    step, scale, g_trial, seen = steps[0], steps[1], steps[2], steps[3]
+    seen[:] = 0.0
     for j in range(p):
         theta[j] = min(max(theta[j], lo[j]), hi[j])
     f = objective(theta, X, y, w, n, rho, g, H)
@@ -178,51 +275,32 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
     evaluations = 1
     if not np.isfinite(f):
         return f, NONFINITE, evaluations
-    damping = 0.0
-    growth = 4.0
+    # `worked` is the last damping with which a step came off: where none fails, that much is tried next
+    damping, worked, growth = 0.0, _DAMPING, 4.0
     status = NOT_CONVERGED
+    before, check = f, CREEP_EVALUATIONS
     m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
     for _ in range(4 * max_evaluations):
         if m == 0:
             status = CONVERGED
             break
-        # The diagonal can vanish, where curvatures cancel or no residual is within delta. g^2/f is a curvature too: no
-        # step along one coordinate alone may promise more than the whole objective.
-        largest = 0.0
-        share = 1.0 / (f + rho[2])
-        for a in range(m):
-            scale[a] = max(abs(Hf[a, a]), gf[a] * gf[a] * share)
-            largest = max(largest, scale[a])
+        largest = set_scale(theta, free, slot, gf, Hf, 1.0 / (f + rho[2]), scale, seen)
         if not (largest > 0.0 and np.isfinite(largest)):
-            status = SINGULAR if largest == 0.0 else NONFINITE
+            if largest == 0.0:
+                flat = flat_by_clipping(objective, theta, lo, hi, free, X, y, w, n, rho, f, work)
+                status = CONVERGED if flat else SINGULAR
+            else:
+                status = NONFINITE
             break
-        for a in range(m):
-            scale[a] = max(scale[a], 1e-12 * largest)
         if not factor(Hf, m, damping, scale, L):
             if damping > 1e12:
                 status = SINGULAR
                 break
-            damping = max(damping * 10.0, 1e-4)
+            damping = max(damping * 10.0, _DAMPING)
             continue
         solve_factored(L, m, gf, step)
-        cut = False
-        for j in range(p):
-            trial[j] = theta[j]
-            if free[j] >= 0 and slot[free[j]] >= 0:
-                a = slot[free[j]]
-                full = theta[j] + step[a]
-                trial[j] = min(max(full, lo[j]), hi[j])
-                cut = cut or trial[j] != full
-        if cut:
-            for j in range(p):
-                if free[j] >= 0 and slot[free[j]] >= 0:
-                    step[slot[free[j]]] = trial[j] - theta[j]
-        promised = 0.0
-        for a in range(m):
-            q = 0.5 * Hf[a, a] * step[a]
-            for b in range(a):
-                q += Hf[a, b] * step[b]
-            promised -= step[a] * (gf[a] + q)
+        cut = place_trial(theta, lo, hi, free, slot, step, trial)
+        promised = promised_decrease(gf, Hf, m, step)
         if promised * (1.0 + damping) <= tolerance * f + 1e-3 * rho[2]:
             if cut:
                 # a step cut by the box can promise nothing although a shorter one would; with strong damping it is
@@ -239,11 +317,22 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
                 break
             damping = 0.0
             if not factor(Hf, m, damping, scale, L):
-                status = SINGULAR
+                flat = flat_by_clipping(objective, theta, lo, hi, free, X, y, w, n, rho, f, work)
+                status = CONVERGED if flat else SINGULAR
+                break
+            continue
+        if promised > _MOST_PROMISED * f:  # more than there is: no use trying
+            damping = max(damping, worked) * min(max(promised / f, 4.0), 1e3)
+            growth = 8.0
+            if damping > 1e15:
                 break
             continue
         if evaluations >= max_evaluations:
             break
+        if evaluations >= check and creep > 0.0:
+            if before - f < creep * f:
+                break
+            before, check = f, check + CREEP_EVALUATIONS
         f_trial = objective(trial, X, y, w, n, rho, g_trial, L)
         if rho.size > priors:
             f_trial += add_priors(trial, rho, priors, g_trial, L)
@@ -257,15 +346,17 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
                     H[i, j] = L[i, j]
             f = f_trial
             m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+            if damping > 0.0:
+                worked = damping
             if gain < 0.25:
-                damping = max(damping * 10.0, 1e-4)
+                damping = max(damping * 10.0, _DAMPING) if damping == 0.0 else damping * 10.0
             elif growth > 4.0:  # less damping has just failed: near the edge of where the model holds, feel the way
                 damping *= 0.5
             else:
-                damping = 0.0 if damping < 1e-5 else damping * 0.05
+                damping = 0.0 if damping < _LEAST_DAMPING else damping * 0.05
             growth = 4.0
         else:
-            damping = damping * growth if damping > 0.0 else 1e-4
+            damping = damping * growth if damping > 0.0 else worked
             growth *= 2.0
             if damping > 1e15:
                 break
@@ -275,7 +366,7 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations):
+def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep=0.0):
     """`newton` from a start that may be far: least squares first, then Huber with delta shrinking to its value.
 
     Where most residuals are beyond delta the objective is nearly piecewise linear and Newton's method creeps; each
@@ -303,5 +394,5 @@ def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, ma
                 first = False
             else:
                 delta *= _SHRINK
-    f, status, more = newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations)
+    f, status, more = newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep)
     return f, status, spent + more

@@ -15,7 +15,7 @@ from fastscale.codegen.build import Definition, Kernels, kernels
 from fastscale.codegen.formula import Formula, parse
 from fastscale.codegen.point import MOST_PARAMETERS
 from fastscale.errors import LawError, did_you_mean
-from fastscale.laws.parts import STANDARD, Array, Flags, Ints, Parameter, Reduction, StartGrid, Variable
+from fastscale.laws.parts import RESPONSE_ENDS, STANDARD, Array, Flags, Ints, Parameter, Reduction, StartGrid, Variable
 
 if TYPE_CHECKING:
     from fastscale.laws.offset import Offset
@@ -175,6 +175,11 @@ class Law:
         names = self.parsed.linear_parameters if self.parsed else ()
         return np.array([name in names for name in self.names])
 
+    @cached_property
+    def references(self) -> tuple[str, ...]:
+        """Parameters that are not fitted: scales that the others are relative to."""
+        return tuple(p.name for p in self.parameters if p.reference)
+
     def to_coordinates(self, params: Array) -> Array:
         """Kernel coordinates of parameters in natural units; the last axis runs over parameters."""
         out = np.array(params, dtype=float)
@@ -266,6 +271,8 @@ class Law:
         return StartGrid(grid, anchors, rows, cells)
 
     def _anchor(self, relative_to: str, is_log: bool) -> tuple[int, int]:
+        if relative_to in RESPONSE_ENDS:
+            return 4 + RESPONSE_ENDS.index(relative_to) + 2 * is_log, 0
         inverse = relative_to.startswith("1/")
         name = relative_to.removeprefix("1/")
         row = self.variable_names.index(name)

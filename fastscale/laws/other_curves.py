@@ -4,32 +4,45 @@ from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import Reduction, Variable
 
+_MIDDLE = Parameter(
+    "x0",
+    "x that the others are relative to: the geometric mean of the data unless it is fixed",
+    positive=True,
+    start=(1.0,),
+    relative_to="x",
+    coordinate="log",
+    latex="x_0",
+    reference=True,
+)
+
 
 def _poly_log(degree: int) -> Law:
-    powers = ["c0", "c1*log10(x)", *(f"c{k}*log10(x)**{k}" for k in range(2, degree + 1))]
+    powers = ["c0", "c1*log10(x/x0)", *(f"c{k}*log10(x/x0)**{k}" for k in range(2, degree + 1))]
     return Law(
         " + ".join(powers),
         name=f"poly_log{degree}",
         title=f"Polynomial of degree {degree} in log10 x",
-        variables=(Variable("x", "", "any positive measure of scale, in a unit near the middle of the data", (1e-2, 1e2), True),),
-        parameters=tuple(Parameter(f"c{k}", f"coefficient of log10(x)^{k}", latex=f"c_{k}") for k in range(degree + 1)),
+        parameters=(
+            *(Parameter(f"c{k}", f"coefficient of log10(x/x0)^{k}", latex=f"c_{k}") for k in range(degree + 1)),
+            _MIDDLE,
+        ),
         predicts="performance",
         residual="linear",
-        latex=r"y = \sum_k c_k\,(\log_{10} x)^k",
+        latex=r"y = \sum_k c_k\,(\log_{10} x/x_0)^k",
         source="baseline of Lin et al. 2025, arXiv 2507.21184 (task easy_question, degree 5)",
-        note="Coefficients are told apart only if x is in a unit near the middle of the data; says nothing beyond the data.",
+        note="Says nothing beyond the data. Published coefficients are for x in the unit of x0: fix x0 at it.",
     )
 
 
 LAWS = (
     *(_poly_log(degree) for degree in (2, 3, 4, 5)),
     Law(
-        "a + b*expm1(lam*log(x))/lam",
+        "a + b*expm1(lam*log(x/x0))/lam",
         name="box_cox",
         title="Box-Cox: power, logarithmic and linear laws in one",
         parameters=(
-            Parameter("a", "value at x = 1"),
-            Parameter("b", "slope in ln x at x = 1"),
+            Parameter("a", "value at x0"),
+            Parameter("b", "slope in ln x at x0"),
             Parameter(
                 "lam",
                 "power: 0 is logarithmic, 1 linear, below 0 saturating",
@@ -37,13 +50,14 @@ LAWS = (
                 start=(-1.0, -0.4, -0.15, 0.05, 0.2, 0.5, 1.0),
                 latex=r"\lambda",
             ),
+            _MIDDLE,
         ),
         predicts="performance",
         residual="linear",
-        latex=r"y = a + b\,(x^{\lambda} - 1)/\lambda",
+        latex=r"y = a + b\,((x/x_0)^{\lambda} - 1)/\lambda",
         source="Box, Cox 1964; as a test between power, logarithmic and linear laws",
         note="At lambda = 0 exactly, fit log_law.",
-        reduces_to=(Reduction("linear_law", fixed={"lam": 1.0}, names={"a": "a - b", "b": "b"}),),
+        reduces_to=(Reduction("linear_law", fixed={"lam": 1.0}, names={"a": "a - b", "b": "b/x0"}),),
     ),
     Law(
         "log(A*x**alpha)**beta",
@@ -84,7 +98,7 @@ PUBLISHED = (
     Published(
         "lin2025_mmlu",
         "poly_log5",
-        dict(c0=-0.48011, c1=-0.064121, c2=0.0711, c3=-0.056438, c4=-0.096793, c5=0.082274),
+        dict(c0=-0.48011, c1=-0.064121, c2=0.0711, c3=-0.056438, c4=-0.096793, c5=0.082274, x0=1.0),
         "Lin et al. 2025, arXiv 2507.21184, released solution",
         data="MMLU; x = FLOP/1e21",
         loss="minus the Brier score",

@@ -35,6 +35,7 @@ class Variable:
     absolute: bool = False
 
 
+RESPONSE_ENDS = ("min(y)", "max(y)")
 STANDARD = {
     v.name: v
     for v in (
@@ -66,7 +67,10 @@ class Parameter:
         the usual values for the parameter's role will do.
     relative_to
         Name of a variable: the start values are multiples of its geometric mean. ``"1/x"``: multiples of one over the
-        range of x.
+        range of x. ``"min(y)"``, ``"max(y)"``: multiples of the least, the largest response.
+    reference
+        Not fitted, but held at its start: a scale in the middle of the data that the other parameters are relative to, such as
+        the x at which a slope is meant. Far from the data they could not be told apart.
     coordinate
         "log" or "linear" to override the choice described under `positive`.
     """
@@ -79,6 +83,7 @@ class Parameter:
     relative_to: str | None = None
     coordinate: str | None = None
     latex: str = ""
+    reference: bool = False
 
     @property
     def lower(self) -> float:

@@ -71,17 +71,27 @@ LAWS = (
         name="bounded_power",
         title="Power law between two bounds (M4)",
         parameters=(
-            Parameter("E", "irreducible loss", positive=True, start=(0.001, 0.05, 0.2)),
-            Parameter("Y0", "loss of an untrained model", positive=True, start=(0.5, 1.0, 3.0), coordinate="log", latex="Y_0"),
-            Parameter("b", "scale", positive=True, start=(1.0, 30.0, 1e3), coordinate="log"),
+            Parameter("E", "irreducible loss", positive=True, start=(0.05, 0.6, 0.95), relative_to="min(y)", coordinate="linear"),
+            Parameter(
+                "Y0",
+                "loss of an untrained model",
+                positive=True,
+                start=(1.03, 1.3, 3.0),
+                relative_to="max(y)",
+                coordinate="log",
+                latex="Y_0",
+            ),
+            Parameter("b", "scale", positive=True, start=tuple(10.0**k for k in range(-1, 9)), coordinate="log"),
             Parameter("c", "exponent", bounds=(-10.0, 0.0), start=(-0.15, -0.4, -1.0)),
-            Parameter("a", "how it leaves the upper bound", positive=True, start=(0.3, 1.5), coordinate="linear"),
+            Parameter(
+                "a", "how it leaves the upper bound", positive=True, bounds=(0.01, 50.0), start=(0.3, 1.5), coordinate="linear"
+            ),
         ),
         latex=r"(L - E)/(Y_0 - L)^a = b\,x^{c}",
         source="Alabdulmohsin et al. 2022, arXiv 2209.06640, estimator M4",
         note=(
             "Published fits minimise the squares of the two sides' difference in logarithms; here the law is solved for "
-            "L. E < Y0. Hold Y0 where the error of guessing is known. a = 0 is power_offset."
+            "L. E < Y0. Hold Y0 where the error of guessing is known. Towards a = 0 it becomes power_offset."
         ),
         falls_with=("x",),
     ),

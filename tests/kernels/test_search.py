@@ -133,19 +133,28 @@ def test_singular_equations_leave_an_infinite_value() -> None:
 
 
 def test_starts_are_placed_where_the_data_are() -> None:
-    """Anchors 1 mean of a row, 2 one over its range, 3 logarithm of its mean."""
+    """Anchors 1 mean of a row, 2 one over its range, 3 logarithm of its mean, 4 to 7 least and largest response."""
     law, rng = laws.registry()["chinchilla"], np.random.default_rng(1)
     columns = support.columns_for(law, 13, rng)  # padded to 16: the copies must not count
     grid = rng.normal(size=(4, 5))
     anchors, rows = np.array([0, 1, 2, 3, 1]), np.array([0, 1, 0, 0, 0])
     one = np.ones(13)
     points, thetas, _ = project(law, grid, columns, one, one, "log", linear=np.zeros(5), anchors=anchors, rows=rows)
-    X, _, _, _ = points.padded()
+    X = points.rows
     expected = grid.copy()
     expected[:, 1] += X[1].mean()
     expected[:, 2] /= np.ptp(X[0])
     expected[:, 3] += np.log(X[0].mean())
     expected[:, 4] += X[0].mean()
+    np.testing.assert_allclose(thetas, expected, rtol=1e-13)
+    response = rng.uniform(0.2, 3.0, 13)
+    response[0] = 0.1  # the one that padding repeats
+    weights = np.where(np.arange(13) == 0, 0.0, 1.0)
+    _, thetas, _ = project(
+        law, grid, columns, response, weights, "log", linear=np.zeros(5), anchors=np.array([0, 4, 5, 6, 7]), rows=np.zeros(5, int)
+    )
+    low, high = response[1:].min(), response[1:].max()
+    expected = grid * [1, low, high, 1, 1] + [0, 0, 0, np.log(low), np.log(high)]
     np.testing.assert_allclose(thetas, expected, rtol=1e-13)
 
 
