@@ -90,13 +90,14 @@ def mp_bounded(q: Any, a: Any) -> Any:
 # -- formulas
 
 
-def _multi_power() -> str:
-    falls = "".join(f" + fall{k}*(1 - (1 + C*rate{k}**(-gamma)*area{k})**(-beta))" for k in range(1, 49))
+def multi_power_formula(pieces: int = 48) -> str:
+    """Luo et al. 2025, eq. 1, over the first so many pieces of the schedule."""
+    falls = "".join(f" + fall{k}*(1 - (1 + C*rate{k}**(-gamma)*area{k})**(-beta))" for k in range(1, pieces + 1))
     return f"L0 + A*S1**(-alpha) - B*(0{falls})"
 
 
 # Formulas of laws that are point functions, by name: what they are to compute at a point.
-POINT_FORMULAS = {"multi_power": _multi_power()}
+POINT_FORMULAS = {"multi_power": multi_power_formula()}
 
 
 def formula(law: Law) -> str:

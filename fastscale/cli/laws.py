@@ -87,7 +87,7 @@ def _details(law: Law) -> str:
     starts = f"{about['starts']['own']:,} starts"
     if about["starts"]["published"]:
         starts += f", and the published grid of {about['starts']['published']:,}"
-    lines = [output.heading(law), *([law.title] if law.title else []), ""]
+    lines = [output.heading(law), *([law.title] if law.title not in ("", law.text) else []), ""]
     facts = {
         "predicts": law.predicts,
         "variables": variables,
@@ -110,7 +110,7 @@ def _listing(known: list[Law]) -> str:
     rows = [("law", "formula", "variables", "parameters", "source")]
     for law in known:
         variables, parameters = ", ".join(law.shown), ", ".join(law.names)
-        rows.append((law.name, law.formula or str(law.point), variables, parameters, law.source))
+        rows.append((law.name, law.text, variables, parameters, law.source))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
     if sys.stdout.isatty() and shutil.get_terminal_size().columns < max(map(len, lines)):

@@ -21,7 +21,6 @@ from fastscale.fitting.predict import predict_points
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows, masked
 from fastscale.laws import Law
-from fastscale.laws import get as get_law
 from fastscale.laws.law import Array
 
 # Draws of held-out runs for the interval of a difference in error.
@@ -145,7 +144,7 @@ def compare(
     covered: dict[str, list[Array]] = {name: [] for name in names}
     given = dict(options, loss=loss, run=run)
     for split in divisions:
-        part, inside = _held_out(laws, names, opened, split, rows, units, given, resamples, level, seed)
+        part, inside = _held_out(resolved, opened, split, rows, units, given, resamples, level, seed)
         parts.append(part)
         for name in names:
             failed[name] += int(part[name].isna().all())
@@ -183,8 +182,8 @@ def _divisions(
 
 
 def _held_out(
-    laws: Sequence[Law | str], names: list[str], opened: Runs, split: Split, rows: np.ndarray, units: np.ndarray,
-    options: dict[str, Any], resamples: int, level: float, seed: int,
+    laws: list[Law], opened: Runs, split: Split, rows: np.ndarray, units: np.ndarray, options: dict[str, Any], resamples: int,
+    level: float, seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Array]]:
     """Errors of each law on the rows held out, fitted without them; whether the prediction interval holds each."""
     train, test = (opened.frame.iloc[rows[keep]] for keep in (split.train, split.test))
@@ -192,9 +191,10 @@ def _held_out(
     response = np.log(pd.to_numeric(test[opened.column_of("loss")]).to_numpy(dtype=float))
     part = pd.DataFrame({"split": split.what, "unit": units[split.test]})
     inside = {}
-    for law, name in zip(laws, names, strict=True):
+    for law in laws:
+        name = law.name
         # a learning-rate schedule is told by all rows of its run, those without a loss too
-        whole = masked(get_law(law), opened, rows[split.train])
+        whole = masked(law, opened, rows[split.train])
         one = fit(law, train if whole is None else whole, **given)
         values = np.full(len(test), np.nan)
         if one.ok:

@@ -147,8 +147,12 @@ def select_along(
     first = kept[early[kept]]
     if len(first):
         column = _rate_column(runs)
-        tables.append(dropped_table(first, str(column), runs.frame[column].iloc[first], "before the sums of the rate start"))
-        notes.append(_warm_up_note(law, len(first), len(np.unique(rows.runs[first]))))
+        reason = "warm-up: the learning rate still rises"
+        if schedule.warmup == "count":
+            reason = "the learning rate has been 0 so far"
+        else:
+            notes.append(_warm_up_note(law, len(first), len(np.unique(rows.runs[first]))))
+        tables.append(dropped_table(first, str(column), runs.frame[column].iloc[first], reason))
     if schedule.warmup != "skip" and (note := _late_note(rows)) is not None:
         notes.append(note)
     used = replace(runs, keep=kept[usable[kept]], dropped=join_dropped(tables), read_notes=tuple(notes))

@@ -147,6 +147,11 @@ class Law:
         object.__setattr__(self, "log_variables", log_variables)
         object.__setattr__(self, "name", self.name or (parsed.text if parsed else str(self.point)))
 
+    @property
+    def text(self) -> str:
+        """The formula; of a law without one its title, or what computes it."""
+        return self.formula or self.title or str(self.point)
+
     # -- names and coordinates
 
     @property

@@ -62,7 +62,7 @@ class Schedule:
             raise LawError(f"lam={self.lam!r}: the decay of the momentum a step, from 0 to 1, such as 0.999")
         if self.warmup not in WARM_UPS:
             hint = did_you_mean(str(self.warmup), WARM_UPS)
-            raise LawError(f"warmup={self.warmup!r}: one of {', '.join(map(repr, WARM_UPS))}.{hint}")
+            raise LawError(f"the warm-up counts as one of {', '.join(map(repr, WARM_UPS))}; got {self.warmup!r}.{hint}")
         if not (self.pieces == 0 or 20 <= self.pieces <= 80):
             raise LawError(f"pieces={self.pieces!r}: 0 for S1 and S2, or a number of pieces from 20 to 80")
 
@@ -255,7 +255,7 @@ def variant(text: str, known: dict[str, Law]) -> Law | None:
         assert isinstance(call, ast.Call) and not call.args
         given = {str(k.arg): ast.literal_eval(k.value) for k in call.keywords}
     except (SyntaxError, ValueError, AssertionError):
-        raise LawError(f"{text.strip()!r}: options are written as in annealing(lam=0.999, warmup='count')") from None
+        raise LawError(f"{text.strip()!r}: options are written as in annealing(lam=0.999)") from None
     for name in given:
         if name not in options:
             raise LawError(f"{text.strip()!r}: no option {name!r}; it has {', '.join(options)}.{did_you_mean(name, options)}")
