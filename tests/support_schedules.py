@@ -29,7 +29,8 @@ def rates(kind: str, steps: int, warmup: int = 0) -> np.ndarray:
 def every_step(steps, values) -> list[float]:
     """The rate at every step between rows, on straight lines."""
     found = [float(values[0])]
-    for (s, a), (t, b) in zip(zip(steps, values), zip(steps[1:], values[1:])):
+    for i in range(1, len(steps)):
+        s, t, a, b = steps[i - 1], steps[i], values[i - 1], values[i]
         found += [float(a) + (float(b) - float(a)) * j / int(t - s) for j in range(1, int(t - s) + 1)]
     return found
 

@@ -111,7 +111,7 @@ def compare(
         As for `fit`.
     scheme, along, cut, groups
         "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable), score above; "expanding":
-        several cuts; "groups": leave each level of the column `groups` out.
+        several cuts; "groups": leave each level of the column `groups` out (laws over a learning-rate schedule need that).
     resamples
         For the coverage of the held-out points by each law's prediction interval; 0 leaves it out.
     level, seed

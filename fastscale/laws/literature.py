@@ -117,7 +117,8 @@ def _along(law: Law, given: Mapping[str, Any]) -> dict[str, Any]:
     assert law.schedule is not None
     rates, *others = np.broadcast_arrays(*(np.atleast_1d(given[name]) for name in ("lr", "step", "run") if name in given))
     named = dict(zip([name for name in ("step", "run") if name in given], others, strict=True))
-    rest = {name: value for name, value in given.items() if name not in ("lr", "step", "run")}
+    replaced = {"lr", "step", "run", *law.schedule.names}
+    rest = {name: value for name, value in given.items() if name not in replaced}
     steps = np.asarray(named.get("step", np.arange(rates.size)), dtype=float)
     runs = np.unique(named["run"].astype(str), return_inverse=True)[1] if "run" in named else None
     found = law.schedule.features(steps, np.asarray(rates, dtype=float), runs)

@@ -125,7 +125,7 @@ PUBLISHED = tuple(
         rounded=False,
         note=(
             "The released code counts the warm-up from step 0 in S1 and as negative falls: give its rows too, or one row with "
-            "step 0 and rate 0 where it was linear. Without it predictions are about 0.13 too low."
+            "step 0 and rate 0 where it was linear. Without them predictions are 0.1 to 0.15 too low."
         ),
     )
     for size, values in _VALUES.items()

@@ -225,6 +225,7 @@ def test_published_values_count_the_warm_up(size: str) -> None:
     frame = pd.DataFrame({"step": thin, "lr": eta[thin], "run": "a"}).sample(frac=1.0, random_state=0)
     frame = pd.concat([frame, frame.assign(run="b", lr=plain.PEAK)], ignore_index=True)
     np.testing.assert_allclose(entry.predict(frame)[:41][frame["step"][:41] == 4000], expected[-1], rtol=1e-5)
+    np.testing.assert_array_equal(entry.predict(frame.assign(S1=1.0)), entry.predict(frame))  # the rate is what counts
     # without the rise the loss lies lower by nearly B times the largest rate
     area = predicted(LAW.schedule.features(steps(eta), eta), dict(entry.params))
     assert 0.7 < (found[-1] - area[-1]) / (entry.params["B"] * plain.PEAK) < 1.0
