@@ -21,6 +21,8 @@ from fastscale.laws.law import Array, Ints
 # What such a law is given in place of its variables.
 GIVEN = ("lr", "step")
 _RATE_NAMES = ("lr", "learning_rate")
+# A fall by this share of the rate within one gap between rows, and none around it, looks like a jump.
+_JUMP = 0.1
 
 
 def follows(law: Law, runs: Runs) -> bool:
@@ -153,8 +155,7 @@ def select_along(
         else:
             notes.append(_warm_up_note(law, len(first), len(np.unique(rows.runs[first]))))
         tables.append(dropped_table(first, str(column), runs.frame[column].iloc[first], reason))
-    if schedule.warmup != "skip" and (note := _late_note(rows)) is not None:
-        notes.append(note)
+    notes += [note for note in (None if schedule.warmup == "skip" else _late_note(rows), _jump_note(rows)) if note is not None]
     used = replace(runs, keep=kept[usable[kept]], dropped=join_dropped(tables), read_notes=tuple(notes))
     points = used.select(own, positive=[v for v in own if v in positive], log_response=log_response, weights=weights, also=also)
     X = np.empty((len(law.variable_names), points.n))
@@ -178,10 +179,41 @@ def _warm_up_note(law: Law, rows: int, runs: int) -> Note:
     )
 
 
+def _table(rows: _Rows) -> pd.DataFrame:
+    """Run, step and rate of the rows that have all, in order, each step once."""
+    placed = np.flatnonzero(np.isfinite(rows.steps) & np.isfinite(rows.rates))
+    table = pd.DataFrame({"run": rows.runs[placed], "step": rows.steps[placed], "rate": rows.rates[placed]})
+    return table.drop_duplicates(["run", "step"]).sort_values(["run", "step"], ignore_index=True)
+
+
+def _jump_note(rows: _Rows) -> Note | None:
+    """A note where the rate falls between two rows that are more than a step apart, and stays as it is around them."""
+    table = _table(rows)
+    inside = table["run"].diff().to_numpy()[1:] == 0
+    rate = table["rate"].to_numpy()
+    size = np.abs(np.diff(rate))
+    larger = np.maximum(rate[1:], rate[:-1])
+    level = np.concatenate([[True], ~inside | (size <= 1e-9 * larger), [True]])
+    jumps = inside & (np.diff(table["step"].to_numpy()) > 1) & (rate[:-1] - rate[1:] > _JUMP * larger) & level[:-2] & level[2:]
+    if not jumps.any():
+        return None
+    k = int(np.argmax(jumps))
+    ends = [float(v) for v in (table["step"][k], table["step"][k + 1], rate[k], rate[k + 1])]
+    return Note(
+        "schedule_jump",
+        f"The learning rate goes from {ends[2]:.4g} to {ends[3]:.4g} between the rows of steps {ends[0]:,.0f} and {ends[1]:,.0f} "
+        f"and is constant before and after"
+        + (f" (and {plural(int(jumps.sum()) - 1, 'like gap')})" if jumps.sum() > 1 else "")
+        + ": it is taken for a straight line.",
+        int(jumps.sum()), "warning",
+        "If it jumped, add the row just before the jump, with the old rate and no loss.",
+        {"steps": ends[:2], "rates": ends[2:]},
+    )
+
+
 def _late_note(rows: _Rows) -> Note | None:
     """A note where runs are logged from later than their steps are apart: what the rate was before is not known."""
-    placed = np.flatnonzero(np.isfinite(rows.steps) & np.isfinite(rows.rates))
-    table = pd.DataFrame({"run": rows.runs[placed], "step": rows.steps[placed]}).sort_values(["run", "step"])
+    table = _table(rows)
     first = table.groupby("run")["step"].min()
     gap = table.groupby("run")["step"].diff().groupby(table["run"]).median().fillna(1.0)
     late = first[first > np.maximum(gap, 1.0)]

@@ -192,8 +192,20 @@ def test_a_log_that_starts_late_is_told() -> None:
     # one row a run says what a linear warm-up was
     start = pd.DataFrame({"run": late["run"].unique(), "step": 0, "lr": 0.0})
     told, whole = (fastscale.fit("annealing", frame, **NAMED) for frame in (pd.concat([late, start]), runs))
-    assert "schedule_start" not in codes(told)
+    assert not {"schedule_start", "schedule_jump"} & set(codes(told))
     np.testing.assert_allclose(told.params, whole.params, rtol=1e-9)
+
+
+def test_a_jump_between_rows_is_told() -> None:
+    """Where a stage ends between two rows, its last row is missing: the rate falls over the whole gap."""
+    runs = annealing_runs(noise=0.001)
+    thin = runs[runs["loss"].notna() | (runs["run"] != "two_stage")]
+    note = next(note for note in fastscale.fit("annealing", thin, **NAMED).warnings if note.code == "schedule_jump")
+    assert note.numbers == {"steps": [235.0, 245.0], "rates": [plain.PEAK, 0.3 * plain.PEAK]} and note.severity == "warning"
+    assert "from 0.0003 to 9e-05 between the rows of steps 235 and 245" in note.message
+    mended = runs[runs["loss"].notna() | (runs["run"] != "two_stage") | runs["step"].isin([239, 240])]
+    for known in (runs, mended):
+        assert "schedule_jump" not in codes(fastscale.fit("annealing", known, **NAMED))
 
 
 def test_rows_that_cannot_be_placed_are_dropped_with_the_reason() -> None:
