@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -84,13 +83,12 @@ def _step_column(runs: Runs) -> Any:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of an archive as a schedule takes them: step, rate and run of each, and which of them count."""
+    """The rows of an archive as a schedule takes them: step, rate and run of each; rows that do not count have no step."""
 
     steps: Array
     rates: Array
     runs: Ints
     labels: pd.Index[Any]
-    named: bool
 
 
 def _rows(runs: Runs, within: Sequence[str] = ()) -> _Rows:
@@ -116,7 +114,7 @@ def _rows(runs: Runs, within: Sequence[str] = ()) -> _Rows:
         steps = np.where(out, np.nan, steps)
     if run is None and step is not None:
         _refuse_several(runs, steps, codes)
-    return _Rows(steps, rates, codes, labels, run is not None)
+    return _Rows(steps, rates, codes, labels)
 
 
 def _refuse_several(runs: Runs, steps: Array, codes: Ints) -> None:
@@ -144,6 +142,9 @@ def select_along(
     unknown = kept[~usable[kept] & ~early[kept]]
     for values, name, column in ((rows.steps, "step", _step_column(runs)), (rows.rates, "lr", _rate_column(runs))):
         if len(missing := unknown[np.isnan(values[unknown])]):
+            if runs.options.on_nan == "error":
+                where = runs.origin.where(missing)
+                raise DataError(f"column '{column}': missing {name} in {where}; on_nan='drop' leaves such rows out")
             tables.append(dropped_table(missing, str(column), runs.frame[column].iloc[missing], f"missing {name}"))
             unknown = np.setdiff1d(unknown, missing)
     first = kept[early[kept]]
@@ -254,12 +255,11 @@ def keywords_frame(values: Mapping[str, Any]) -> pd.DataFrame:
 
 def masked(law: Law, runs: Runs, rows: Ints) -> pd.DataFrame | None:
     """The frame with the loss of all but some rows taken out, for a law that follows a schedule; None for others."""
-    with suppress(DataError):
-        if follows(law, runs):
-            frame = runs.frame.copy(deep=False)
-            loss = runs.column_of("loss")
-            out = np.ones(len(frame), dtype=bool)
-            out[rows] = False
-            frame[loss] = frame[loss].mask(out)
-            return frame
-    return None
+    if not follows(law, runs):
+        return None
+    frame = runs.frame.copy(deep=False)
+    loss = runs.column_of("loss")
+    out = np.ones(len(frame), dtype=bool)
+    out[rows] = False
+    frame[loss] = frame[loss].mask(out)
+    return frame

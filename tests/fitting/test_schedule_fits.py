@@ -216,6 +216,9 @@ def test_rows_that_cannot_be_placed_are_dropped_with_the_reason() -> None:
     fit = fastscale.fit("annealing", runs, **NAMED)
     dropped = fit.points.dropped.set_index("row")["reason"]
     assert dropped[15] == "missing step" and dropped[595] == "missing lr"
+    strictly = fastscale.read_runs(runs, on_nan="error", **NAMED)
+    with pytest.raises(DataError, match=r"column 'step': missing step in row 15 .*on_nan='drop' leaves such rows out"):
+        fastscale.fit("annealing", strictly, **NAMED)
     assert fit.n == runs["loss"].notna().sum() - 2
 
 
