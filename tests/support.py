@@ -90,6 +90,21 @@ def mp_bounded(q: Any, a: Any) -> Any:
 # -- formulas
 
 
+def multi_power_formula(pieces: int = 48) -> str:
+    """Luo et al. 2025, eq. 1, over the first so many pieces of the schedule."""
+    falls = "".join(f" + fall{k}*(1 - (1 + C*rate{k}**(-gamma)*area{k})**(-beta))" for k in range(1, pieces + 1))
+    return f"L0 + A*S1**(-alpha) - B*(0{falls})"
+
+
+# Formulas of laws that are point functions, by name: what they are to compute at a point.
+POINT_FORMULAS = {"multi_power": multi_power_formula()}
+
+
+def formula(law: Law) -> str:
+    """The law's formula, or the one that says what its point function does."""
+    return law.formula if law.formula is not None else POINT_FORMULAS[law.name]
+
+
 @cache
 def compiled(formula: str) -> Any:
     return compile(formula, "formula", "eval")
@@ -99,7 +114,7 @@ def predict(law: Law, natural: Any, columns: Any) -> Any:
     """The formula at natural parameters (real or complex), as Python and NumPy understand it."""
     names = dict(zip(law.names, natural, strict=True)) | dict(zip(law.variable_names, columns, strict=True))
     with np.errstate(all="ignore"):
-        return np.broadcast_to(eval(compiled(law.formula), NUMPY_NAMES, names), np.shape(columns[0]))
+        return np.broadcast_to(eval(compiled(formula(law)), NUMPY_NAMES, names), np.shape(columns[0]))
 
 
 def natural(law: Law, theta: Any) -> list[Any]:
@@ -337,7 +352,7 @@ def mp_derivatives(law: Law, theta: Any, columns: Any) -> list[dict[Any, Any]]:
     keys: list[tuple[int, ...]] = [()]
     keys += [(j, s) for j in range(len(theta)) for s in (-1, 1)]
     keys += [(j, s, k, t) for j, k in combinations(range(len(theta)), 2) for s in (-1, 1) for t in (-1, 1)]
-    code = compiled(law.formula)
+    code = compiled(formula(law))
     result = []
     for point in zip(*columns, strict=True):
         variables = {name: MP.mpf(float(v)) for name, v in zip(law.variable_names, point, strict=True)}

@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "_version": set(),
     "kernels": set(),
     "codegen": {"kernels", "errors"},
-    "laws": {"codegen", "errors"},
+    "laws": {"codegen", "kernels", "errors"},
     "archive": {"errors"},
     "planning": {"laws", "codegen", "errors"},
     "fitting": {"laws", "kernels", "codegen", "archive", "planning", "errors"},

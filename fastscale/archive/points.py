@@ -83,7 +83,8 @@ class Points:
 
     def __repr__(self) -> str:
         runs = "" if self.run_labels is None else f" of {plural(len(self.run_labels), 'run')}"
+        names = self.variables if len(self.variables) <= 12 else (*self.variables[:8], "…")
         return (
-            f"<Points: {plural(self.n, 'point')}{runs}, {self.response} of ({', '.join(self.variables)}), "
+            f"<Points: {plural(self.n, 'point')}{runs}, {self.response} of ({', '.join(names)}), "
             f"{len(self.dropped):,} dropped>"
         )

@@ -52,7 +52,8 @@ def describe(law: Law) -> dict[str, Any]:
         "formula": law.formula,
         "point": law.point,
         "predicts": law.predicts,
-        "variables": [{"name": v.name, "unit": v.unit, "meaning": v.meaning} for v in law.variables],
+        "variables": [{"name": v.name, "unit": v.unit, "meaning": v.meaning} for v in law.variables if not v.piece],
+        "schedule": None if law.schedule is None else {"warmup": law.schedule.warmup, "takes": ["lr", "step", "run"]},
         "parameters": [
             {
                 "name": p.name,
@@ -80,11 +81,13 @@ def _details(law: Law) -> str:
     frame["bounds"] = [f"{low:g} to {high:g}" for low, high in zip(frame["lower"], frame["upper"], strict=True)]
     frame["fitted as"] = ["its logarithm" if log else "it is" for log in frame["fitted_as_logarithm"]]
     frame.index.name = None
-    variables = ", ".join(f"{v.name}{f' ({v.meaning}, {v.unit})' if v.unit else ''}" for v in law.variables)
+    variables = ", ".join(f"{v.name}{f' ({v.meaning}, {v.unit})' if v.unit else ''}" for v in law.variables if not v.piece)
+    if law.schedule is not None:
+        variables += ", which follow from lr (learning rate), step and run"
     starts = f"{about['starts']['own']:,} starts"
     if about["starts"]["published"]:
         starts += f", and the published grid of {about['starts']['published']:,}"
-    lines = [output.heading(law), *([law.title] if law.title else []), ""]
+    lines = [output.heading(law), *([law.title] if law.title not in ("", law.text) else []), ""]
     facts = {
         "predicts": law.predicts,
         "variables": variables,
@@ -95,8 +98,10 @@ def _details(law: Law) -> str:
         "start grid": starts,
     }
     lines += [f"{label + ':':<12}{value}" for label, value in facts.items() if value]
-    quoted = law.name if law.name.isidentifier() else f"'{law.formula}'"
-    lines += ["", output.table(frame[["meaning", "bounds", "fitted as", "latex"]]), "", f"fastscale fit RUNS --law {quoted}"]
+    quoted = law.name if law.name.isidentifier() else f"'{law.name if law.schedule is not None else law.formula}'"
+    columns = " --column lr=COLUMN --column step=COLUMN --run COLUMN" if law.schedule is not None else ""
+    table = output.table(frame[["meaning", "bounds", "fitted as", "latex"]])
+    lines += ["", table, "", f"fastscale fit RUNS --law {quoted}{columns}"]
     return "\n".join(lines)
 
 
@@ -104,8 +109,8 @@ def _listing(known: list[Law]) -> str:
     """A table where the terminal is wide enough for it, else a paragraph a law."""
     rows = [("law", "formula", "variables", "parameters", "source")]
     for law in known:
-        variables, parameters = ", ".join(law.variable_names), ", ".join(law.names)
-        rows.append((law.name, law.formula or str(law.point), variables, parameters, law.source))
+        variables, parameters = ", ".join(law.shown), ", ".join(law.names)
+        rows.append((law.name, law.text, variables, parameters, law.source))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
     if sys.stdout.isatty() and shutil.get_terminal_size().columns < max(map(len, lines)):

@@ -68,8 +68,8 @@ def table(frame: pd.DataFrame, index: bool = True) -> str:
 
 def heading(law: Law) -> str:
     """A law's name and formula; a formula of one's own has no other name."""
-    formula = law.formula or str(law.point)
-    return f"{law.name}: {formula}" if law.name.isidentifier() else formula
+    named = law.name.isidentifier() or law.schedule is not None
+    return f"{law.name}: {law.text}" if named else law.text
 
 
 def percent(level: float) -> str:

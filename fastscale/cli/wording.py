@@ -10,8 +10,8 @@ _OPTIONS = {
     **{name: f"--{name}" for name in ("starts", "threads", "by", "errors", "offset", "interval")},
     "resamples": "--bootstrap",
 }
-# N='params' or run=..., as a message quotes a keyword
-_KEYWORD = re.compile(r"(?<![\w-])(\w+)=(?:'([^']*)'|\"([^\"]*)\"|(\.\.\.|…)|(-?[\d.]+(?:e[+-]?\d+)?\b))")
+# N='params' or run=..., as a message quotes a keyword; not an option of a law, as in annealing(warmup='count')
+_KEYWORD = re.compile(r"(?<![\w-])(?<!\w\()(\w+)=(?:'([^']*)'|\"([^\"]*)\"|(\.\.\.|…)|(-?[\d.]+(?:e[+-]?\d+)?\b))")
 _PHRASES = (
     (re.compile(r"fastscale\.laws\.table\(\) lists"), "'fastscale laws' lists"),
     (re.compile(r"^fixed: "), "--fix: "),

@@ -19,6 +19,7 @@ from fastscale.fitting.holdout import Split, splits
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.result import Fit
+from fastscale.fitting.schedules import follows, masked
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 
@@ -110,7 +111,7 @@ def compare(
         As for `fit`.
     scheme, along, cut, groups
         "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable), score above; "expanding":
-        several cuts; "groups": leave each level of the column `groups` out.
+        several cuts; "groups": leave each level of the column `groups` out (laws over a learning-rate schedule need that).
     resamples
         For the coverage of the held-out points by each law's prediction interval; 0 leaves it out.
     level, seed
@@ -128,7 +129,13 @@ def compare(
     no_columns = ("delta", "scale", "residual", "offset", "errors")
     columns = {k: v for k, v in options.items() if isinstance(v, str) and k not in no_columns}
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
-    names = [resolve_law(law, opened, columns)[0].name for law in laws]
+    resolved = [resolve_law(law, opened, columns)[0] for law in laws]
+    names = [law.name for law in resolved]
+    if scheme in ("cut", "expanding") and (along_rate := [law.name for law in resolved if follows(law, opened)]):
+        raise FitError(
+            f"scheme={scheme!r}: runs of {along_rate[0]!r} start at the first step, so none lies above a cut; leave whole runs "
+            "out, scheme='groups', groups= the column that names them or their schedules"
+        )
     fits = dict(zip(names, [fit(law, opened, loss=loss, run=run, **options) for law in laws], strict=True))
     if len(fits) < len(names):
         raise FitError("laws: one is named twice")
@@ -137,7 +144,7 @@ def compare(
     covered: dict[str, list[Array]] = {name: [] for name in names}
     given = dict(options, loss=loss, run=run)
     for split in divisions:
-        part, inside = _held_out(laws, names, opened, split, rows, units, given, resamples, level, seed)
+        part, inside = _held_out(resolved, opened, split, rows, units, given, resamples, level, seed)
         parts.append(part)
         for name in names:
             failed[name] += int(part[name].isna().all())
@@ -175,26 +182,32 @@ def _divisions(
 
 
 def _held_out(
-    laws: Sequence[Law | str], names: list[str], opened: Runs, split: Split, rows: np.ndarray, units: np.ndarray,
-    options: dict[str, Any], resamples: int, level: float, seed: int,
+    laws: list[Law], opened: Runs, split: Split, rows: np.ndarray, units: np.ndarray, options: dict[str, Any], resamples: int,
+    level: float, seed: int,
 ) -> tuple[pd.DataFrame, dict[str, Array]]:
     """Errors of each law on the rows held out, fitted without them; whether the prediction interval holds each."""
     train, test = (opened.frame.iloc[rows[keep]] for keep in (split.train, split.test))
-    mapping = {**opened.explicit}
-    given = {**mapping, **{k: v for k, v in options.items() if v is not None}}
+    given = {**opened.explicit, **{k: v for k, v in options.items() if v is not None}}
     response = np.log(pd.to_numeric(test[opened.column_of("loss")]).to_numpy(dtype=float))
     part = pd.DataFrame({"split": split.what, "unit": units[split.test]})
     inside = {}
-    for law, name in zip(laws, names, strict=True):
-        one = fit(law, train, **given)
-        values = np.asarray(one.predict(test), dtype=float) if one.ok else np.full(len(test), np.nan)
+    for law in laws:
+        name = law.name
+        # a learning-rate schedule is told by all rows of its run, those without a loss too
+        whole = masked(law, opened, rows[split.train])
+        one = fit(law, train if whole is None else whole, **given)
+        values = np.full(len(test), np.nan)
+        if one.ok:
+            predicted = one.predict(test) if whole is None else one.predict(opened.frame).iloc[rows[split.test]]
+            values = np.asarray(predicted, dtype=float)
         with np.errstate(all="ignore"):
             part[name] = np.log(values) - response
         inside[name] = np.full(len(test), np.nan)
         if resamples and one.ok:
             boot = one.bootstrap(resamples, seed=seed)
             if boot.withheld is None:
-                band = boot.band(test, kind="prediction", level=level)
+                band = boot.band(test if whole is None else opened.frame, kind="prediction", level=level)
+                band = band if whole is None else band.iloc[rows[split.test]]
                 low, high = (np.log(band[side].to_numpy()) for side in ("lower", "upper"))
                 inside[name] = ((response >= low) & (response <= high)).astype(float)
     return part, inside

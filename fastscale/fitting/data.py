@@ -14,6 +14,15 @@ from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.fitting.patterns import is_label, level_count
 from fastscale.fitting.prepare import indicators
 from fastscale.fitting.problem import BATCH_LACKS, Options
+from fastscale.fitting.schedules import (
+    GIVEN,
+    columns_along,
+    every_step,
+    follows,
+    keywords_frame,
+    own_variables,
+    select_along,
+)
 from fastscale.laws import Law
 from fastscale.laws import get as get_law
 from fastscale.laws.law import Array
@@ -48,24 +57,32 @@ def resolve_law(law: Law | str, runs: Runs, columns: Mapping[str, str | None]) -
             raise DataError(
                 f"the law {law.name!r} is of one variable x: say which column it is, such as x='tokens' or N='params'"
             )
-    return law, runs
+    return law, every_step(law, runs)
 
 
 def refuse_unknown(columns: Mapping[str, Any], laws: Sequence[Law]) -> None:
     """A keyword that is no variable of the laws is a misspelt option or variable, not a column to be passed over."""
     known = {name for law in laws for name in law.variable_names} | set(STANDARD_VARIABLES)
+    if any(law.schedule is not None for law in laws):
+        known |= set(GIVEN)
     for name in columns:
         if name not in known:
             choices = [*sorted(known), "loss", "run", *Options.__dataclass_fields__, "weights", "threads"]
             raise FitError(f"{name}= is neither an option nor a variable of the law.{did_you_mean(name, choices)}")
 
 
-def select(law: Law, runs: Runs, options: Options, weights: Any = None, also: Sequence[str] = ()) -> Points:
-    """The checked points for a law, its formula's and its residual's demands on sign included."""
+def select(
+    law: Law, runs: Runs, options: Options, weights: Any = None, also: Sequence[str] = (), within: Sequence[str] = ()
+) -> Points:
+    """The checked points for a law, its formula's and its residual's demands on sign included.
+
+    `within` names columns by which runs are told apart beside their own: those of groups.
+    """
     positive = [v for v in law.variable_names if v in law.log_variables or v in _POSITIVE]
-    return runs.select(
-        law.variable_names, positive=positive, log_response=options.residual == "log", weights=weights, also=also
-    )
+    log_response = options.residual == "log"
+    if follows(law, runs):
+        return select_along(law, runs, positive, log_response, weights, also, within)
+    return runs.select(law.variable_names, positive=positive, log_response=log_response, weights=weights, also=also)
 
 
 def levels_needed(law: Law, options: Options) -> int:
@@ -84,7 +101,14 @@ def refuse_few_levels(law: Law, points: Points, options: Options) -> None:
     needed = levels_needed(law, options)
     if needed < 2 or not points.n:
         return
-    rows = dict(zip(law.variable_names, points.X, strict=False))  # beyond the law's own come labels of classes
+    if law.schedule is not None:
+        falls = [law.variable_names.index(name) for name in law.schedule.falls]
+        if not points.X[falls].any():
+            raise DataError(
+                f"the learning rate never falls before any of the {points.n:,} points, so {law.name!r} cannot tell what a fall "
+                "is worth: add a run whose rate decays"
+            )
+    rows = {name: points.X[k] for name, k in law.shown.items()}  # beyond the law's own come labels of classes
     counts = {name: level_count(row, needed) for name, row in rows.items() if not is_label(row)}
     few = [name for name, count in counts.items() if count < needed]
     if not few:
@@ -115,29 +139,49 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
     """
     if (frame is None) == (not values):
         raise FitError("predict takes a frame, or the variables as keywords such as N=1e9, D=2e10")
+    base = law if law.offset is None else law.offset.base
+    along = base.schedule is not None
+    if along and "lr" in values:
+        index = None if all(np.ndim(v) == 0 for v in values.values()) else pd.RangeIndex(len(keywords_frame(values)))
+        _refuse_names(law, values, {*GIVEN, "run", *own_variables(base)})
+        return _columns_of(law, base, {}, keywords_frame(values)), index
     if frame is None:
         values = _with_labels(law, values)
         unknown = set(values) - set(law.variable_names)
         missing = [v for v in law.variable_names if v not in values]
         if unknown or missing:
-            raise FitError(f"the law {law.name!r} takes {', '.join(law.variable_names)}; got {', '.join(values)}")
+            instead = ", or lr, step and run" if along else ""
+            raise FitError(f"the law {law.name!r} takes {', '.join(law.shown)}{instead}; got {', '.join(values)}")
         arrays = np.broadcast_arrays(*(np.asarray(values[v], dtype=float) for v in law.variable_names))
         index = None if arrays[0].ndim == 0 else pd.RangeIndex(arrays[0].size)
         return [np.ravel(a) for a in arrays], index
     if not isinstance(frame, pd.DataFrame):
         frame = pd.DataFrame(frame)
-    names = law.variable_names if law.offset is None else law.offset.base.variable_names
-    named = {v: c for v, c in mapping.items() if c in frame.columns and v in names}
-    runs = read_runs(frame, duplicates="keep", **named)
-    columns = []
-    for v in names:
-        column = frame[runs.column_of(v)]
-        columns.append(np.asarray(pd.to_numeric(column, errors="raise"), dtype=float))
+    return _columns_of(law, base, mapping, frame), frame.index
+
+
+def _refuse_names(law: Law, values: Mapping[str, Any], known: set[str]) -> None:
+    """Keywords beside a schedule: its own, the law's other variables, and the label of an offset."""
+    known = known | (set() if law.offset is None else {law.offset.column})
+    if unknown := sorted(set(values) - known):
+        raise FitError(f"the law {law.name!r} takes {', '.join(sorted(known))}; got {unknown[0]}")
+
+
+def _columns_of(law: Law, base: Law, mapping: Mapping[str, Any], frame: pd.DataFrame) -> list[Array]:
+    """The variables of a law, with or without offsets on top of `base`, at the rows of a frame."""
+    columns = columns_along(base, mapping, frame) if base.schedule is not None else None
+    if columns is None:
+        named = {v: c for v, c in mapping.items() if c in frame.columns and v in base.variable_names}
+        runs = read_runs(frame, duplicates="keep", **named)
+        columns = []
+        for v in base.variable_names:
+            column = frame[runs.column_of(v)]
+            columns.append(np.asarray(pd.to_numeric(column, errors="raise"), dtype=float))
     if law.offset is not None:
         labelled = law.offset.column in frame.columns
         labels = frame[law.offset.column] if labelled else [law.offset.reference] * len(frame)
         columns += list(indicators(law.offset, labels))
-    return columns, frame.index
+    return columns
 
 
 def _with_labels(law: Law, values: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -245,7 +245,7 @@ def derive(
     fit = result.fit if isinstance(result, Bootstrap) else result
     law: Any = fit.law if fit.law.offset is None else fit.law.offset.base
     if set(law.variable_names) != {"N", "D"}:
-        raise FitError(f"{name} needs a law of N and D; {law.name!r} is one of {', '.join(law.variable_names)}")
+        raise FitError(f"{name} needs a law of N and D; {law.name!r} is one of {', '.join(law.shown)}")
 
     def of(natural: Array) -> Array:
         return quantity.of(law, np.ascontiguousarray(natural[:, : len(law.names)]), arguments, cost)[:, None]

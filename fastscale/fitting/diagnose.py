@@ -180,8 +180,8 @@ def _delta(look: Look) -> Note | None:
 
 
 def _mid_run(look: Look) -> Note | None:
-    """P19: checkpoints from the middle of runs beside final ones."""
-    if look.progress is None:
+    """P19: checkpoints from the middle of runs beside final ones; a law over the schedule takes care of that."""
+    if look.progress is None or look.fit.law.schedule is not None:
         return None
     runs = int(np.count_nonzero(look.run_sizes))
     middle = look.n - runs

@@ -17,9 +17,11 @@ _FAR = 0.5
 def decades(law: Law, where: Support, columns: list[Array]) -> dict[str, Array]:
     """Decades beyond the range of the data by "decades_<variable>", and of C = 6ND where the law has N and D; 0 within.
 
-    NaN where a variable is not positive, or where nothing is known of the data.
+    NaN where a variable is not positive, or where nothing is known of the data. A variable that is 0 as long as a learning rate
+    does not fall is compared with the largest value alone.
     """
-    rows = dict(zip(law.variable_names, columns, strict=True))
+    rows = {name: columns[k] for name, k in law.shown.items()}
+    falls = () if law.schedule is None else law.schedule.falls
     if "C" not in rows and {"N", "D"} <= rows.keys():
         rows["C"] = 6.0 * rows["N"] * rows["D"]
     found = {}
@@ -28,7 +30,9 @@ def decades(law: Law, where: Support, columns: list[Array]) -> dict[str, Array]:
         if (low, high) == (0.0, 1.0):  # a label
             continue
         with np.errstate(all="ignore"):
-            beyond = np.maximum(np.log10(values / high), np.log10(low / values))
+            beyond = np.log10(values / high) if name in falls else np.maximum(np.log10(values / high), np.log10(low / values))
+            if name in falls:
+                beyond = np.where(values <= 0, 0.0, beyond)
             found[f"decades_{name}"] = np.where(np.isnan(beyond), np.nan, np.maximum(beyond, 0.0))
     return found
 

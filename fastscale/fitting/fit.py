@@ -21,6 +21,7 @@ from fastscale.fitting.objective import choose_delta, solve
 from fastscale.fitting.prepare import error_weights, offset_levels
 from fastscale.fitting.problem import Options, Problem, Space, delta_of
 from fastscale.fitting.result import Fit
+from fastscale.fitting.schedules import column_names
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
 from fastscale.laws.law import Array
@@ -62,7 +63,9 @@ def fit(
         A DataFrame, a dict of arrays, a path or a glob of CSV, Parquet or JSONL files, or the result of `read_runs`.
     loss, run, **columns
         Names of the columns: of the response, of the run that a row belongs to, and of each variable, such as N="params_n",
-        D="tokens_d". Where none is given, usual names are found. A column named "run" is the run column.
+        D="tokens_d". Where none is given, usual names are found. A column named "run" is the run column. Laws over a
+        learning-rate schedule take lr="…" and step="…" instead of their variables: every row with a rate shapes the schedule,
+        those with a loss are points; without a step column each row is a step, without a run column the rows are one run.
     delta
         Huber's delta in units of the residual: 1e-3 of log loss by default. `math.inf` is least squares. 0 is least absolute
         deviations, solved exactly (standard errors and resamples use a delta of 0.02 robust scales of the residuals, which
@@ -129,12 +132,12 @@ def fit(
     points = select(law, opened, options, weights)
     if errors is not None:
         points = replace(points, w=error_weights(points, opened, errors, residual))
-    names = {v: str(opened.column_of(v)) for v in law.variable_names}
+    names = {v: str(column) for v, column in column_names(law, opened).items()}
     plain = law
     if offset is not None:
         law, labels = offset_levels(law, points, opened, offset)
         points = replace(points, X=np.concatenate([points.X, labels]), variables=law.variable_names)
-        names |= dict.fromkeys(law.variable_names[len(names) :], offset)
+        names |= dict.fromkeys(law.variable_names[len(plain.variable_names) :], offset)
     space = Space.of(law, options)
     enough = points.n >= space.free_count
     if enough:

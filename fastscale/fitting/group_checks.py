@@ -21,14 +21,24 @@ _CODES = ("P04", "P05", "P06", "P08", "P20", "P26")
 
 
 def few_levels(law: Law, options: Options, X: Array, offsets: Ints) -> dict[int, str]:
-    """Groups in which a variable varies but has too few levels (P05), and what to tell of each. Constants are told elsewhere."""
+    """Groups in which a variable varies but has too few levels (P05), and what to tell of each. Constants are told elsewhere.
+
+    Also groups with a learning rate that never falls, for laws over a schedule.
+    """
     needed = levels_needed(law, options)
     sizes = np.diff(offsets)
     found: dict[int, str] = {}
+    if law.schedule is not None and needed > 1:
+        falls = X[[law.variable_names.index(name) for name in law.schedule.falls]].any(axis=0)
+        counts = np.concatenate([[0], np.cumsum(falls)])[offsets]
+        found = {
+            int(group): "the learning rate never falls before any point of this group: nothing tells what a fall is worth"
+            for group in np.flatnonzero((sizes > 0) & (np.diff(counts) == 0))
+        }
     if needed < 3:
         return found
     sampled = _sampled(offsets)
-    for name, row in zip(law.variable_names, X, strict=True):
+    for name, row in ((name, X[k]) for name, k in law.shown.items()):
         values = np.sort(row[sampled], axis=1) if len(row) else np.empty((len(sizes), 0))
         gaps = np.diff(values, axis=1) > SAME_LEVEL * np.abs(values[:, 1:])
         for group in np.flatnonzero((sizes >= needed) & (gaps.sum(axis=1) + 1 < needed)):
@@ -46,7 +56,7 @@ def on_lines(law: Law, space: Space, options: Options, X: Array, offsets: Ints, 
     lost = np.zeros(len(offsets) - 1, dtype=bool)
     fitted = np.isfinite(thetas).all(axis=1)
     sampled = _sampled(offsets)
-    for i, j in itertools.combinations(range(len(X)), 2):
+    for i, j in itertools.combinations(law.shown.values(), 2):
         suspects = np.flatnonzero(fitted & (_scatter(law, i, j, X[i][sampled], X[j][sampled]) <= 2 * STRAIGHT))
         if not len(suspects):
             continue

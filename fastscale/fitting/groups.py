@@ -20,6 +20,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, delta_of, transform
 from fastscale.fitting.resampling import FEWEST_RUNS
+from fastscale.fitting.schedules import GIVEN, column_names
 from fastscale.fitting.status import COUNT, LABELS, Status
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops
@@ -277,7 +278,7 @@ def _one_type(labels: pd.Series) -> Any:
 def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
     """Points of every group that can be used; and, by group number, why the others cannot."""
     try:
-        return select(law, runs, options, weights), {}
+        return select(law, runs, options, weights, within=by), {}
     except DataError as error:
         rows = _suspicious(law, runs, options)
         if not rows.any():
@@ -285,7 +286,7 @@ def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any)
     codes, labels = group_codes(runs.frame[by])
     bad = np.unique(codes[rows])
     if len(bad) == len(labels):
-        return select(law, runs, options, weights), {}  # raises: no group is left
+        return select(law, runs, options, weights, within=by), {}  # raises: no group is left
     used = np.arange(len(codes)) if runs.keep is None else runs.keep
     reasons = {}
     for k, group in enumerate(bad):
@@ -293,30 +294,34 @@ def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any)
         if k < _REASONS_SPELT_OUT:
             own = replace(_without(law, runs, rows & (codes != group)), keep=used[codes[used] == group])
             try:
-                select(law, own, options, weights)
+                select(law, own, options, weights, within=by)
             except FastscaleError as error:
                 reasons[int(group)] = str(error)
     rest = replace(_without(law, runs, rows), keep=used[~np.isin(codes[used], bad)])
-    return select(law, rest, options, weights), reasons
+    return select(law, rest, options, weights, within=by), reasons
 
 
 def _without(law: Law, runs: Runs, rows: np.ndarray) -> Runs:
     """The runs with what these rows hold in the law's columns taken as missing; all positions stay."""
     frame = runs.frame.copy(deep=False)
-    for name in (*law.variable_names, "loss"):
-        column = runs.column_of(name)
-        frame[column] = frame[column].where(~rows, None)
+    for column in {**column_names(law, runs), "loss": runs.column_of("loss")}.values():
+        if column != runs.columns.get("run"):
+            frame[column] = frame[column].where(~rows, None)
     return replace(runs, frame=frame)
 
 
 def _suspicious(law: Law, runs: Runs, options: Options) -> np.ndarray:
     """Rows that hold something other than a usable number in a column that the law needs."""
     found = np.zeros(len(runs.frame), dtype=bool)
-    for name in (*law.variable_names, "loss"):
-        column = runs.frame[runs.column_of(name)]
+    for name, label in {**column_names(law, runs), "loss": runs.column_of("loss")}.items():
+        if name == "run":
+            continue
+        column = runs.frame[label]
         values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
         found |= np.isnan(values) & column.notna().to_numpy()
-        if name != "loss" or options.residual == "log":
+        if name in GIVEN:
+            found |= values < 0
+        elif name != "loss" or options.residual == "log":
             found |= values <= 0
     return found
 
@@ -354,8 +359,8 @@ def _sorted(
         runs = None if runs is None else runs[order]
     # logarithms are taken chunk by chunk, by the threads that fit
     X = np.ascontiguousarray(columns)
-    logs = [name in law.log_variables for name in law.variable_names]
-    log_rows = np.array([*logs, options.residual == "log"], dtype=np.int64)
+    kinds = [(v.name in law.log_variables) + 2 * v.piece for v in law.variables]
+    log_rows = np.array([*kinds, options.residual == "log"], dtype=np.int64)
     y = response if options.residual == "log" else transform(response, options.residual)
     # empty arrays stand for weights of 1 and for every point its own unit: at millions of points they are worth saving
     w = np.empty(0) if weights is None else np.ascontiguousarray(weights)

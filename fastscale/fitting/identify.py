@@ -182,8 +182,8 @@ def support(problem: Problem, columns: Array, found: Identification | None) -> S
     """Where the fitted law may be read: ranges always, and with `found` its lines, or its weak directions where it has none."""
     names = problem.law.variable_names
     ranges = {
-        name: (float(row.min()), float(row.max())) if len(row) else (math.nan, math.nan)
-        for name, row in zip(names, columns, strict=True)
+        name: (float(columns[k].min()), float(columns[k].max())) if problem.n else (math.nan, math.nan)
+        for name, k in problem.law.shown.items()
     }
     if {"N", "D"} <= set(names) and "C" not in names and problem.n:
         C = 6.0 * columns[names.index("N")] * columns[names.index("D")]

@@ -92,7 +92,7 @@ class Look:
     @cached_property
     def columns(self) -> dict[str, Array]:
         """The law's variables as they are, and C = 6ND where it has N and D."""
-        columns = dict(zip(self.problem.law.variable_names, self.points.X, strict=False))
+        columns = {name: self.points.X[k] for name, k in self.problem.law.shown.items()}
         if {"N", "D"} <= columns.keys() and "C" not in columns:
             columns["C"] = 6.0 * columns["N"] * columns["D"]
         return columns
@@ -102,7 +102,7 @@ class Look:
         """The variable that grows within runs; None where none does, or no run has several points."""
         if not self.by_run or self.runs is None:
             return None
-        names = self.problem.law.variable_names
+        names = self.problem.law.shown
         for name in sorted(names, key=lambda v: _PROGRESS.index(v) if v in _PROGRESS else len(_PROGRESS)):
             low, high = ends(self.columns[name], self.runs, len(self.run_sizes))
             if np.mean((high > low)[self.run_sizes > 1]) > 0.5:

@@ -68,7 +68,7 @@ def lines(problem: Problem, X: Array) -> list[Line]:
     names = problem.law.variable_names
     logs = [name in problem.law.log_variables for name in names]
     found = []
-    for i, j in itertools.combinations(range(len(names)), 2):
+    for i, j in itertools.combinations(problem.law.shown.values(), 2):
         x, y = X[i] - X[i].mean(), X[j] - X[j].mean()
         xx, yy, xy = float(x @ x), float(y @ y), float(x @ y)
         if not (xx > 0 and yy > 0):

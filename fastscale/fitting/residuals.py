@@ -55,7 +55,7 @@ def _bare(look: Look) -> Array:
     """Residuals without what a law that misses the data leaves in them."""
     part = slice(0, min(look.n, _ROWS))
     r, J = look.clipped[part], look.J[part]
-    rows = look.problem.X[:, part]
+    rows = look.problem.X[list(look.problem.law.shown.values()), part]
     centred = (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(np.ptp(rows, axis=1, keepdims=True), 1e-300)
     v = len(centred)
     design = [J, np.ones((len(r), 1)), centred.T, *((centred[i] * centred[j])[:, None] for i in range(v) for j in range(i, v))]
@@ -73,7 +73,7 @@ def _bare(look: Look) -> Array:
 
 def _courses(look: Look) -> Iterator[tuple[str, Ints | slice, Flags]]:
     """(variable, order of rows, where a course of training ends) for each way the rows could be checkpoints."""
-    names = look.problem.law.variable_names
+    names = tuple(look.problem.law.shown)
     part = slice(0, min(look.n, _ROWS))
     usual = [v for v in names if v in ("D", "S", "C", "x")]
     for name in usual or names:

@@ -171,9 +171,11 @@ class Fit:
         Parameters
         ----------
         frame
-            Rows to predict: columns named as in the fit, by the variable (N, D, …), or by a usual name.
+            Rows to predict: columns named as in the fit, by the variable (N, D, …), or by a usual name. For a law over a
+            learning-rate schedule all rows of each run: the rate, step and run; NaN in the warm-up.
         **variables
-            Instead of a frame: ``fit.predict(N=1e9, D=2e10)``, numbers or arrays. A law with offsets takes the label too.
+            Instead of a frame: ``fit.predict(N=1e9, D=2e10)``, numbers or arrays; ``lr=``, ``step=``, ``run=`` for a schedule. A
+            law with offsets takes the label too.
 
         Returns
         -------

@@ -28,7 +28,7 @@ def _facts(fit: Fit) -> list[str]:
     options = fit.options
     runs = f" of {fit.runs:,} runs" if fit.runs is not None else ""
     lines = [
-        f"{fit.law.name}: {fit.law.formula or fit.law.point}",
+        f"{fit.law.name}: {fit.law.text}",
         f"{fit.n:,} points{runs}; {_objective(fit)} on the {options.residual} scale; objective {fit.objective:.10g}",
         f"status: {fit.status.label} ({fit.status.message})",
     ]

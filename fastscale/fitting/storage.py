@@ -27,6 +27,7 @@ from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law, Parameter, Variable, registry
 from fastscale.laws.offset import Offset, with_offset
+from fastscale.laws.schedule import Schedule, variant
 
 SCHEMA = 1
 _KEY = b"fastscale"
@@ -139,6 +140,8 @@ def _law_record(law: Law) -> dict[str, Any]:
         "residual": law.residual,
         "variables": [asdict(v) for v in law.variables],
         "parameters": [asdict(p) for p in law.parameters],
+        "linear_in": list(law.linear_in),
+        "schedule": None if law.schedule is None else asdict(law.schedule),
     } | _offset_record(law.offset)
 
 
@@ -152,8 +155,9 @@ def _offset_record(offset: Offset | None) -> dict[str, Any]:
 def _law_of(record: dict[str, Any]) -> Law:
     if (made := record.get("offset")) is not None:
         return with_offset(_law_of(made["base"]), made["column"], made["reference"], made["levels"])
-    known = registry().get(record["name"])
-    if known is not None and known.formula == record["formula"]:
+    known = registry().get(record["name"]) or variant(record["name"], registry())
+    schedule = None if record.get("schedule") is None else Schedule(**record["schedule"])
+    if known is not None and known.formula == record["formula"] and known.schedule in (schedule, None):
         return known
     parameters = [
         Parameter(**{**p, "bounds": tuple(p["bounds"]), "start": tuple(p["start"])}) for p in record["parameters"]
@@ -167,6 +171,8 @@ def _law_of(record: dict[str, Any]) -> Law:
         residual=record.get("residual", "log"),
         point=record["point"],
         log_variables=frozenset(record["log_variables"]) if record["point"] else frozenset(),
+        linear_in=tuple(record.get("linear_in", ())),
+        schedule=schedule,
     )
 
 

@@ -51,15 +51,16 @@ def own_options(rho, scale, X, y, w, n, own):
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def solve_group(
-    objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi, free, cells,
-    rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small, starts, start_values,
-    chosen, taken,
+    objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, row_kinds, grid, anchors, rows, linear, logs, lo, hi, free,
+    cells, rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small, starts,
+    start_values, chosen, taken,
 ):
     """The global optimum over the start grid: every start placed and projected, the promising ones refined.
 
     Xs, ys, ws are the points on which starts are compared: all of them, or some of many. Refined are up to four local minima
     of the grid, and up to `wanted` starts where the fit is rough. Writes theta; returns (objective, status, evaluations).
-    Fewer points than free parameters and constant variables are told by status, with a NaN objective.
+    Fewer points than free parameters and constant variables (rows whose kind is below 2) are told by status, with a NaN
+    objective.
     """
     p = theta.size
     needed = 0
@@ -68,7 +69,7 @@ def solve_group(
     if n < needed:
         return np.nan, TOO_FEW, 0
     for r in range(X.shape[0]):
-        varies = False
+        varies = row_kinds[r] >= 2
         for i in range(1, n):
             if X[r, i] != X[r, 0]:
                 varies = True

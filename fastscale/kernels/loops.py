@@ -111,7 +111,8 @@ def batch_chunk(
 ):
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
 
-    log_rows says of which rows of X, and last whether of y, the logarithm is still to be taken.
+    log_rows says of which rows of X, and last whether of y, the logarithm is still to be taken (1); 2 more for rows that may be
+    constant.
     Parameters and errors are in kernel coordinates, draws and their quantiles in natural units.
 
     Group k has the points offsets[k]:offsets[k+1] (without w all weigh 1), its units numbered from 0 within the group (without
@@ -144,7 +145,7 @@ def batch_chunk(
         for r in range(v):
             for i in range(n):
                 Xf[r, i] = X[r, first + i]
-            if log_rows[r]:
+            if log_rows[r] & 1:
                 take_log(Xf[r], n)
         for i in range(n):
             yf[i], wf[i] = y[first + i], w[first + i] if w.size else 1.0
@@ -162,8 +163,8 @@ def batch_chunk(
                 ys[i], ws[i] = yf[source], wf[source]
             padded_s = pad(Xs, ys, ws, ns)
         f, state, evaluations = solve_group(
-            objective, predict, Xf, yf, wf, n, padded, Xs, ys, ws, ns, padded_s, grid, anchors, rows, linear, logs, lo, hi,
-            free, cells, own, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small,
+            objective, predict, Xf, yf, wf, n, padded, Xs, ys, ws, ns, padded_s, log_rows, grid, anchors, rows, linear, logs, lo,
+            hi, free, cells, own, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small,
             starts, start_values, chosen, taken,
         )
         values[k] = f

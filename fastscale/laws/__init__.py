@@ -16,11 +16,14 @@ from fastscale.errors import LawError, did_you_mean
 from fastscale.laws.law import Law
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import Parameter, Reduction, Variable
+from fastscale.laws.schedule import Schedule, variant
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Law", "Parameter", "Published", "Reduction", "Variable", "families", "get", "published", "registry", "table"]
+__all__ = [
+    "Law", "Parameter", "Published", "Reduction", "Schedule", "Variable", "families", "get", "published", "registry", "table",
+]
 
 
 def _modules() -> list[ModuleType]:
@@ -89,8 +92,9 @@ def get(law: Law | str, columns: tuple[str, ...] = ()) -> Law:
     Parameters
     ----------
     law
-        A `Law`; the name of a built-in one; or a formula, whose variables are the names N, D, C, S, U, x and those in
-        `columns`, and whose other names are free parameters.
+        A `Law`; the name of a built-in one, those over a schedule with options if need be (``"annealing(lam=0.999)"``: see
+        `Schedule`); or a formula, whose variables are the names N, D, C, S, U, x and those in `columns`, and whose other names
+        are free parameters.
 
     Raises
     ------
@@ -106,6 +110,8 @@ def get(law: Law | str, columns: tuple[str, ...] = ()) -> Law:
     known = registry()
     if law in known:
         return known[law]
+    if (found := variant(law, known)) is not None:
+        return found
     if law.strip().isidentifier():
         close = did_you_mean(law, tuple(known))
         raise LawError(f"no law {law!r}.{close} fastscale.laws.table() lists {len(known)}; a formula does too")
@@ -123,7 +129,7 @@ def table() -> pd.DataFrame:
         {
             "law": law.name,
             "formula": law.formula,
-            "variables": ", ".join(law.variable_names),
+            "variables": ", ".join(law.shown),
             "parameters": ", ".join(law.names),
             "predicts": law.predicts,
             "title": law.title,

@@ -19,6 +19,7 @@ from fastscale.laws.parts import RESPONSE_ENDS, STANDARD, Array, Flags, Ints, Pa
 
 if TYPE_CHECKING:
     from fastscale.laws.offset import Offset
+    from fastscale.laws.schedule import Schedule
 
 __all__ = ["Array", "Flags", "Ints", "Law", "Parameter", "StartGrid", "Variable"]
 
@@ -63,6 +64,10 @@ class Law:
     point, log_variables
         ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point.
         `variables` and `parameters` then give the names and their order.
+    linear_in
+        Of a law with a point function: the parameters in which it is jointly affine, which a search can solve for.
+    schedule
+        How variables follow from the learning rate at every step, where they do: `fit` then takes ``lr=``, ``step=``, ``run=``.
     falls_with
         Variables in which the prediction never rises, whatever the parameters within their bounds.
     reduces_to
@@ -94,6 +99,8 @@ class Law:
     allocation: Callable[[Mapping[str, Array], Array], tuple[Array, Array]] | None = None
     point: str | None = None
     log_variables: frozenset[str] = frozenset()
+    linear_in: tuple[str, ...] = ()
+    schedule: Schedule | None = None
     falls_with: tuple[str, ...] = ()
     reduces_to: tuple[Reduction, ...] = ()
     note: str = ""
@@ -114,7 +121,7 @@ class Law:
                 raise LawError(f"a point function has at most {MOST_PARAMETERS} parameters; {who} has {len(known)}")
             parsed, order, variables = None, tuple(known), tuple(v.name for v in asked)
             log_variables = self.log_variables
-        for names in (known, self.positive, self.bounds, self.start, self.grid or {}):
+        for names in (known, self.positive, self.bounds, self.start, self.grid or {}, self.linear_in):
             for wrong in set(names) - set(order):
                 raise LawError(f"the law has no parameter {wrong!r}; it has {', '.join(order)}.{did_you_mean(wrong, order)}")
         described = []
@@ -140,6 +147,11 @@ class Law:
         object.__setattr__(self, "log_variables", log_variables)
         object.__setattr__(self, "name", self.name or (parsed.text if parsed else str(self.point)))
 
+    @property
+    def text(self) -> str:
+        """The formula; of a law without one its title, or what computes it."""
+        return self.formula or self.title or str(self.point)
+
     # -- names and coordinates
 
     @property
@@ -157,6 +169,11 @@ class Law:
         return tuple(v.name for v in self.variables)
 
     @cached_property
+    def shown(self) -> dict[str, int]:
+        """Place of each variable that is of interest by itself, by name: all but pieces of a schedule."""
+        return {v.name: k for k, v in enumerate(self.variables) if not v.piece}
+
+    @cached_property
     def logs(self) -> Flags:
         """Whether each parameter's coordinate is its logarithm."""
         return np.array([self._coordinate(p) == "log" for p in self.parameters])
@@ -172,7 +189,7 @@ class Law:
     @cached_property
     def linear(self) -> Flags:
         """Whether each parameter enters the prediction linearly (jointly with the others so marked)."""
-        names = self.parsed.linear_parameters if self.parsed else ()
+        names = self.parsed.linear_parameters if self.parsed else self.linear_in
         return np.array([name in names for name in self.names])
 
     @cached_property

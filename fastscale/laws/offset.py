@@ -64,6 +64,7 @@ def with_offset(base: Law, column: str, reference: str, levels: Sequence[str]) -
         predicts=base.predicts,
         title=base.title,
         source=base.source,
+        schedule=base.schedule,
         # the published starts, without an offset
         grid=None if base.grid is None else {**base.grid, **dict.fromkeys(parameters, (0.0,))},
     )

@@ -25,7 +25,9 @@ def markdown() -> str:
 
 
 def _section(law: Law) -> list[str]:
-    variables = "; ".join(f"`{v.name}` {v.meaning}{f' ({v.unit})' if v.unit else ''}" for v in law.variables)
+    variables = "; ".join(f"`{v.name}` {v.meaning}{f' ({v.unit})' if v.unit else ''}" for v in law.variables if not v.piece)
+    if law.schedule is not None:
+        variables += "; from `lr` learning rate, `step`, `run`"
     parameters = "; ".join(f"`{p.name}`{'+' if p.positive else ''} {p.meaning}" for p in law.parameters)
     facts = [
         f"- predicts: {law.predicts}, compared on the {law.residual} scale",
@@ -38,7 +40,8 @@ def _section(law: Law) -> list[str]:
         facts.append(f"- contains: {contained}")
     if law.note:
         facts.append(f"- note: {law.note}")
-    return ["", f"### {law.name}", "", f"{law.title}.", "", "```text", str(law.formula or law.point), "```", "", *facts]
+    formula = str(law.formula or law.latex or law.point)
+    return ["", f"### {law.name}", "", f"{law.title}.", "", "```text", formula, "```", "", *facts]
 
 
 def _published() -> list[str]:

@@ -26,6 +26,8 @@ class Variable:
         Between which values data of it usually lie.
     absolute
         Its unit is part of the law: a count, a share, the logarithm of a number. Other units would be another law.
+    piece
+        One of many numbers that together tell one thing, such as a learning-rate schedule: of no interest by itself.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Variable:
     meaning: str = ""
     typical: tuple[float, float] = (1e2, 1e6)
     absolute: bool = False
+    piece: bool = False
 
 
 RESPONSE_ENDS = ("min(y)", "max(y)")

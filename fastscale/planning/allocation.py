@@ -52,7 +52,7 @@ def allocate(law: Law, draws: Array, C: Any, cost: str | None = None) -> dict[st
         law = law.offset.base
         draws = draws[:, : len(law.names)]
     if set(law.variable_names) != {"N", "D"}:
-        raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.variable_names)}")
+        raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.shown)}")
     budgets = np.atleast_1d(np.asarray(C, dtype=float))
     if budgets.ndim != 1 or not (np.isfinite(budgets).all() and (budgets > 0).all()):
         raise FitError(f"C={C!r}: a positive budget, or several")

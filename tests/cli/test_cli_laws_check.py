@@ -26,7 +26,7 @@ def test_laws_as_json(shell: Shell) -> None:
         law = registry()[found["name"]]
         assert found["formula"] == law.formula and found["source"] == law.source and found["latex"] == law.latex
         assert [p["name"] for p in found["parameters"]] == list(law.names)
-        assert [v["name"] for v in found["variables"]] == list(law.variable_names)
+        assert [v["name"] for v in found["variables"]] == list(law.shown)
     assert shell("laws", "chinchilla", "--json").document == next(law for law in listed if law["name"] == "chinchilla")
 
 
