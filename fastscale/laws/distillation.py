@@ -72,6 +72,7 @@ PUBLISHED = (
         _PARSCALE,
         "Stack",
         "parameters without embeddings",
+        ranges=dict(N=(5e8, 4.4e9), P=(1.0, 8.0)),
     ),
     Published(
         "parscale2025_pile",
@@ -80,5 +81,6 @@ PUBLISHED = (
         _PARSCALE,
         "Pile",
         "parameters without embeddings",
+        ranges=dict(N=(5e8, 4.4e9), P=(1.0, 8.0)),
     ),
 )
