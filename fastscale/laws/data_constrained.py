@@ -1,8 +1,8 @@
 """Repeated data: effective data and parameters that saturate with epochs."""
 
-import math
 from collections.abc import Sequence
 
+from fastscale.laws.chinchilla import C4_TIED
 from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, STANDARD, Variable
@@ -15,7 +15,7 @@ _BETA = Parameter("beta", "exponent of D", positive=True, bounds=(1e-3, 10.0), s
 _BEST = "((alpha*A/(beta*B))**(1/alpha)*U**(beta/alpha))"
 _R_D = Parameter(
     "R_D",
-    "repetitions after which data are worth 1/e less",
+    "repetitions after which one more is worth 1/e of new data",
     positive=True,
     start=(3.0, 15.0, 60.0),
     coordinate="log",
@@ -23,7 +23,7 @@ _R_D = Parameter(
 )
 _R_N = Parameter(
     "R_N",
-    "excess of parameters after which they are worth 1/e less",
+    "excess of parameters, in multiples, after which more are worth 1/e",
     positive=True,
     start=(2.0, 10.0),
     coordinate="log",
@@ -153,28 +153,26 @@ LAWS = (
         True,
         "data_constrained_geometric",
         "Loss with repeated data of geometrically falling worth",
-        f"{_PROCEDURE}. Without repetition, D up to U, data count as they are: U (1 - (1 - q)^(D/U))/q would be more than D.",
+        f"{_PROCEDURE}. Without repetition, D up to U, data count as they are: U (1 - (1 - q)^(D/U))/q would be more than D. "
+        "An R^2 of .80 on the published runs; whether parameters saturated in that ablation is not known, here they do.",
     ),
     repeated(
         None,
         True,
         "data_constrained_parameters",
         "Loss with excess parameters, repeated data counted as new",
-        f"{_PROCEDURE}. An ablation: few data are described by it.",
+        f"{_PROCEDURE}. An ablation: an R^2 of .45 on the published runs, .77 with both sides, .74 with the data side.",
     ),
     eff_data_sat(name="eff_data_sat"),
     eff_data_sat(("other",)),
 )
-
-# E, A, B and the one exponent of the fit to 54 runs without repetition, muennighoff2023_c4_tied, which all of these hold
-_HELD = dict(E=math.exp(0.6254804), A=math.exp(6.255414), B=math.exp(7.3049974), alpha=0.3526596, beta=0.3526596)
 
 
 def _entry(name: str, law: str, values: dict[str, float], rounded: bool, note: str = "") -> Published:
     return Published(
         f"muennighoff2023_{name}",
         law,
-        {**_HELD, **values},
+        {**C4_TIED, "beta": C4_TIED["alpha"], **values},
         "Muennighoff et al. 2023, arXiv 2305.16264, released code (datablations, utils/parametric_fit.ipynb)",
         "C4, 182 runs with up to thousands of epochs",
         "all parameters",

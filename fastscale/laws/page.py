@@ -34,6 +34,8 @@ def _section(law: Law) -> list[str]:
         f"- parameters: {parameters}",
         f"- source: {law.source}",
     ]
+    if law.formula is None:
+        facts.insert(0, f"- equation: ${law.latex}$")
     contained = ", ".join(f"`{r.law}`" for r in law.reduces_to)
     if law.also:
         facts.append("- other names: " + ", ".join(f"`{name}`" for name in law.also))

@@ -1,5 +1,7 @@
 """Products of powers: allocations, hyper-parameters, batch sizes, costs."""
 
+import math
+
 from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import PF_DAY, Variable
@@ -251,6 +253,21 @@ PUBLISHED = (
     _porian("warmup", 0.0014309165592833362, 0.6020375267309686, "and a short warm-up"),
     _porian("decay", 0.0047692867893526685, 0.5714947855747434, "and a decay that ends with the run"),
     _porian("tuned", 0.11892648397493802, 0.49689507817885203, "batch, learning rate and beta_2 tuned, no decay"),
+    *(
+        Published(
+            f"tao2024_{name}",
+            "alloc_power",
+            dict(N0=math.exp(log_scale), a=a),
+            "Tao et al. 2024, arXiv 2407.13623, approach 1",
+            "SlimPajama, 33M to 1.13B parameters outside the vocabulary",
+            counts,
+            "parameters at the compute-optimal size and vocabulary",
+        )
+        for name, log_scale, a, counts in (
+            ("model", -2.48465, 0.5, "parameters outside the vocabulary"),
+            ("vocabulary", -1.58903, 0.41636, "parameters of the vocabulary, its size times the width"),
+        )
+    ),
     Published(
         "hestness2017_nmt",
         "power_law",

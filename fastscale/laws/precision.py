@@ -93,7 +93,11 @@ LAWS = (
             *_ROUNDING,
             *(
                 Parameter(
-                    f"C_{x}", f"how much {v.meaning} has hardened it", positive=True, start=(0.1, 0.5), coordinate="log",
+                    f"C_{x}",
+                    f"how much training at a low {v.meaning} hardens against it",
+                    positive=True,
+                    start=(0.1, 0.5),
+                    coordinate="log",
                     latex=f"C_{{{x}}}",
                 )
                 for x, v in zip(("w", "a", "kv"), _BITS, strict=True)

@@ -262,7 +262,7 @@ def test_rounded_values_mislead(name: str, billions: float) -> None:
     assert pytest.approx(5.76e23 / 6) == N * D
     assert entry.rounded is name.endswith("_printed")
     notes = [fastscale.Note(**warning) for warning in entry.warnings]
-    assert [note.code for note in notes] == ["P12"] * entry.rounded
+    assert [(note.code, note.name) for note in notes] == [("P12", "rounded_params")] * entry.rounded
     assert all(name in note.message and note.severity == "warning" and note.advice for note in notes)
 
 
