@@ -42,7 +42,7 @@ _DATA = {
 }
 
 
-def repeated(decay: str | None, excess: bool, name: str, title: str, note: str) -> Law:
+def repeated(decay: str | None, excess: bool, name: str, title: str, note: str, also: tuple[str, ...] = ()) -> Law:
     """The law of Muennighoff et al. 2023, whole or with either side switched off.
 
     Parameters
@@ -51,7 +51,7 @@ def repeated(decay: str | None, excess: bool, name: str, title: str, note: str) 
         How repeated data lose worth: "exp", "geometric", or None where they do not.
     excess
         Whether parameters beyond the best number for the unique tokens lose worth.
-    name, title, note
+    name, title, note, also
         Of the law.
     """
     data, data_latex, data_parameters = _DATA[decay]
@@ -67,6 +67,7 @@ def repeated(decay: str | None, excess: bool, name: str, title: str, note: str) 
         latex=rf"L = E + A\,N{prime}^{{-\alpha}} + B\,D'^{{-\beta}},\ {data_latex}",
         source="Muennighoff et al. 2023, arXiv 2305.16264, eq. 5 and 6",
         note=note,
+        also=also,
         falls_with=("N", "D"),
     )
 
@@ -147,6 +148,7 @@ LAWS = (
         "Loss with repeated data and excess parameters",
         f"{_PROCEDURE}; its printed optimum is a local one. With U of D and more, and N up to the best size for U, it is "
         "chinchilla.",
+        ("muennighoff",),
     ),
     repeated(
         "geometric",

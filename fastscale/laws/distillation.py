@@ -39,6 +39,7 @@ LAWS = (
             r"L = L_T + L_T^{-c_0}\left(1 + (L_T/(L_S d_1))^{1/f_1}\right)^{-c_1 f_1}\left((A/N)^{\alpha} + "
             r"(B/D)^{\beta}\right)^{\gamma}"
         ),
+        also=("busbridge",),
         source="Busbridge et al. 2025, arXiv 2502.08606, eq. 8, with A and B as scales of N and D",
         note=(
             "LS comes from a supervised law fitted before. No student beats its teacher here. Hold alpha, beta and gamma at the "

@@ -144,7 +144,7 @@ LAWS = (
         residual="linear",
         latex=r"R = R_0 + (A - R_0)/(1 + (C_m/C)^B)",
         source="Khatri et al. 2025, arXiv 2510.13786, eq. 1",
-        also=("hill", "mmf4"),
+        also=("hill", "mmf4", "khatri"),
         note="A is not identified before the curve bends; hold R0 where it is known. Bound A by 1 for pass rates.",
     ),
     *(observational(k) for k in (1, 2, 3)),

@@ -57,7 +57,7 @@ LAWS = (
         ),
         latex=r"\ln L = d + a \ln N + b \ln \hat E + c \ln N \ln \hat E",
         source="Clark et al. 2022, arXiv 2202.01169, eq. 6 and 7",
-        also=("routed",),
+        also=("routed", "clark"),
         note="N counts the parameters a token uses. E^ goes from Es at one expert to Es R; the paper's Emax is Es R.",
     ),
     Law(
@@ -75,6 +75,7 @@ LAWS = (
             _exponent("beta", "D"),
         ),
         latex=r"L = c + (g\,G^{-\gamma} + a) N^{-\alpha} + b D^{-\beta}",
+        also=("krajewski",),
         source="Krajewski et al. 2024, arXiv 2402.07871, eq. 9",
         falls_with=("N", "D", "G"),
     ),
@@ -117,6 +118,7 @@ LAWS = (
             _free("gamma", "exponent of N in the interaction", 0.1, 0.6, latex=r"\gamma"),
         ),
         latex=r"L = e + a N^{-\alpha} + b D^{-\beta} + c (1-S)^{-\lambda} + d (1-S)^{-\delta} N^{-\gamma}",
+        also=("abnar",),
         source="Abnar et al. 2025, arXiv 2501.12370, eq. 6",
         note="Over-parametrised: hold some exponents, and look at the condition number. N counts all parameters.",
     ),
@@ -139,6 +141,7 @@ LAWS = (
             _scale("E", "irreducible loss"),
         ),
         latex=r"L = (a\,(1-S)^b + c)\,N^{-\alpha} + B\,D^{-\beta} + E",
+        also=("frantar",),
         source="Frantar et al. 2023, arXiv 2309.08520, eq. 1; released code (google-research/jaxpruner, sparsity-scaling.ipynb)",
         note=(
             "The data's share stands outside the bracket, as in the released code; a secondary source prints it inside. At S = "

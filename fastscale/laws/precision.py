@@ -48,6 +48,7 @@ LAWS = (
         variables=(STANDARD["N"], *_BITS, STANDARD["D"]),
         parameters=(*_ADDITIVE, *_SENSITIVE),
         latex=r"L = E + A\,(N \prod_x (1 - e^{-P_x/\gamma_x}))^{-\alpha} + B D^{-\beta}",
+        also=("kumar",),
         source="Kumar et al. 2024, arXiv 2411.04330, eq. 3 and 9",
         note=f"A sensitivity far below the bits that were tried is not identified; many bits are chinchilla. {_STAGES}",
         falls_with=("N", "D", "Pw", "Pa", "Pkv"),

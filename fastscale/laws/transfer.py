@@ -23,6 +23,7 @@ LAWS = (
         ),
         predicts="effective data",
         latex=r"D_T = k\,D_F^{\alpha} N^{\beta}",
+        also=("hernandez",),
         source="Hernandez et al. 2021, arXiv 2102.01293, eq. 1.2",
         note="For the low-data regime: fine-tuning data up to a tenth of what training from scratch would need.",
     ),
