@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -41,6 +43,7 @@ NUMPY_NAMES: dict[str, Any] = {
     "min": lambda a, b: np.where(np.real(a) < np.real(b), a, b),
     "max": lambda a, b: np.where(np.real(a) > np.real(b), a, b),
     "bounded": lambda q, a: np_bounded(q, a),
+    "lbeta": lambda a, b: np_lbeta(a, b),
     "sqrt": np.sqrt,
     "tanh": np.tanh,
     "sigmoid": lambda u: 1.0 / (1.0 + np.exp(-u)),
@@ -57,6 +60,7 @@ MP_NAMES: dict[str, Any] = {
     "min": min,
     "max": max,
     "bounded": lambda q, a: mp_bounded(q, a),
+    "lbeta": lambda a, b: MP.loggamma(a) + MP.loggamma(b) - MP.loggamma(a + b),
     "sqrt": MP.sqrt,
     "tanh": MP.tanh,
     "sigmoid": lambda u: 1 / (1 + MP.exp(-u)),
@@ -87,7 +91,43 @@ def mp_bounded(q: Any, a: Any) -> Any:
     return z
 
 
-# -- formulas
+def np_lbeta(a: Any, b: Any) -> Any:
+    """log B(a, b) for real or complex arguments, as the rise of log Gamma from b to a + b, without differences of large terms."""
+
+    def series(x: Any) -> Any:  # of log Gamma, beyond the elementary part
+        return 1 / (12 * x) - 1 / (360 * x**3) + 1 / (1260 * x**5) - 1 / (1680 * x**7)
+
+    a, b = np.asarray(a), np.asarray(b)
+    gamma = (a + 60 - 0.5) * np.log(a + 60) - a - 60 + np.log(2 * np.pi) / 2 + series(a + 60)
+    gamma = gamma - sum(np.log(a + i) for i in range(60))
+    rise = (b + 60 - 0.5) * np.log1p(a / (b + 60)) + a * np.log(a + b + 60) - a + series(a + b + 60) - series(b + 60)
+    return gamma - (rise - sum(np.log1p(a / (b + i)) for i in range(60)))
+
+
+# -- formulas and point functions
+
+
+class Anything:
+    """Takes whatever is stored in it."""
+
+    def __setitem__(self, where: Any, value: Any) -> None:
+        pass
+
+
+@cache
+def point_function(point: str, kind: str) -> Any:
+    """The Python source of a law's point function over complex numbers ("numpy") or many digits ("mp")."""
+    module, _, name = point.partition(":")
+    source = importlib.import_module(module)
+    number = (lambda v: v.real) if kind == "numpy" else (lambda v: v)
+    names = {n: f for n, f in (NUMPY_NAMES if kind == "numpy" else MP_NAMES).items() if n != "__builtins__"}
+    names |= {
+        "min": lambda a, b: a if number(a) < number(b) else b,
+        "max": lambda a, b: a if number(a) > number(b) else b,
+    }
+    scope = {**vars(source), **names}
+    exec(inspect.getsource(getattr(source, name)), scope)
+    return scope[name]
 
 
 def multi_power_formula(pieces: int = 48) -> str:
@@ -100,9 +140,9 @@ def multi_power_formula(pieces: int = 48) -> str:
 POINT_FORMULAS = {"multi_power": multi_power_formula()}
 
 
-def formula(law: Law) -> str:
-    """The law's formula, or the one that says what its point function does."""
-    return law.formula if law.formula is not None else POINT_FORMULAS[law.name]
+def formula(law: Law) -> str | None:
+    """The law's formula, or the one that says what its point function does; None where that alone says it."""
+    return law.formula or POINT_FORMULAS.get(law.name)
 
 
 @cache
@@ -111,10 +151,22 @@ def compiled(formula: str) -> Any:
 
 
 def predict(law: Law, natural: Any, columns: Any) -> Any:
-    """The formula at natural parameters (real or complex), as Python and NumPy understand it."""
+    """The formula, or the point function, at natural parameters (real or complex), as Python and NumPy understand it."""
+    text = formula(law)
+    if text is None:
+        function, nothing = point_function(law.point, "numpy"), Anything()
+        points = zip(*point_columns(law, columns), strict=True)
+        with np.errstate(all="ignore"):
+            return np.array([function(list(natural), x, nothing, nothing) for x in points])
     names = dict(zip(law.names, natural, strict=True)) | dict(zip(law.variable_names, columns, strict=True))
     with np.errstate(all="ignore"):
-        return np.broadcast_to(eval(compiled(formula(law)), NUMPY_NAMES, names), np.shape(columns[0]))
+        return np.broadcast_to(eval(compiled(text), NUMPY_NAMES, names), np.shape(columns[0]))
+
+
+def point_columns(law: Law, columns: Any) -> list[Any]:
+    """The variables of a point function: logarithms where it takes these."""
+    logs = [name in law.log_variables for name in law.variable_names]
+    return [np.log(c) if log else c for c, log in zip(columns, logs, strict=True)]
 
 
 def natural(law: Law, theta: Any) -> list[Any]:
@@ -352,7 +404,8 @@ def mp_derivatives(law: Law, theta: Any, columns: Any) -> list[dict[Any, Any]]:
     keys: list[tuple[int, ...]] = [()]
     keys += [(j, s) for j in range(len(theta)) for s in (-1, 1)]
     keys += [(j, s, k, t) for j, k in combinations(range(len(theta)), 2) for s in (-1, 1) for t in (-1, 1)]
-    code = compiled(formula(law))
+    text = formula(law)
+    code = None if text is None else compiled(text)
     result = []
     for point in zip(*columns, strict=True):
         variables = {name: MP.mpf(float(v)) for name, v in zip(law.variable_names, point, strict=True)}
@@ -362,7 +415,11 @@ def mp_derivatives(law: Law, theta: Any, columns: Any) -> list[dict[Any, Any]]:
             for j, s in zip(key[::2], key[1::2], strict=True):
                 moved[j] += s * steps[j]
             names = {n: MP.exp(t) if log else t for n, t, log in zip(law.names, moved, law.logs, strict=True)}
-            values[key] = eval(code, MP_NAMES, names | variables)
+            if code is None:
+                x = [MP.log(v) if n in law.log_variables else v for n, v in variables.items()]
+                values[key] = point_function(law.point, "mp")(list(names.values()), x, Anything(), Anything())
+            else:
+                values[key] = eval(code, MP_NAMES, names | variables)
         result.append(values)
     return result
 

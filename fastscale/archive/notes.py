@@ -26,6 +26,7 @@ PITFALLS = {
     "P07": "iid_on_checkpoints",
     "P08": "few_clusters",
     "P09": "extrapolation",
+    "P12": "rounded_params",
     "P13": "outlier_sensitivity",
     "P14": "huber_delta",
     "P15": "loss_unit",

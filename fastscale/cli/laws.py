@@ -65,6 +65,7 @@ def describe(law: Law) -> dict[str, Any]:
             }
             for p, log in zip(law.parameters, law.logs, strict=True)
         ],
+        "other_names": list(law.also),
         "latex": law.latex,
         "source": law.source,
         "residual": law.residual,
@@ -91,10 +92,12 @@ def _details(law: Law) -> str:
     facts = {
         "predicts": law.predicts,
         "variables": variables,
+        "other_names": list(law.also),
         "latex": law.latex,
         "source": law.source,
         "residual": law.residual,
         "note": law.note,
+        "also": ", ".join(law.also),
         "start grid": starts,
     }
     lines += [f"{label + ':':<12}{value}" for label, value in facts.items() if value]
@@ -110,7 +113,8 @@ def _listing(known: list[Law]) -> str:
     rows = [("law", "formula", "variables", "parameters", "source")]
     for law in known:
         variables, parameters = ", ".join(law.shown), ", ".join(law.names)
-        rows.append((law.name, law.text, variables, parameters, law.source))
+        source = f"{law.source} (also {', '.join(law.also)})" if law.also else law.source
+        rows.append((law.name, law.text, variables, parameters, source))
     widths = [max(len(row[k]) for row in rows) for k in range(4)]
     lines = ["  ".join([*(cell.ljust(w) for cell, w in zip(row, widths, strict=False)), row[4]]) for row in rows]
     if sys.stdout.isatty() and shutil.get_terminal_size().columns < max(map(len, lines)):

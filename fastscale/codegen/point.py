@@ -27,9 +27,14 @@ LOGS = {logs}
 
 
 @njit(nogil=True, error_model="numpy", fastmath=False)
-def chain(theta, X, i, parameters, x, gradient, hessian):
+def unpack(theta, parameters):
     for j in range({p}):
         parameters[j] = natural(theta[j]) if LOGS[j] else theta[j]
+
+
+@njit(nogil=True, error_model="numpy", fastmath=False)
+def chain(X, i, parameters, x, gradient, hessian):
+    for j in range({p}):
         for k in range({p}):
             hessian[j, k] = 0.0
         gradient[j] = 0.0
@@ -51,6 +56,7 @@ def chain(theta, X, i, parameters, x, gradient, hessian):
 def objective(theta, X, y, w, n, rho, g, H):
     parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
     d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
+    unpack(theta, parameters)
     delta, penalty = rho[0], rho[1]
     f = 0.0
     for j in range({p}):
@@ -58,7 +64,7 @@ def objective(theta, X, y, w, n, rho, g, H):
         for k in range(j, {p}):
             H[j, k] = 0.0
     for i in range(n):
-        L = chain(theta, X, i, parameters, x, d, h)
+        L = chain(X, i, parameters, x, d, h)
         if not ({inside}):
             return inf
         slope, bend = {slope}, {bend}
@@ -76,8 +82,9 @@ def objective(theta, X, y, w, n, rho, g, H):
 def predict(theta, X, n, value, J):
     parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
     d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
+    unpack(theta, parameters)
     for i in range(n):
-        value[i] = chain(theta, X, i, parameters, x, d, h)
+        value[i] = chain(X, i, parameters, x, d, h)
         for j in range({p}):
             J[j, i] = d[j]
 '''

@@ -39,12 +39,21 @@ class Bounded(sp.Function):  # type: ignore[misc]
     """See fastscale.kernels.elementary.bounded."""
 
 
-_KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded"}
+class LogBeta(sp.Function):  # type: ignore[misc]
+    """See fastscale.kernels.elementary.lbeta."""
+
+
+_KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta"}
+# the letter of an atom's symbol where it is not its first: those are taken in the kernels
+_LETTERS = {"max": "z", "min": "z", "trigamma": "u"}
 
 
 @dataclass(frozen=True)
 class Atom:
-    """symbol = kind(arguments): exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, or logsumexp of several."""
+    """symbol = kind(arguments).
+
+    Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, lbeta, digamma, trigamma; logsumexp of several.
+    """
 
     symbol: sp.Symbol
     kind: str
@@ -85,8 +94,7 @@ class Tape:
             arguments = (self._one_softplus(arguments[0]),)
         key = (kind, arguments)
         if key not in self._known:
-            letter = "z" if kind in ("max", "min") else kind[0]  # m is taken in the kernels
-            symbol = sp.Symbol(f"{letter}{len(self.atoms)}", real=True)
+            symbol = sp.Symbol(f"{_LETTERS.get(kind, kind[0])}{len(self.atoms)}", real=True)
             self._known[key] = symbol
             self._definition[symbol] = Atom(symbol, kind, arguments)
             self.atoms.append(self._definition[symbol])
@@ -256,6 +264,12 @@ class Tape:
                 log_sum = self.atom("logsumexp", sp.Integer(0), symbol)
                 slope = atom.arguments[1] + (1 - atom.arguments[1]) * self.atom("exp", -log_sum)
                 result = self.atom("inverse", slope) * (inner[0] - log_sum * inner[1])
+            elif atom.kind == "lbeta":
+                a, b = atom.arguments
+                both = self.atom("digamma", sp.expand(a + b))
+                result = self.atom("digamma", a) * inner[0] + self.atom("digamma", b) * inner[1] - both * (inner[0] + inner[1])
+            elif atom.kind == "digamma":
+                result = self.atom("trigamma", atom.arguments[0]) * inner[0]
             else:  # logsumexp: softmax weights, exponentials of what is never positive
                 result = sp.Add(
                     *(self.atom("exp", a - symbol) * d for a, d in zip(atom.arguments, inner, strict=True) if d != 0)
@@ -323,6 +337,7 @@ def _function(name: str, *u: sp.Expr) -> sp.Expr:
         "max": Larger,
         "min": Smaller,
         "bounded": Bounded,
+        "lbeta": LogBeta,
         "sqrt": lambda v: _power(v, sp.Rational(1, 2)),
         "softplus": lambda v: sp.log(1 + sp.exp(v)),
         # 1/(1 + exp(-v)) as a power: merged into one stable exponential of a log-sum-exp

@@ -171,3 +171,106 @@ def bounded(q, a):
     z = _closer(z, q, a)
     z = z if z > -EXPONENT_LIMIT else -EXPONENT_LIMIT
     return z if z < EXPONENT_LIMIT else EXPONENT_LIMIT
+
+
+# -- the logarithm of the Beta function, and what its derivatives need. All arguments are positive and are taken into
+# (1e-100, 1e30), so that no product of ten of them overflows. Below 10 the recurrence in steps of one leads to x + 10; the ten
+# factors x, x + 1, ..., x + 9 go in pairs, (x + i)(x + 9 - i) = u + i (9 - i) with u = x (x + 9). Above, Stirling's series.
+
+_HALF_LOG_2_PI = 0.9189385332046727
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def _inside(x):
+    x = x if x > 1e-100 else 1e-100
+    return x if x < 1e30 else 1e30
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def _product(u):
+    """u (u + 8) (u + 14) (u + 18) (u + 20)."""
+    return u * (u + 8.0) * (u + 14.0) * (u + 18.0) * (u + 20.0)
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def _stirling(x):
+    """log Gamma(x) - (x - 1/2) log x + x - log(2 pi)/2 for x >= 10."""
+    r = 1.0 / x
+    s = r * r
+    c = 0.00641025641025641 * s - 0.0019175269175269176
+    c = c * s + 0.0008417508417508417
+    c = c * s - 0.0005952380952380953
+    c = c * s + 0.0007936507936507937
+    c = c * s - 0.002777777777777778
+    return (c * s + 0.08333333333333333) * r
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def lbeta(a, b):
+    """log B(a, b) = log Gamma(a) + log Gamma(b) - log Gamma(a + b), for positive a and b.
+
+    With p the smaller and q the larger of the two it is log Gamma(p) minus the rise of log Gamma from q to q + p; that rise is a
+    difference of Stirling's series, in which nothing large cancels.
+    """
+    a, b = _inside(a), _inside(b)
+    p, q = (a, b) if a < b else (b, a)
+    small = p < 10.0
+    y = p + 10.0 if small else p
+    factors = _product(p * (p + 9.0)) if small else 1.0
+    gamma = (y - 0.5) * log(y) - y + _HALF_LOG_2_PI + _stirling(y) - log(factors)
+    small = q < 10.0
+    x = q + 10.0 if small else q
+    end = q + p
+    quotient = _product(end * (end + 9.0)) / _product(q * (q + 9.0)) if small else 1.0
+    end = x + p
+    rise = (x - 0.5) * log1p(p / x) + p * (log(end) - 1.0) + (_stirling(end) - _stirling(x)) - log(quotient)
+    return gamma - rise
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def digamma(x):
+    """The derivative of log Gamma at x > 0."""
+    x = _inside(x)
+    small = x < 10.0
+    u = x * (x + 9.0)
+    # the sum of 1/(x + i) is (2 x + 9) times the logarithmic derivative of the product
+    slope = (((5.0 * u + 240.0) * u + 3924.0) * u + 24352.0) * u + 40320.0
+    steps = (2.0 * x + 9.0) * slope / _product(u) if small else 0.0
+    y = x + 10.0 if small else x
+    r = 1.0 / y
+    s = r * r
+    c = 0.08333333333333333 * s - 0.021092796092796094
+    c = c * s + 0.007575757575757576
+    c = c * s - 0.004166666666666667
+    c = c * s + 0.003968253968253968
+    c = c * s - 0.008333333333333333
+    c = c * s + 0.08333333333333333
+    return log(y) - 0.5 * r - c * s - steps
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def trigamma(x):
+    """The second derivative of log Gamma at x > 0."""
+    x = _inside(x)
+    small = x < 10.0
+    u = x * (x + 9.0)
+    # the sum of 1/(x + i)**2, from the pairs: 1/f**2 + 1/g**2 = ((f + g)/(f g))**2 - 2/(f g)
+    double = 2.0 * x + 9.0
+    double = double * double
+    f, g = 1.0 / u, 1.0 / (u + 8.0)
+    steps = f * (double * f - 2.0) + g * (double * g - 2.0)
+    f, g = 1.0 / (u + 14.0), 1.0 / (u + 18.0)
+    steps += f * (double * f - 2.0) + g * (double * g - 2.0)
+    f = 1.0 / (u + 20.0)
+    steps += f * (double * f - 2.0)
+    y = x + 10.0 if small else x
+    r = 1.0 / y
+    s = r * r
+    c = 1.1666666666666667 - 7.092156862745098 * s
+    c = c * s - 0.2531135531135531
+    c = c * s + 0.07575757575757576
+    c = c * s - 0.03333333333333333
+    c = c * s + 0.023809523809523808
+    c = c * s - 0.03333333333333333
+    c = c * s + 0.16666666666666666
+    return r + s * (0.5 + c * r) + (steps if small else 0.0)

@@ -40,3 +40,5 @@ def additive(variables: Sequence[str], name: str = "") -> Law:
 
 
 LAWS = (additive(("width", "depth", "D")), additive(("width", "depth", "N", "D")), additive(("N", "S")))
+
+FAMILIES = {"additive": ("additive", LAWS), "additive_k": ("additive", LAWS)}

@@ -36,3 +36,5 @@ LAWS = (
     _law("resolution", "data", "D"),
     _law("resolution", "model", "N"),
 )
+
+FAMILIES = {"bahri": ("", LAWS)}

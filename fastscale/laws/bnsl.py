@@ -95,6 +95,8 @@ LAWS = (
     ),
 )
 
+FAMILIES = {"bnsl": ("", LAWS[:3])}
+
 PUBLISHED = (
     Published(
         "caballero2022_addition",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscale.laws.law import Array, Law, Parameter
+from fastscale.laws.law import Array, Law, Parameter, Variable
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, Reduction
 
@@ -53,6 +53,7 @@ LAWS = (
         falls_with=("N", "D"),
         reduces_to=(Reduction("chinchilla_tied", tied={"beta": "alpha"}),),
         allocation=allocation,
+        also=("hoffmann", "approach3"),
     ),
     Law(
         "E + A/N**alpha + B/D**alpha",
@@ -70,11 +71,55 @@ LAWS = (
         falls_with=("N", "D"),
         allocation=tied_allocation,
     ),
+    Law(
+        "E - A/N**alpha - B/D**beta",
+        name="chinchilla_negated",
+        title="Ceiling less the shares of size and data: accuracy and the like",
+        parameters=(
+            Parameter("E", "ceiling", positive=True),
+            MODEL_SHARE,
+            DATA_SHARE,
+            Parameter("alpha", "exponent of N", positive=True, latex=r"\alpha"),
+            Parameter("beta", "exponent of D", positive=True, latex=r"\beta"),
+        ),
+        predicts="accuracy",
+        residual="linear",
+        latex=r"y = E - A\,N^{-\alpha} - B\,D^{-\beta}",
+        source="Bhagia et al. 2024 (OLMo ladder), arXiv 2412.04403, released code (chinchilla_n_d_negated_fit)",
+        note="For rates bound E by 1. The mirror of chinchilla, with the same best N and D at a budget.",
+        allocation=allocation,
+    ),
+    Law(
+        "E + A/N**alpha + B/D**beta + F*h",
+        name="chinchilla_covariate",
+        title="Additive law of size and data with a linear covariate",
+        variables=("N", "D", Variable("h", "", "covariate, such as how far the learning rate has decayed", (0.0, 1.0))),  # type: ignore[arg-type]
+        parameters=(
+            IRREDUCIBLE,
+            MODEL_SHARE,
+            DATA_SHARE,
+            Parameter("alpha", "exponent of N", positive=True, start=(0.1, 0.2, 0.35, 0.6, 1.0), latex=r"\alpha"),
+            Parameter("beta", "exponent of D", positive=True, start=(0.1, 0.2, 0.35, 0.6, 1.0), latex=r"\beta"),
+            Parameter("F", "change of the loss per unit of h"),
+        ),
+        latex=r"L = E + A\,N^{-\alpha} + B\,D^{-\beta} + F\,h",
+        source="Bhagia et al. 2024 (OLMo ladder), arXiv 2412.04403, released code (chinchilla_n_d_lr_fit)",
+        note=(
+            "That code has -F (1 - h), F h N^r and -F (1 - h) N^r D^s, too: the first is this law with E - F for E, the others "
+            "are formulas of your own. For a label instead of a number see offset= of fit."
+        ),
+        falls_with=("N", "D"),
+        reduces_to=(Reduction("chinchilla", fixed={"F": 0.0}),),
+    ),
 )
 
 _HOFFMANN = "MassiveText, about 400 runs of 70M to 16B parameters"
 _EPOCH = "240 points read off the figure of Hoffmann et al. 2022; the five highest losses left out"
 _ALL = "all parameters"
+_RUNS = dict(N=(7e7, 1.6e10), D=(5e9, 5e11))
+_POINTS = dict(N=(5.73e7, 1.62e10), D=(8.2e8, 3.18e11))
+# Muennighoff et al. 2023; their fits to repeated data hold these
+C4_TIED = dict(E=math.exp(0.6254804), A=math.exp(6.255414), B=math.exp(7.3049974), alpha=0.3526596)
 PUBLISHED = (
     Published(
         "hoffmann2022",
@@ -83,6 +128,7 @@ PUBLISHED = (
         "Hoffmann et al. 2022, arXiv 2203.15556, appendix D.2, digits of the TeX source",
         _HOFFMANN,
         _ALL,
+        ranges=_RUNS,
         rounded=False,
         note="Its solver stopped early: Besiroglu et al. 2024, arXiv 2404.10102.",
     ),
@@ -93,6 +139,7 @@ PUBLISHED = (
         "Hoffmann et al. 2022, arXiv 2203.15556, eq. 10",
         _HOFFMANN,
         _ALL,
+        ranges=_RUNS,
     ),
     Published(
         "sardana2024",
@@ -101,6 +148,7 @@ PUBLISHED = (
         "Sardana et al. 2024, arXiv 2401.00448, section 2",
         _HOFFMANN,
         _ALL,
+        ranges=_RUNS,
     ),
     Published(
         "besiroglu2024",
@@ -109,6 +157,7 @@ PUBLISHED = (
         "Besiroglu et al. 2024, arXiv 2404.10102, eq. 3, digits of the released code",
         _EPOCH,
         _ALL,
+        ranges=_POINTS,
         rounded=False,
         standard_errors=dict(E=0.03, A=124.58, B=1293.23, alpha=0.02, beta=0.02),
     ),
@@ -119,6 +168,7 @@ PUBLISHED = (
         "Besiroglu et al. 2024, arXiv 2404.10102, eq. 3",
         _EPOCH,
         _ALL,
+        ranges=_POINTS,
     ),
     Published(
         "besiroglu2024_huber",
@@ -127,6 +177,7 @@ PUBLISHED = (
         "the global optimum of the Huber objective (delta 1e-3) on the points of Besiroglu et al. 2024, arXiv 2404.10102",
         _EPOCH,
         _ALL,
+        ranges=_POINTS,
         rounded=False,
     ),
     Published(
@@ -141,7 +192,7 @@ PUBLISHED = (
     Published(
         "muennighoff2023_c4_tied",
         "chinchilla_tied",
-        dict(E=math.exp(0.6254804), A=math.exp(6.255414), B=math.exp(7.3049974), alpha=0.3526596),
+        C4_TIED,
         "Muennighoff et al. 2023, arXiv 2305.16264, released code",
         "C4, 54 isoFLOP runs",
         _ALL,

@@ -39,6 +39,7 @@ LAWS = (
             r"L = L_T + L_T^{-c_0}\left(1 + (L_T/(L_S d_1))^{1/f_1}\right)^{-c_1 f_1}\left((A/N)^{\alpha} + "
             r"(B/D)^{\beta}\right)^{\gamma}"
         ),
+        also=("busbridge",),
         source="Busbridge et al. 2025, arXiv 2502.08606, eq. 8, with A and B as scales of N and D",
         note=(
             "LS comes from a supervised law fitted before. No student beats its teacher here. Hold alpha, beta and gamma at the "
@@ -72,6 +73,7 @@ PUBLISHED = (
         _PARSCALE,
         "Stack",
         "parameters without embeddings",
+        ranges=dict(N=(5e8, 4.4e9), P=(1.0, 8.0)),
     ),
     Published(
         "parscale2025_pile",
@@ -80,5 +82,6 @@ PUBLISHED = (
         _PARSCALE,
         "Pile",
         "parameters without embeddings",
+        ranges=dict(N=(5e8, 4.4e9), P=(1.0, 8.0)),
     ),
 )

@@ -144,6 +144,7 @@ LAWS = (
         residual="linear",
         latex=r"R = R_0 + (A - R_0)/(1 + (C_m/C)^B)",
         source="Khatri et al. 2025, arXiv 2510.13786, eq. 1",
+        also=("hill", "mmf4", "khatri"),
         note="A is not identified before the curve bends; hold R0 where it is known. Bound A by 1 for pass rates.",
     ),
     *(observational(k) for k in (1, 2, 3)),
@@ -161,6 +162,33 @@ LAWS = (
         latex=r"c = \exp(-a\,k^{-b})",
         source="Brown et al. 2024, arXiv 2407.21787, section 3.1",
         note="Points at different k share samples: draw problems, not points, for intervals. Signs here: a, b > 0.",
+    ),
+    Law(
+        "-expm1(lbeta(alpha, beta + k) - lbeta(alpha, beta))",
+        name="pass_at_k_beta",
+        title="Share of problems solved in k attempts, chances spread as a Beta distribution",
+        variables=(Variable("k", "attempts", "attempts a problem", (1.0, 1e4), True),),
+        parameters=(
+            Parameter(
+                "alpha",
+                "first shape: the share unsolved falls as k^-alpha",
+                positive=True,
+                start=(0.1, 0.3, 1.0, 3.0),
+                coordinate="log",
+                latex=r"\alpha",
+            ),
+            Parameter(
+                "beta", "second shape", positive=True, start=(0.3, 3.0, 30.0, 300.0), coordinate="log", latex=r"\beta"
+            ),
+        ),
+        predicts="accuracy",
+        residual="linear",
+        latex=(
+            r"c = 1 - \frac{\Gamma(\beta + k)\,\Gamma(\alpha + \beta)}{\Gamma(\beta)\,\Gamma(\alpha + \beta + k)}"
+        ),
+        source="derived: the mean of 1 - (1 - p)^k over problems whose chance p of a right attempt is Beta(alpha, beta)",
+        note="At k = 1 it is alpha/(alpha + beta). Draw problems, not points, for intervals.",
+        also=("beta_binomial",),
     ),
     Law(
         "exp(-T*x)",
@@ -191,10 +219,7 @@ LAWS = (
         variables=(Variable("x", "", "accuracy in distribution", (0.1, 0.9), True),),
         parameters=(Parameter("a", "intercept", start=(-1.0, 0.2, 1.0)), Parameter("b", "slope", start=(0.5, 1.0, 2.0))),
         predicts="accuracy",
-        residual=(
-            ""
-            "linear"
-        ),
+        residual="linear",
         latex=r"\mathrm{logit}\,y = a + b\,\mathrm{logit}\,x",
         source="accuracy on the line: Miller et al. 2021, arXiv 2107.04649, with logit for probit",
         note="On identical scales it is linear_law. The scale of the paper is probit; the two differ little from 0.05 to 0.95.",
@@ -241,3 +266,8 @@ LAWS = (
         note="Highest at d = exp(alpha/beta - 1).",
     ),
 )
+
+FAMILIES = {
+    "observational": ("observational", tuple(law for law in LAWS if law.name.startswith("observational"))),
+    "reward_overopt": ("", LAWS[-2:]),
+}

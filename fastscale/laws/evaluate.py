@@ -43,8 +43,15 @@ def bounded(q: Any, a: Any) -> Any:
     return 0.5 * (low + high)
 
 
+def lbeta(a: Any, b: Any) -> Any:
+    """The logarithm of the Beta function."""
+    from scipy.special import betaln
+
+    return betaln(a, b)
+
+
 _FAR = 345.0  # beyond it sigmoid(z) is 0 or 1 in double precision, and so are its derivatives
-_FUNCTIONS["bounded"] = bounded
+_FUNCTIONS |= {"bounded": bounded, "lbeta": lbeta}
 _OPERATORS: dict[type, Any] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,

@@ -32,6 +32,7 @@ LAWS = (
         ),
         latex=r"L = E + (a M^{\eta} + b M^{-\eta})\,C^{-\eta},\ M = D/N,\ C = 6ND",
         source="Gadre et al. 2024, arXiv 2403.08540, eq. 4",
+        also=("over_training",),
         note="chinchilla_tied with alpha = 2 eta, A = a 6^-eta, B = b 6^-eta.",
         reduces_to=(Reduction("chinchilla_tied", names={"A": "a*6**(-eta)", "B": "b*6**(-eta)", "alpha": "2*eta"}),),
         falls_with=("N", "D"),

@@ -1,7 +1,12 @@
 """The laws of Kaplan et al. 2020, arXiv 2001.08361. N there counts parameters without embeddings."""
 
+from typing import Any
+
+import numpy as np
+
 from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
+from fastscale.laws.parts import PF_DAY
 
 _EXPONENTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 # x_c lies far above the data for small exponents: L = (x_c/x)**alpha has L about 2 to 10 there
@@ -29,6 +34,31 @@ def _single(variable: str, equation: str, title: str) -> Law:
         latex=rf"L = \left({variable}_c/{variable}\right)^{{\alpha_{variable}}}",
         source=f"Kaplan et al. 2020, arXiv 2001.08361, eq. {equation}",
     )
+
+
+def minimal_steps(S: Any, B: Any, loss: Any, B0: float = 2e8, alpha_B: float = 0.21) -> Any:
+    """The steps that would have reached the same loss at a batch far above the critical one: the S of `kaplan_ns`.
+
+    S/(1 + B_crit/B) with B_crit = B0 loss^(-1/alpha_B), the law `bcrit_loss`: Kaplan et al. 2020, arXiv 2001.08361, eq. 5.4.
+
+    Parameters
+    ----------
+    S, B, loss
+        Steps, batch size in tokens and loss in nats a token of each run; they broadcast against each other.
+    B0, alpha_B
+        Of bcrit_loss, by default as printed for WebText2.
+    """
+    S, B, critical = np.asarray(S, dtype=float), np.asarray(B, dtype=float), B0 * np.asarray(loss, dtype=float) ** (-1 / alpha_B)
+    return S / (1 + critical / B)
+
+
+def minimal_compute(C: Any, B: Any, loss: Any, B0: float = 2e8, alpha_B: float = 0.21) -> Any:
+    """The compute that would have reached the same loss at a batch far below the critical one: C/(1 + B/B_crit), eq. 5.5.
+
+    Parameters as in `minimal_steps`, with C the compute of each run.
+    """
+    C, B, critical = np.asarray(C, dtype=float), np.asarray(B, dtype=float), B0 * np.asarray(loss, dtype=float) ** (-1 / alpha_B)
+    return C / (1 + B / critical)
 
 
 LAWS = (
@@ -60,7 +90,7 @@ LAWS = (
         ),
         latex=r"L = (N_c/N)^{\alpha_N} + (S_c/S)^{\alpha_S}",
         source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.6",
-        note="S are steps at a batch far above the critical one, S/(1 + B_crit/B).",
+        note="S are steps at a batch far above the critical one: `fastscale.laws.kaplan.minimal_steps` gives them for any batch.",
         falls_with=("N", "S"),
     ),
     Law(
@@ -82,7 +112,52 @@ LAWS = (
 
 _KAPLAN = "Kaplan et al. 2020, arXiv 2001.08361"
 _BARE = "parameters without embeddings"
+_RANGES = dict(N=(768.0, 1.5e9), D=(2.2e7, 2.3e10))
 PUBLISHED = (
+    Published(
+        "kaplan2020_n",
+        "kaplan_n",
+        dict(Nc=8.8e13, alpha_N=0.076),
+        f"{_KAPLAN}, eq. 1.1",
+        "WebText2",
+        _BARE,
+        ranges=dict(N=_RANGES["N"]),
+    ),
+    Published(
+        "kaplan2020_d",
+        "kaplan_d",
+        dict(Dc=5.4e13, alpha_D=0.095),
+        f"{_KAPLAN}, eq. 1.2",
+        "WebText2",
+        ranges=dict(D=_RANGES["D"]),
+    ),
+    Published(
+        "kaplan2020_c",
+        "kaplan_c",
+        dict(Cc=3.1e8 * PF_DAY, alpha_C=0.050),
+        f"{_KAPLAN}, eq. 1.3",
+        "WebText2",
+        note="C is the least compute, at a batch far below the critical one; 3.1e8 PF-days are here in FLOP.",
+    ),
+    Published(
+        "kaplan2020_c_naive",
+        "kaplan_c",
+        dict(Cc=1.6e7 * PF_DAY, alpha_C=0.057),
+        f"{_KAPLAN}, appendix A",
+        "WebText2, one batch size",
+        note="C is the compute spent, at a fixed batch; 1.6e7 PF-days are here in FLOP.",
+    ),
+    Published(
+        "kaplan2020_overfit",
+        "kaplan_overfit",
+        dict(alpha_D=0.103, K=1.8e13 / 6.4e13 ** (0.076 / 0.103), p=0.076 / 0.103),
+        f"{_KAPLAN}, section 4.2, eq. 4.3",
+        "WebText2",
+        _BARE,
+        "excess of the loss over that of unlimited data, a share",
+        ranges=_RANGES,
+        note="From the values of kaplan2020_nd.",
+    ),
     Published(
         "kaplan2020_nd",
         "kaplan_nd",
@@ -90,6 +165,7 @@ PUBLISHED = (
         f"{_KAPLAN}, section 4.2",
         "WebText2",
         _BARE,
+        ranges=_RANGES,
     ),
     Published(
         "kaplan2020_ns",
@@ -98,5 +174,6 @@ PUBLISHED = (
         f"{_KAPLAN}, section 5.2",
         "WebText2",
         _BARE,
+        ranges=dict(N=_RANGES["N"]),
     ),
 )

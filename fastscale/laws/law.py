@@ -74,6 +74,8 @@ class Law:
         Laws that this one contains.
     note
         What users should know of its parameters, and what was decided where the literature is not clear.
+    also
+        Other names that it goes by; no two built-in laws share one.
     offset
         What `fastscale.laws.offset.with_offset` made the law from.
 
@@ -104,6 +106,7 @@ class Law:
     falls_with: tuple[str, ...] = ()
     reduces_to: tuple[Reduction, ...] = ()
     note: str = ""
+    also: tuple[str, ...] = ()
     offset: Offset | None = None
 
     def __post_init__(self) -> None:

@@ -1,8 +1,10 @@
 """Mixtures of data domains."""
 
+import math
 from collections.abc import Sequence
 
 from fastscale.laws.law import Law, Parameter
+from fastscale.laws.literature import Published
 from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, STANDARD, Variable
 
 
@@ -48,10 +50,40 @@ def mixing_exp(domains: Sequence[str], name: str = "") -> Law:
     )
 
 
+def regmix(domains: Sequence[str], name: str = "") -> Law:
+    """a + sum of b_j r_j: linear regression of the loss on the shares of the training domains.
+
+    The linear one of the two models of Liu et al. 2024 (RegMix), arXiv 2407.01492. Leave one domain out, as in `mixing_exp`.
+
+    Parameters
+    ----------
+    domains
+        Columns of the shares, all but one.
+    name
+        Of the law; by default "regmix" and how many domains.
+    """
+    return Law(
+        "a + " + " + ".join(f"b_{d}*{d}" for d in domains),
+        name=name or f"regmix{len(domains) + 1}",
+        title=f"Loss as a linear function of the shares of {len(domains) + 1} domains",
+        variables=tuple(share(d) for d in domains),
+        parameters=(
+            Parameter("a", "loss on the domain left out alone"),
+            *(Parameter(f"b_{d}", f"what {d} adds against the domain left out", latex=f"b_{{{d}}}") for d in domains),
+        ),
+        residual="linear",
+        latex=r"L = a + \sum_j b_j r_j",
+        source="Liu et al. 2024 (RegMix), arXiv 2407.01492, linear regression",
+        note="mixing_exp bends where this one is straight; its best mixture is a corner.",
+    )
+
+
 LAWS = (
     mixing_exp(("r1",)),
     mixing_exp(("r1", "r2")),
     mixing_exp(("r1", "r2", "r3", "r4")),
+    regmix(("r1", "r2")),
+    regmix(("r1", "r2", "r3", "r4")),
     Law(
         "(B/S**beta + C)/r**alpha",
         name="bimix",
@@ -114,5 +146,24 @@ LAWS = (
         source="Que et al. 2024 (D-CPT), arXiv 2406.01375, read in a secondary summary",
         note="Hold eps at a small number where few shares lie near it.",
         falls_with=("N", "D"),
+    ),
+)
+
+FAMILIES = {"mixing_exp": ("mixing_exp", LAWS[:3]), "regmix": ("regmix", LAWS[3:5])}
+
+# weights of five shares; of the last one here, since shares add up to one: exp(t_5) goes into k
+_YE = (-10.0864, 2.7140, 2.7106, 2.6083, 1.5866)
+PUBLISHED = (
+    Published(
+        "ye2024_academic",
+        "mixing_exp5",
+        dict(
+            c=math.exp(0.9750),
+            k=math.exp(-2.1391 + _YE[4]),
+            **{f"t_r{j}": t - _YE[4] for j, t in enumerate(_YE[:4], 1)},
+        ),
+        "Ye et al. 2024, arXiv 2403.16952, released code",
+        "five domains, 70M parameters, 30,000 steps; the loss on the academic domain, r1 its share",
+        note="The printed weights are t1 to t5 of all five shares; here t5 is taken off, which a factor of k makes up for.",
     ),
 )

@@ -1,7 +1,8 @@
 """Mixtures of experts and sparsity."""
 
 from fastscale.laws.law import Law, Parameter
-from fastscale.laws.parts import STANDARD, Variable
+from fastscale.laws.literature import Published
+from fastscale.laws.parts import STANDARD, Reduction, Variable
 
 _EX = Variable("Ex", "", "experts", (1.0, 512.0), True)
 _N, _D = STANDARD["N"], STANDARD["D"]
@@ -37,7 +38,8 @@ def _free(name: str, meaning: str, *start: float, latex: str = "") -> Parameter:
 
 
 def _exponent(name: str, of: str, *start: float) -> Parameter:
-    return Parameter(name, f"exponent of {of}", positive=True, start=start or (0.1, 0.3, 0.7), latex=rf"\{name}")
+    latex = rf"\{name}" if len(name) > 1 else ""
+    return Parameter(name, f"exponent of {of}", positive=True, start=start or (0.1, 0.3, 0.7), latex=latex)
 
 
 LAWS = (
@@ -55,6 +57,7 @@ LAWS = (
         ),
         latex=r"\ln L = d + a \ln N + b \ln \hat E + c \ln N \ln \hat E",
         source="Clark et al. 2022, arXiv 2202.01169, eq. 6 and 7",
+        also=("routed", "clark"),
         note="N counts the parameters a token uses. E^ goes from Es at one expert to Es R; the paper's Emax is Es R.",
     ),
     Law(
@@ -72,6 +75,7 @@ LAWS = (
             _exponent("beta", "D"),
         ),
         latex=r"L = c + (g\,G^{-\gamma} + a) N^{-\alpha} + b D^{-\beta}",
+        also=("krajewski",),
         source="Krajewski et al. 2024, arXiv 2402.07871, eq. 9",
         falls_with=("N", "D", "G"),
     ),
@@ -114,8 +118,56 @@ LAWS = (
             _free("gamma", "exponent of N in the interaction", 0.1, 0.6, latex=r"\gamma"),
         ),
         latex=r"L = e + a N^{-\alpha} + b D^{-\beta} + c (1-S)^{-\lambda} + d (1-S)^{-\delta} N^{-\gamma}",
+        also=("abnar",),
         source="Abnar et al. 2025, arXiv 2501.12370, eq. 6",
         note="Over-parametrised: hold some exponents, and look at the condition number. N counts all parameters.",
+    ),
+    Law(
+        "(a*(1 - S)**b + c)/N**alpha + B/D**beta + E",
+        name="weight_sparsity",
+        title="Weight sparsity, non-zero parameters and data",
+        variables=(
+            Variable("S", "", "share of weights that are zero", (0.05, 0.95), True),
+            Variable("N", "parameters", "parameters that are not zero", (1e6, 1e10)),
+            _D,
+        ),
+        parameters=(
+            _scale("a", "scale of the model's share, its part that sparsity lowers"),
+            _exponent("b", "the share of weights kept", 0.3, 0.8, 2.0),
+            _scale("c", "scale of the model's share in the limit of sparsity"),
+            _exponent("alpha", "N"),
+            _scale("B", "scale of the data's share"),
+            _exponent("beta", "D"),
+            _scale("E", "irreducible loss"),
+        ),
+        latex=r"L = (a\,(1-S)^b + c)\,N^{-\alpha} + B\,D^{-\beta} + E",
+        also=("frantar",),
+        source="Frantar et al. 2023, arXiv 2309.08520, eq. 1; released code (google-research/jaxpruner, sparsity-scaling.ipynb)",
+        note=(
+            "The data's share stands outside the bracket, as in the released code; a secondary source prints it inside. At S = "
+            "0, the dense model, only a + c shows."
+        ),
+        falls_with=("N", "D"),
+        reduces_to=(Reduction("chinchilla", fixed={"a": 0.0}, names={"A": "c"}),),
+    ),
+    Law(
+        "exp(d1 - a*log(P) - b*log(N) + c*log(P)*log(N)) + E",
+        name="upcycling",
+        title="Upcycled experts: all and active parameters",
+        variables=(
+            Variable("P", "parameters", "all parameters", (1e8, 1e11)),
+            Variable("N", "parameters", "parameters that a token uses", (1e7, 1e10)),
+        ),
+        parameters=(
+            _free("d1", "logarithm of the scale", 5.0, 15.0, latex="d_1"),
+            _free("a", "exponent of P", 0.05, 0.3),
+            _free("b", "exponent of N", 0.05, 0.3),
+            _free("c", "interaction", -0.005, 0.005),
+            _scale("E", "irreducible loss"),
+        ),
+        latex=r"L = e^{d_1} P^{-a} N^{-b} e^{c \ln P \ln N} + E",
+        source="Liew et al. 2025, arXiv 2502.03009, sparsity and active parameters, read in a secondary summary",
+        note="The paper's three sub-models hold some of a, b, c at 0. Where c is not 0, a and b depend on the other's unit.",
     ),
     Law(
         "exp(alpha + bk*log(k) + bn*log(n) + gamma*log(k)*log(n)) + exp(zeta + eta*log(k))",
@@ -133,5 +185,46 @@ LAWS = (
         predicts="reconstruction error",
         latex=r"L = e^{\alpha + \beta_k \ln k + \beta_n \ln n + \gamma \ln k \ln n} + e^{\zeta + \eta \ln k}",
         source="Gao et al. 2024, arXiv 2406.04093, section 3.1, read in a secondary summary",
+        also=("sae",),
+    ),
+)
+
+PUBLISHED = (
+    Published(
+        "lin2025_moe",
+        "clark_moe",
+        dict(d=2.70384133, a=-0.09008402, b=-0.14048869, Es=4.8698, R=385.81 / 4.8698, c=0.00563187),
+        "Lin et al. 2025, arXiv 2507.21184, released solution",
+        "the runs of Clark et al. 2022, arXiv 2202.01169",
+        "parameters a token uses",
+        note="Its code's inner term has Es - 1 where the paper has Es: predictions at few experts may be off by half a per cent.",
+    ),
+    Published(
+        "krajewski2024_moe",
+        "fine_grained_moe",
+        dict(c=0.47, g=2.1, gamma=0.58, a=18.1, alpha=0.115, b=30.8, beta=0.147),
+        "Krajewski et al. 2024, arXiv 2402.07871, table 1, not checked against the paper",
+        "C4, 64 experts",
+        "all parameters without embeddings",
+    ),
+    Published(
+        "frantar2023_vit",
+        "weight_sparsity",
+        # fitted with N in 1e6 and D in 1e9
+        dict(
+            a=1.30485411 * 1e6**0.39222675,
+            b=0.82101251,
+            c=2.07506343 * 1e6**0.39222675,
+            alpha=0.39222675,
+            B=0.27818217 * 1e9**0.88979104,
+            beta=0.88979104,
+            E=4.51669257,
+        ),
+        "Frantar et al. 2023, arXiv 2309.08520, released code (jaxpruner, sparsity-scaling.ipynb)",
+        "vision transformers on JFT-4B, 112 runs",
+        "encoder weights that are not zero; D counts images",
+        "validation loss",
+        rounded=False,
+        ranges=dict(S=(0.0, 0.9375), N=(6.6e5, 4.25e7), D=(2.25e8, 1.8e9)),
     ),
 )

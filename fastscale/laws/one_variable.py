@@ -17,6 +17,7 @@ LAWS = (
         ),
         latex=r"L = k\,x^{e}",
         source="Hestness et al. 2017, arXiv 1712.00409, without their offset",
+        also=("M1", "pow2"),
     ),
     Law(
         "E + A/x**alpha",
@@ -29,6 +30,11 @@ LAWS = (
         ),
         latex=r"L = E + A\,x^{-\alpha}",
         source="Hestness et al. 2017, arXiv 1712.00409; Henighan et al. 2020, arXiv 2010.14701",
+        note=(
+            "E, alpha and A lie on a ridge unless the reducible loss falls by a factor of five or so. M2's published fits "
+            "minimise squares of log(L - E) - log(A x^-alpha), another residual."
+        ),
+        also=("M2", "bnsl0", "context_length", "many_shot"),
     ),
     Law(
         "a + b*x",
@@ -37,6 +43,7 @@ LAWS = (
         parameters=(Parameter("a", "value at 0"), Parameter("b", "slope")),
         latex=r"L = a + b\,x",
         source="elementary",
+        also=("id_ood_linear", "lin2"),
     ),
     Law(
         "a + b*log(x)",
@@ -62,5 +69,6 @@ LAWS = (
         ),
         latex=r"L = a + b\,e^{c x}",
         source="elementary; 'exp2' of learning-curve studies such as Viering, Loog 2021, arXiv 2103.10948",
+        also=("exp3",),
     ),
 )

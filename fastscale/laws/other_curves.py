@@ -16,7 +16,8 @@ _MIDDLE = Parameter(
 )
 
 
-def _poly_log(degree: int) -> Law:
+def poly_log(degree: int) -> Law:
+    """The sum of c_k log10(x/x0)^k over k from 0 to `degree`."""
     powers = ["c0", "c1*log10(x/x0)", *(f"c{k}*log10(x/x0)**{k}" for k in range(2, degree + 1))]
     return Law(
         " + ".join(powers),
@@ -35,7 +36,7 @@ def _poly_log(degree: int) -> Law:
 
 
 LAWS = (
-    *(_poly_log(degree) for degree in (2, 3, 4, 5)),
+    *(poly_log(degree) for degree in (2, 3, 4, 5)),
     Law(
         "a + b*expm1(lam*log(x/x0))/lam",
         name="box_cox",
@@ -58,6 +59,32 @@ LAWS = (
         source="Box, Cox 1964; as a test between power, logarithmic and linear laws",
         note="At lambda = 0 exactly, fit log_law.",
         reduces_to=(Reduction("linear_law", fixed={"lam": 1.0}, names={"a": "a - b", "b": "b/x0"}),),
+    ),
+    Law(
+        "a + b*exp(-(x/x0)**d)",
+        name="weibull",
+        title="Weibull curve: a stretched exponential between two levels",
+        parameters=(
+            Parameter("a", "level at large x"),
+            Parameter("b", "level at x = 0 less that at large x"),
+            Parameter(
+                "x0",
+                "x at which 1/e of the way is left",
+                positive=True,
+                start=(0.01, 0.1, 1.0, 10.0),
+                relative_to="x",
+                coordinate="log",
+                latex="x_0",
+            ),
+            Parameter("d", "stretching exponent", positive=True, start=(0.2, 0.5, 1.0, 2.0)),
+        ),
+        predicts="performance",
+        residual="linear",
+        latex=r"y = a + b\,e^{-(x/x_0)^d}",
+        source="elementary; 'wbl4' and 'exp4' of learning-curve studies such as Viering, Loog 2021, arXiv 2103.10948",
+        note="d = 1 is exp_law.",
+        also=("wbl4", "exp4", "janoschek"),
+        reduces_to=(Reduction("exp_law", fixed={"d": 1.0}, names={"c": "-1/x0"}),),
     ),
     Law(
         "log(A*x**alpha)**beta",
@@ -93,6 +120,8 @@ LAWS = (
         note="Hold y0 at 1/choices; s and b trade off near the onset, and fewer than three points beyond it do not show it.",
     ),
 )
+
+FAMILIES = {"poly_log": ("poly_log", LAWS[:4])}
 
 PUBLISHED = (
     Published(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from fastscale.laws import families, published
+from fastscale.laws import families, published, several
 from fastscale.laws.law import Law
+from fastscale.laws.left_out import LEFT_OUT
 
 
 def markdown() -> str:
@@ -21,7 +22,7 @@ def markdown() -> str:
         lines += ["", f"## {heading}"]
         for law in laws:
             lines += _section(law)
-    return "\n".join([*lines, *_published(), ""])
+    return "\n".join([*lines, *_several(), *_published(), *_left_out(), ""])
 
 
 def _section(law: Law) -> list[str]:
@@ -36,6 +37,8 @@ def _section(law: Law) -> list[str]:
         f"- source: {law.source}",
     ]
     contained = ", ".join(f"`{r.law}`" for r in law.reduces_to)
+    if law.also:
+        facts.append("- other names: " + ", ".join(f"`{name}`" for name in law.also))
     if contained:
         facts.append(f"- contains: {contained}")
     if law.note:
@@ -44,12 +47,29 @@ def _section(law: Law) -> list[str]:
     return ["", f"### {law.name}", "", f"{law.title}.", "", "```text", formula, "```", "", *facts]
 
 
+def _several() -> list[str]:
+    lines = ["", "## Names that stand for several laws", ""]
+    for name, (made, members) in several().items():
+        listed = ", ".join(f"`{member}`" for member in members)
+        lines.append(f"- `{name}`: {listed}" + (f"; `{made}` makes others" if made else ""))
+    return lines
+
+
+def _left_out() -> list[str]:
+    return ["", "## Left out, and why", "", *(f"- `{name}`: {why}." for name, why in sorted(LEFT_OUT.items()))]
+
+
 def _published() -> list[str]:
     table = published()
     lines = ["", "## Published fits", "", "`fastscale.published(name)` has them as data, with `predict`.", ""]
-    lines += ["| name | law | parameters | N counts | data | digits | source |", "| --- | --- | --- | --- | --- | --- | --- |"]
+    lines += [
+        "| name | law | parameters | N counts | data | ranges | digits | source |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
     for name, row in table.iterrows():
         values = ", ".join(f"{k} {v:.6g}" for k, v in row["params"].items())
         digits = "rounded" if row["rounded"] else "all that exist"
-        lines.append(f"| `{name}` | `{row['law']}` | {values} | {row['counts']} | {row['data']} | {digits} | {row['source']} |")
+        ranges = ", ".join(f"{v} {low:.3g} to {high:.3g}" for v, (low, high) in row["ranges"].items())
+        cells = (f"`{name}`", f"`{row['law']}`", values, row["counts"], row["data"], ranges, digits, row["source"])
+        lines.append("| " + " | ".join(cells) + " |")
     return lines

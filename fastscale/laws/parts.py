@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+PF_DAY = 8.64e19  # FLOP of a petaflop-day, the unit of Kaplan et al. 2020
+
 Array = np.ndarray[Any, np.dtype[np.float64]]
 Ints = np.ndarray[Any, np.dtype[np.int64]]
 Flags = np.ndarray[Any, np.dtype[np.bool_]]

@@ -1,8 +1,10 @@
 """Products of powers: allocations, hyper-parameters, batch sizes, costs."""
 
+import math
+
 from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
-from fastscale.laws.parts import Variable
+from fastscale.laws.parts import PF_DAY, Variable
 
 _FREE = (-1.0, -0.3, 0.3, 1.0)
 
@@ -31,6 +33,7 @@ LAWS = (
         ),
         predicts="hyper-parameter",
         latex=r"y = c\,N^{p} D^{q}",
+        also=("step_law",),
         source="Li et al. 2025 (step law), arXiv 2503.04715, eq. 1",
         note="The best cell of a grid is noisy and lies on the grid: take near-optimal runs, or the vertex of a parabola.",
     ),
@@ -53,6 +56,7 @@ LAWS = (
         ),
         predicts="steps",
         latex=r"S = S_{\min}\,(1 + B_c/B)",
+        also=("mccandlish",),
         source="McCandlish et al. 2018, arXiv 1812.06162, eq. 5.1",
         note="Examples: E = S B = Emin (1 + B/Bc). An overhead h of steps is accepted at B = Bc/h.",
         falls_with=("B",),
@@ -101,26 +105,40 @@ LAWS = (
 )
 
 _STEP = "2,619 grid runs; tokens, non-embedding parameters"
+_STEP_RANGES = dict(N=(2.1e8, 2.2e9), D=(2e9, 1e11))
+_BARE = "parameters without embeddings"
+_LLAMA = dict(C=(6e18, 1e22))
+
+
+def _kaplan(name: str, scale: float, a: float, loss: str, counts: str = "") -> Published:
+    """Printed as scale * C^a with C in PF-days; here C is in FLOP."""
+    return Published(
+        f"kaplan2020_{name}",
+        "alloc_power",
+        dict(N0=scale / PF_DAY**a, a=a),
+        "Kaplan et al. 2020, arXiv 2001.08361, section 6.1, appendix B",
+        "WebText2",
+        counts,
+        loss,
+        note=f"Printed as {scale:.3g} C^{a} with C in PF-days.",
+    )
+
+
+def _porian(step: str, N0: float, a: float, what: str) -> Published:
+    return Published(
+        f"porian2024_{step}",
+        "alloc_power",
+        dict(N0=N0, a=a),
+        "Porian et al. 2024, arXiv 2406.19146, table 1; weighted fit of the released results",
+        f"RefinedWeb, 5M to 901M parameters; {what}",
+        "parameters without the input embedding, with the head" if step != "kaplan" else _BARE,
+        "parameters at the compute-optimal size",
+        rounded=False,
+        ranges=dict(C=(1.25e16, 1.28e19 if step == "kaplan" else 2.56e19)),
+    )
+
+
 PUBLISHED = (
-    Published(
-        "kaplan2020_n",
-        "kaplan_n",
-        dict(Nc=8.8e13, alpha_N=0.076),
-        "Kaplan et al. 2020, arXiv 2001.08361, eq. 1.1",
-        "WebText2",
-        "parameters without embeddings",
-    ),
-    Published(
-        "kaplan2020_d", "kaplan_d", dict(Dc=5.4e13, alpha_D=0.095), "Kaplan et al. 2020, arXiv 2001.08361, eq. 1.2", "WebText2"
-    ),
-    Published(
-        "kaplan2020_c",
-        "kaplan_c",
-        dict(Cc=3.1e8 * 8.64e19, alpha_C=0.050),
-        "Kaplan et al. 2020, arXiv 2001.08361, eq. 1.3",
-        "WebText2",
-        note="C is the least compute at the critical batch size; 3.1e8 PF-days are here in FLOP.",
-    ),
     Published(
         "kaplan2020_bcrit",
         "bcrit_loss",
@@ -129,16 +147,11 @@ PUBLISHED = (
         "WebText2",
         loss="tokens",
     ),
-    Published(
-        "kaplan2020_alloc",
-        "alloc_power",
-        dict(N0=1.3e9 / 8.64e19**0.73, a=0.73),
-        "Kaplan et al. 2020, arXiv 2001.08361, eq. 6.1 (B.3)",
-        "WebText2",
-        "parameters without embeddings",
-        "parameters at the compute-optimal size",
-        note="1.3e9 C^.73 with C in PF-days; C here in FLOP.",
-    ),
+    _kaplan("alloc", 1.3e9, 0.73, "parameters at the compute-optimal size", _BARE),
+    _kaplan("alloc_unadjusted", 1.6e9, 0.88, "parameters at the compute-optimal size, compute at a fixed batch", _BARE),
+    _kaplan("batch", 2.0e6, 0.24, "tokens in the compute-optimal batch"),
+    _kaplan("steps", 5.4e3, 0.03, "serial steps of compute-optimal training"),
+    _kaplan("data", 2e10, 0.27, "tokens of compute-optimal training"),
     Published(
         "deepseek2024_lr",
         "alloc_power",
@@ -169,7 +182,17 @@ PUBLISHED = (
         dict(N0=0.29, a=0.53),
         "Llama 3, arXiv 2407.21783, section 3.2.1",
         loss="tokens",
+        ranges=_LLAMA,
         note="The figure says (.537, .299): 16.3T tokens at 3.8e25 FLOP, the printed values 10.5T.",
+    ),
+    Published(
+        "llama2024_data_figure",
+        "alloc_power",
+        dict(N0=0.299, a=0.537),
+        "Llama 3, arXiv 2407.21783, figure 3",
+        loss="tokens",
+        ranges=_LLAMA,
+        note="One digit more than in the text, which gives 10.5T tokens at 3.8e25 FLOP instead of 16.3T.",
     ),
     Published(
         "steplaw2025_lr",
@@ -177,8 +200,19 @@ PUBLISHED = (
         dict(c=1.79, p=-0.713, q=0.307),
         "Li et al. 2025, arXiv 2503.04715, eq. 1",
         _STEP,
-        "parameters without embeddings",
+        _BARE,
         "learning rate",
+        ranges=_STEP_RANGES,
+    ),
+    Published(
+        "steplaw2025_lr_mean",
+        "hparam_power",
+        dict(c=1.7973, p=-0.7129, q=0.3075),
+        "Li et al. 2025, arXiv 2503.04715, mean of the 1,000 released bootstrap fits",
+        _STEP,
+        _BARE,
+        "learning rate",
+        ranges=_STEP_RANGES,
     ),
     Published(
         "steplaw2025_batch",
@@ -187,5 +221,61 @@ PUBLISHED = (
         "Li et al. 2025, arXiv 2503.04715, eq. 1",
         _STEP,
         loss="batch size in tokens",
+        ranges=dict(D=_STEP_RANGES["D"]),
+    ),
+    Published(
+        "steplaw2025_batch_mean",
+        "bcrit_data",
+        dict(c=0.5807, nu=0.5709),
+        "Li et al. 2025, arXiv 2503.04715, mean of the 1,000 released bootstrap fits",
+        _STEP,
+        loss="batch size in tokens",
+        ranges=dict(D=_STEP_RANGES["D"]),
+    ),
+    Published(
+        "porian2024_batch",
+        "power_law",
+        dict(k=0.00037, e=0.703),
+        "Porian et al. 2024, arXiv 2406.19146, section 3.4",
+        "RefinedWeb and OpenWebText2; x is the number of parameters",
+        "parameters without the input embedding, with the head",
+        "best batch size in sequences",
+    ),
+    Published(
+        "porian2024_lr",
+        "power_law",
+        dict(k=3.7, e=-0.36),
+        "Porian et al. 2024, arXiv 2406.19146, section 3.4",
+        "RefinedWeb and OpenWebText2; x is the number of parameters",
+        "parameters without the input embedding, with the head",
+        "best learning rate",
+    ),
+    _porian("kaplan", 4.2319659184965657e-08, 0.8353000424913991, "the set-up of Kaplan et al. 2020"),
+    _porian("head", 1.2701847832482018e-05, 0.7064699122200796, "FLOP of the head counted"),
+    _porian("warmup", 0.0014309165592833362, 0.6020375267309686, "and a short warm-up"),
+    _porian("decay", 0.0047692867893526685, 0.5714947855747434, "and a decay that ends with the run"),
+    _porian("tuned", 0.11892648397493802, 0.49689507817885203, "batch, learning rate and beta_2 tuned, no decay"),
+    *(
+        Published(
+            f"tao2024_{name}",
+            "alloc_power",
+            dict(N0=math.exp(log_scale), a=a),
+            "Tao et al. 2024, arXiv 2407.13623, approach 1",
+            "SlimPajama, 33M to 1.13B parameters outside the vocabulary",
+            counts,
+            "parameters at the compute-optimal size and vocabulary",
+        )
+        for name, log_scale, a, counts in (
+            ("model", -2.48465, 0.5, "parameters outside the vocabulary"),
+            ("vocabulary", -1.58903, 0.41636, "parameters of the vocabulary, its size times the width"),
+        )
+    ),
+    Published(
+        "hestness2017_nmt",
+        "power_law",
+        dict(k=3.87, e=-0.13),
+        "Hestness et al. 2017, arXiv 1712.00409, label of a figure, read in a secondary summary",
+        "neural machine translation, composite curve; x is the training set's size in the unit of that figure",
+        loss="token error",
     ),
 )

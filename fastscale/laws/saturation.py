@@ -40,6 +40,7 @@ LAWS = (
         latex=r"L = A\,(1/x + g)^{\alpha}",
         source="Alabdulmohsin et al. 2022, arXiv 2209.06640, estimator M3; Bansal et al. 2022, arXiv 2202.01994",
         note="g = 0 is the plain power law; g is not identified unless the largest x come near 1/g.",
+        also=("M3", "openai_fit"),
         reduces_to=(Reduction("power_law", fixed={"g": 0.0}, names={"k": "A", "e": "-alpha"}),),
         falls_with=("x",),
     ),
@@ -93,6 +94,7 @@ LAWS = (
             "Published fits minimise the squares of the two sides' difference in logarithms; here the law is solved for "
             "L. E < Y0. Hold Y0 where the error of guessing is known. Towards a = 0 it becomes power_offset."
         ),
+        also=("M4",),
         falls_with=("x",),
     ),
 )

@@ -6,6 +6,9 @@ from fastscale.laws.parts import IRREDUCIBLE, STANDARD, Reduction, Variable
 
 _DF = Variable("DF", "characters or tokens", "fine-tuning data", (1e5, 1e9))
 _FREE = (0.1, 0.3, 0.7)
+_SLOW = (0.05, 0.1, 0.2, 0.5)
+_REACH = (1.0, 1e2, 1e5, 1e9, 1e14)
+_WORTH = (1e-2, 1.0, 1e2, 1e4)
 
 LAWS = (
     Law(
@@ -20,8 +23,35 @@ LAWS = (
         ),
         predicts="effective data",
         latex=r"D_T = k\,D_F^{\alpha} N^{\beta}",
+        also=("hernandez",),
         source="Hernandez et al. 2021, arXiv 2102.01293, eq. 1.2",
         note="For the low-data regime: fine-tuning data up to a tenth of what training from scratch would need.",
+    ),
+    Law(
+        "(Dc/(DF + k*DF**alpha*N**beta) + (Nc/N)**(alpha_N/alpha_D))**alpha_D",
+        name="transfer_loss",
+        title="Loss after fine-tuning, pre-training counted as data",
+        variables=(_DF, STANDARD["N"]),
+        parameters=(
+            Parameter("Nc", "scale of N", positive=True, start=_REACH, relative_to="N", coordinate="log", latex="N_c"),
+            Parameter("alpha_N", "exponent of N", positive=True, start=_SLOW, latex=r"\alpha_N"),
+            Parameter("alpha_D", "exponent of data", positive=True, bounds=(1e-3, 10.0), start=_SLOW, latex=r"\alpha_D"),
+            Parameter(
+                "Dc", "scale of data", positive=True, start=_REACH, relative_to="DF", coordinate="log", latex="D_c"
+            ),
+            Parameter("k", "scale of the data that pre-training is worth", positive=True, start=_WORTH, coordinate="log"),
+            Parameter("alpha", "exponent of fine-tuning data in it", positive=True, start=(0.1, 0.4), latex=r"\alpha"),
+            Parameter("beta", "exponent of N in it", start=(0.1, 0.4), latex=r"\beta"),
+        ),
+        latex=r"L = \left[(N_c/N)^{\alpha_N/\alpha_D} + D_c/(D_F + k\,D_F^{\alpha} N^{\beta})\right]^{\alpha_D}",
+        source="Hernandez et al. 2021, arXiv 2102.01293, eq. 6.1: kaplan_nd at the effective data of transfer_dt",
+        note=(
+            "The substitution is the paper's; adding D_F to the data D_T that pre-training is worth follows its definition of "
+            "D_T and is this project's reading of the details. Hold Nc, Dc, alpha_N, alpha_D at a kaplan_nd fit of models "
+            "trained from scratch, and fit k, alpha, beta alone. A model that ends worse than from scratch has no D_T > 0."
+        ),
+        falls_with=("DF",),
+        reduces_to=(Reduction("kaplan_nd", fixed={"k": 0.0}),),
     ),
     Law(
         "E + B/(Dl + D**beta)",

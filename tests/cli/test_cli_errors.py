@@ -23,7 +23,7 @@ from fastscale.cli.wording import reword
         (("runs.parquet",), "runs.parquet is not Parquet as its name says"),
         (
             ("runs.csv", "--law", "chinchila"),
-            "no law 'chinchila'. Did you mean 'chinchilla' or 'chinchilla_tied'? 'fastscale laws' lists",
+            "no law 'chinchila'. Did you mean 'chinchilla', 'chinchilla_tied' or 'chinchilla_equal'? 'fastscale laws' lists",
         ),
         (("runs.csv", "--law", "E + A/N**a +"), "the formula 'E + A/N**a +' does not parse"),
         (("runs.csv", "--law", "power_offset"), "say which column it is, such as --x tokens or --n params"),

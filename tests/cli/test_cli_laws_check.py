@@ -16,7 +16,7 @@ def test_every_law_is_listed(shell: Shell) -> None:
     out = shell("laws").out
     for law in registry().values():
         line = next(line for line in out.splitlines() if line.startswith(f"{law.name} "))
-        assert all(text in line for text in (law.formula or "", ", ".join(law.names), law.source))
+        assert all(text in line for text in (law.formula or "", ", ".join(law.names), law.source, *law.also))
 
 
 def test_laws_as_json(shell: Shell) -> None:
@@ -36,6 +36,12 @@ def test_one_law(shell: Shell) -> None:
         assert text in out
 
 
+def test_a_law_by_another_name(shell: Shell) -> None:
+    assert shell("laws", "M4").out == shell("laws", "bounded_power").out
+    assert "also:       hoffmann, approach3" in shell("laws", "chinchilla").out
+    assert shell("laws", "hoffmann", "--json").document["other_names"] == ["hoffmann", "approach3"]
+
+
 def test_a_formula_of_ones_own(shell: Shell) -> None:
     out = shell("laws", "E + A*exp(-k*N**c)").out
     assert out.startswith("E + A*exp(-k*N**c)\n") and "N (model size, parameters)" in out
@@ -44,7 +50,8 @@ def test_a_formula_of_ones_own(shell: Shell) -> None:
 
 def test_unknown_law(shell: Shell) -> None:
     done = shell("laws", "chinchila")
-    assert done.code == 2 and "Did you mean 'chinchilla' or 'chinchilla_tied'? 'fastscale laws' lists" in done.err
+    assert done.code == 2
+    assert "Did you mean 'chinchilla', 'chinchilla_tied'" in done.err and "? 'fastscale laws' lists" in done.err
 
 
 def test_a_narrow_terminal_gets_paragraphs(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

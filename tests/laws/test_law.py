@@ -48,7 +48,7 @@ def test_a_formula_is_needed() -> None:
 
 
 def test_names_that_are_nearly_a_law() -> None:
-    match = r"no law 'chinchila'\. Did you mean 'chinchilla' or 'chinchilla_tied'\? fastscale\.laws\.table\(\) lists \d+"
+    match = r"no law 'chinchila'\. Did you mean 'chinchilla', .*'chinchilla_tied'.*\? fastscale\.laws\.table\(\) lists \d+"
     with pytest.raises(LawError, match=match):
         laws.get("chinchila")
     with pytest.raises(LawError, match=r"no law 'zzz'\. fastscale"):
