@@ -45,6 +45,7 @@ class Definition(NamedTuple):
     log_parameters: frozenset[str]
     positive: frozenset[str]
     scale: str
+    own: tuple[bool, ...] = ()  # of a law of several groups: which parameters each has of its own
 
 
 _SEAL = "\n# seal: "
@@ -73,7 +74,7 @@ def _key(d: Definition) -> str:
         source = hashlib.sha256(Path(file).read_bytes()).hexdigest() if file else ""
     text = repr((
         d.formula.text if d.formula else None, d.point, source, d.parameters, d.variables, sorted(d.log_parameters),
-        sorted(d.positive), d.scale, sources_key(),
+        sorted(d.positive), d.scale, d.own, sources_key(),
     ))
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
@@ -82,7 +83,7 @@ def _generate(d: Definition) -> str:
     if d.formula is not None:
         from fastscale.codegen.emit import kernel_source  # needs SymPy: only where nothing is cached
 
-        return kernel_source(d.formula, d.log_parameters, d.positive, d.scale)
+        return kernel_source(d.formula, d.log_parameters, d.positive, d.scale, d.own)
     from fastscale.codegen.point import point_source
 
     assert d.point is not None

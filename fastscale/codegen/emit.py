@@ -53,8 +53,15 @@ def _text(e: sp.Expr) -> str:
     return str(_printer.doprint(e))
 
 
-def kernel_source(formula: Formula, log_parameters: frozenset[str], positive: frozenset[str], scale: str) -> str:
-    """The module that holds `objective` for this residual scale, and `predict`."""
+def kernel_source(
+    formula: Formula, log_parameters: frozenset[str], positive: frozenset[str], scale: str, own: tuple[bool, ...] = ()
+) -> str:
+    """The module that holds `objective` for this residual scale, and `predict`.
+
+    With `own`, which says of each parameter whether every group of points has one of its own, the kernels are those of several
+    groups: the last row of X is the group's number, points of one group follow each other, and theta holds the shared
+    parameters, then those of group 0, of group 1, ….
+    """
     tape = Tape(formula, log_parameters, positive)
     head = (
         f'"""Kernels of {formula.text}, residual on the {scale} scale. Generated; see fastscale.codegen."""\n\n'
@@ -62,7 +69,33 @@ def kernel_source(formula: Formula, log_parameters: frozenset[str], positive: fr
         "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
         "from math import inf, sqrt\n\n\n"
     )
-    return head + _objective(tape, scale) + "\n\n" + _predict(Tape(formula, log_parameters, positive))
+    places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
+    return head + _objective(tape, scale, places) + "\n\n" + _predict(Tape(formula, log_parameters, positive), places)
+
+
+class Places:
+    """Where the parameters of one group stand in theta, as texts: shared ones first, then each group's own."""
+
+    def __init__(self, own: tuple[bool, ...]) -> None:
+        self.shared, self.own = own.count(False), own.count(True)
+        order = sorted(range(len(own)), key=lambda j: (own[j], j))
+        position = {j: k for k, j in enumerate(order)}
+        self.at = [f"place + {position[j] - self.shared}" if own[j] else str(position[j]) for j in range(len(own))]
+        self._rank = [(own[j], position[j]) for j in range(len(own))]
+
+    def pair(self, i: int, j: int) -> str:
+        """Indices of an entry of the Hessian's upper triangle."""
+        a, b = sorted((i, j), key=lambda k: self._rank[k])
+        return f"{self.at[a]}, {self.at[b]}"
+
+    def loop(self, rows: int, arrays: tuple[str, ...], body: list[str]) -> list[str]:
+        """`body` for each stretch of points of one group, as `count` points of the rows x0_, x1_, … and of the arrays."""
+        lines = ["end = 0", "while end < n:", f"    begin, group = end, X[{rows}, end]"]
+        lines += [f"    while end < n and X[{rows}, end] == group:", "        end += 1"]
+        lines += [f"    count, place = end - begin, {self.shared} + {self.own}*int(group)"]
+        lines += [f"    x{v}_ = X[{v}, begin:end]" for v in range(rows)]
+        lines += [f"    {a} = {a}_all[begin:end]" for a in arrays]
+        return lines + [f"    {line}" for line in body]
 
 
 class _Steps:
@@ -186,7 +219,7 @@ class _Steps:
         return "\n".join(lines)
 
 
-def _objective(tape: Tape, scale: str) -> str:
+def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     p = len(tape.theta)
     value = tape.value
     direct = scale == "log" and (atom := tape.definition(value)) is not None and atom.kind == "exp"
@@ -242,7 +275,6 @@ def _objective(tape: Tape, scale: str) -> str:
     # atoms of the value come before the residual, what only derivatives need may use its slope
     loop += steps.inner[:before] + residual + steps.inner[before:]
     loop += _loss_lines(scale, slope_is_one)
-    body: list[str] = []
     for j in range(p):
         if c[j] != 0:
             loop.append(f"c{j} = {c_text[j]}")
@@ -253,19 +285,26 @@ def _objective(tape: Tape, scale: str) -> str:
             loop += [f"h{i}_{j} += m{i}*c{j}" for j in range(i, p) if c[j] != 0]
     for (key, _), text in zip(extra.items(), extra_text, strict=True):
         loop.append(f"h{key[0]}_{key[1]} += q1*({text})")
-    body += ["delta = rho[0]", "penalty = rho[1]"]
-    body += [f"t{j} = theta[{j}]" for j in range(p)]
+    rows, upper = len(tape.rows), [(i, j) for i in range(p) for j in range(i, p)]
+    at = places.at if places else [str(j) for j in range(p)]
+    body = [f"t{j} = theta[{at[j]}]" for j in range(p)]
     body += [line for check in steps.checks for line in check.split("\n")]
     body += ["outside = 0.0"] * can_leave + steps.hoisted
     body += ["f = 0.0"] + [f"g{j} = 0.0" for j in range(p)]
-    body += [f"h{i}_{j} = 0.0" for i in range(p) for j in range(i, p)]
-    body += ["for i in range(n):"]
-    body += [f"    x{v} = X[{v}, i]" for v in range(len(tape.rows))] + [f"    {line}" for line in loop]
+    body += [f"h{i}_{j} = 0.0" for i, j in upper]
+    body += [f"for i in range({'count' if places else 'n'}):"]
+    body += [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)] + [f"    {line}" for line in loop]
     body += ["if outside > 0.0:", "    return inf"] * can_leave
-    body += [f"g[{j}] = g{j}" for j in range(p)]
-    body += [f"H[{i}, {j}] = h{i}_{j}{after.get((i, j), '')}" for i in range(p) for j in range(i, p)]
-    body += ["return f"]
-    return "def objective(theta, X, y, w, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in body)
+    start = ["delta = rho[0]", "penalty = rho[1]"]
+    if places is None:
+        body = start + body + [f"g[{j}] = g{j}" for j in range(p)]
+        body += [f"H[{i}, {j}] = h{i}_{j}{after.get((i, j), '')}" for i, j in upper] + ["return f"]
+        return "def objective(theta, X, y, w, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in body)
+    body += ["total += f"] + [f"g[{at[j]}] += g{j}" for j in range(p)]
+    body += [f"H[{places.pair(i, j)}] += h{i}_{j}{after.get((i, j), '')}" for i, j in upper]
+    start += ["total = 0.0", "for i in range(theta.size):", "    g[i] = 0.0", "    for j in range(i, theta.size):"]
+    lines = [*start, "        H[i, j] = 0.0", *places.loop(rows, ("y", "w"), body), "return total"]
+    return "def objective(theta, X, y_all, w_all, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in lines)
 
 
 def _loss_lines(scale: str, slope_is_one: bool) -> list[str]:
@@ -321,12 +360,20 @@ def _normalise(
     return c, e, lines
 
 
-def _predict(tape: Tape) -> str:
+def _predict(tape: Tape, places: Places | None = None) -> str:
     p = len(tape.theta)
     first = [tape.derivative(tape.value, j) for j in range(p)]
     steps = _Steps(tape, [tape.value, *first], checked=False)
     texts = [steps.require(r) for r in steps.results]
-    body = [f"t{j} = theta[{j}]" for j in range(p)] + steps.hoisted + ["for i in range(n):"]
-    body += [f"    x{v} = X[{v}, i]" for v in range(len(tape.rows))] + [f"    {line}" for line in steps.inner]
-    body += [f"    value[i] = {texts[0]}"] + [f"    J[{j}, i] = {texts[j + 1]}" for j in range(p)]
-    return "def predict(theta, X, n, value, J):\n" + "".join(f"    {line}\n" for line in body)
+    rows, at = len(tape.rows), places.at if places else [str(j) for j in range(p)]
+    body = [f"t{j} = theta[{at[j]}]" for j in range(p)] + steps.hoisted
+    body += [f"J{j} = J[{at[j]}, begin:end]" for j in range(p) if places]
+    body += [f"for i in range({'count' if places else 'n'}):"]
+    body += [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)]
+    body += [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
+    body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
+    if places is None:
+        return "def predict(theta, X, n, value, J):\n" + "".join(f"    {line}\n" for line in body)
+    lines = ["for j in range(theta.size):", "    for i in range(n):", "        J[j, i] = 0.0"]
+    lines += places.loop(rows, ("value",), body)
+    return "def predict(theta, X, n, value_all, J):\n" + "".join(f"    {line}\n" for line in lines)

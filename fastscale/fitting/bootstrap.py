@@ -226,6 +226,12 @@ class Bootstrap:
         left_out = Resampling("jackknife", engine.JACKKNIFE, self.drawn.units, self.drawn.strata, units, self.drawn.by_run)
         return refit_resamples(self.fit, left_out, 0)
 
+    def group(self, label: Any) -> Bootstrap:
+        """One group's law and draws, of a fit whose groups share parameters."""
+        from fastscale.fitting.shared import bootstrap_of_group
+
+        return bootstrap_of_group(self, label)
+
     def covariances(self, thetas: Array | None = None) -> Array:
         """Sandwich covariance of the kernel coordinates at each resample, on the resample: (resamples, p, p).
 

@@ -12,7 +12,7 @@ from fastscale.archive import Points, Runs, read_runs
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.fitting.patterns import is_label, level_count
-from fastscale.fitting.prepare import indicators
+from fastscale.fitting.prepare import label_rows
 from fastscale.fitting.problem import BATCH_LACKS, Options
 from fastscale.fitting.schedules import (
     GIVEN,
@@ -139,7 +139,8 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
     """
     if (frame is None) == (not values):
         raise FitError("predict takes a frame, or the variables as keywords such as N=1e9, D=2e10")
-    base = law if law.offset is None else law.offset.base
+    labelled = law.offset or law.shared
+    base = law if labelled is None else labelled.base
     along = base.schedule is not None
     if along and "lr" in values:
         index = None if all(np.ndim(v) == 0 for v in values.values()) else pd.RangeIndex(len(keywords_frame(values)))
@@ -162,7 +163,7 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
 
 def _refuse_names(law: Law, values: Mapping[str, Any], known: set[str]) -> None:
     """Keywords beside a schedule: its own, the law's other variables, and the label of an offset."""
-    known = known | (set() if law.offset is None else {law.offset.column})
+    known = known | (set() if (labelled := law.offset or law.shared) is None else {labelled.column})
     if unknown := sorted(set(values) - known):
         raise FitError(f"the law {law.name!r} takes {', '.join(sorted(known))}; got {unknown[0]}")
 
@@ -177,18 +178,17 @@ def _columns_of(law: Law, base: Law, mapping: Mapping[str, Any], frame: pd.DataF
         for v in base.variable_names:
             column = frame[runs.column_of(v)]
             columns.append(np.asarray(pd.to_numeric(column, errors="raise"), dtype=float))
-    if law.offset is not None:
-        labelled = law.offset.column in frame.columns
-        labels = frame[law.offset.column] if labelled else [law.offset.reference] * len(frame)
-        columns += list(indicators(law.offset, labels))
+    if (labelled := law.offset or law.shared) is not None:
+        labels = frame[labelled.column] if labelled.column in frame.columns else [None] * len(frame)
+        columns += list(label_rows(labelled, labels))
     return columns
 
 
 def _with_labels(law: Law, values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Keywords with the variables of a law's offsets: from its column of labels, else those of the reference."""
-    if law.offset is None:
+    """Keywords with the variables that labels stand for: from the law's column of labels, else those of the reference."""
+    labelled = law.offset or law.shared
+    if labelled is None or not set(values).isdisjoint(set(labelled.variables) - {labelled.column}):
         return values
     values = dict(values)
-    if law.offset.column in values:
-        values |= dict(zip(law.offset.variables, indicators(law.offset, values.pop(law.offset.column)), strict=True))
-    return {**dict.fromkeys(law.offset.variables, 0.0), **values}
+    labels = values.pop(labelled.column, None)
+    return {**values, **dict(zip(labelled.variables, label_rows(labelled, labels), strict=True))}

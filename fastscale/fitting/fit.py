@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,8 @@ from fastscale.fitting.prepare import error_weights, offset_levels
 from fastscale.fitting.problem import Options, Problem, Space, delta_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import column_names
+from fastscale.fitting.shared import expand_options, share
+from fastscale.fitting.shared import starts as group_starts
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
 from fastscale.laws.law import Array
@@ -44,6 +46,8 @@ def fit(
     bounds: Mapping[str, tuple[float, float]] | None = None,
     priors: Mapping[str, tuple[float, float]] | None = None,
     offset: str | None = None,
+    by: str | None = None,
+    shared: Sequence[str] | None = None,
     starts: str | pd.DataFrame = "screen",
     strict: bool = False,
     threads: int | None = None,
@@ -96,6 +100,10 @@ def fit(
         A column with two to eight labels, such as whether a run was annealed: every label but the most frequent gets an
         additive offset ``offset_<label>`` in the unit of the response; all other parameters are shared. `Fit.predict` takes the
         column too, and the most frequent label where there is none.
+    by, shared
+        ``by="domain", shared=["alpha", "beta"]``: one fit of all groups that the column names, with these parameters the same in
+        every group and the others each group's own, called ``E[code]`` (with `fixed` and the like plain ``E`` means all of
+        them). `Fit.group` is one group's law; `fit_groups` fits groups that share nothing.
     starts
         "screen" (default), "all" to refine every start of the grids, or a DataFrame of start points, a column a parameter.
     strict
@@ -134,6 +142,11 @@ def fit(
         points = replace(points, w=error_weights(points, opened, errors, residual))
     names = {v: str(column) for v, column in column_names(law, opened).items()}
     plain = law
+    if by is not None or shared is not None:
+        if by is None or shared is None or offset is not None:
+            raise FitError("by= and shared= go together, and without offset=: the groups' column, and what they share")
+        law, points = share(law, points, opened, by, [shared] if isinstance(shared, str) else shared)
+        options, names = expand_options(law, options), {**names, by: by}
     if offset is not None:
         law, labels = offset_levels(law, points, opened, offset)
         points = replace(points, X=np.concatenate([points.X, labels]), variables=law.variable_names)
@@ -188,6 +201,8 @@ def fit_points(
     """`fit` on points that are selected already."""
     space = Space.of(law, options)
     problem = Problem.of(space, options, points.X, points.y, points.w)
+    if law.shared is not None and isinstance(starts, str):
+        starts = pd.DataFrame(law.to_natural(group_starts(law, points, options, threads)), columns=list(law.names))
     columns = dict(columns or {})
     if problem.n < space.free_count:
         nothing = np.full(len(law.names), np.nan)

@@ -13,6 +13,7 @@ from fastscale.errors import DataError, FitError
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 from fastscale.laws.offset import Offset, with_offset
+from fastscale.laws.shared import Shared
 
 _MOST_LEVELS = 8
 
@@ -77,7 +78,7 @@ def offset_levels(law: Law, points: Points, runs: Runs, name: str) -> tuple[Law,
     reference = str(levels[np.argmax(counts)])
     law = with_offset(law, name, reference, [str(level) for level in levels if level != reference])
     assert law.offset is not None
-    return law, indicators(law.offset, texts)
+    return law, label_rows(law.offset, texts)
 
 
 def label_texts(labels: Any) -> np.ndarray:
@@ -89,16 +90,28 @@ def label_texts(labels: Any) -> np.ndarray:
     return out.reshape(array.shape)
 
 
-def indicators(offset: Offset, labels: Any) -> Array:
-    """1 where a label is the level, else 0: (levels, *shape of the labels).
+def label_rows(labelled: Offset | Shared, labels: Any) -> Array:
+    """What labels are to a law, (its variables, *shape of the labels).
+
+    For offsets 1 where a label is the level, else 0, and the reference where there is no label (None). For groups that share
+    parameters the number of the group.
 
     Raises
     ------
     FitError
-        A label that was not fitted.
+        A label that was not fitted, or none where the law is of several groups.
     """
-    texts = label_texts(labels)
-    known = (offset.reference, *offset.levels)
+    offset = isinstance(labelled, Offset)
+    known = (labelled.reference, *labelled.levels) if isinstance(labelled, Offset) else labelled.levels
+    array = np.asarray(labels, dtype=object)
+    if offset and all(label is None for label in array.ravel().tolist()):
+        return np.zeros((len(labelled.levels), *array.shape))
+    texts = label_texts(array)
     if unknown := sorted(set(texts.ravel().tolist()) - set(known)):
-        raise FitError(f"{offset.column}={unknown[0]!r} was not fitted; its levels are {', '.join(map(repr, known))}")
-    return np.array([texts == level for level in offset.levels], dtype=float)
+        shown = ", ".join(map(repr, known[:12])) + (", …" if len(known) > 12 else "")
+        said = "has no label: which group is meant" if unknown == ["None"] else f"={unknown[0]!r} was not fitted"
+        raise FitError(f"{labelled.column}{' ' if unknown == ['None'] else ''}{said}; its levels are {shown}")
+    if offset:
+        return np.array([texts == level for level in labelled.levels], dtype=float)
+    numbers = {level: float(k) for k, level in enumerate(known)}
+    return np.array([np.vectorize(numbers.__getitem__, otypes=[float])(texts)])

@@ -101,6 +101,8 @@ def resampling(
         assert fit.units is not None
         units = fit.units
         whole = np.array([0, int(units.max()) + 1], dtype=np.int64)
+    if kind in ("pairs", "clusters", "bayesian") and fit.law.shared is not None:
+        units, whole = _within_groups(points, units)
     if kind in OF_WEIGHTS:
         count = int(whole[-1]) if kind == "jackknife" else int(resamples)
         return Resampling(kind, OF_WEIGHTS[kind], units, whole, count, by_run)
@@ -108,6 +110,22 @@ def resampling(
         raise FitError(f"kind={kind!r} adds noise to predictions, which rates cannot take; use kind='pairs' or 'clusters'")
     fitted, noise = _responses(problem, theta, kind, units)
     return Resampling(kind, OF_RESPONSE[kind], units, whole, int(resamples), by_run, fitted=fitted, noise=noise)
+
+
+def _within_groups(points: Points, units: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(units, strata) of a fit whose groups share parameters: drawn group by group, so that none is left without points.
+
+    Where a run has points in several groups, as a run evaluated on several domains, whole runs are drawn all the same.
+    """
+    codes = points.X[-1].astype(np.int64)
+    of = np.full(int(units.max()) + 1, -1)
+    of[units] = codes
+    if (of[units] != codes).any():
+        return units, np.array([0, len(of)], dtype=np.int64)
+    order = np.argsort(of, kind="stable")
+    number = np.empty(len(of), dtype=np.int64)
+    number[order] = np.arange(len(of))
+    return number[units], np.concatenate([[0], np.cumsum(np.bincount(of))]).astype(np.int64)
 
 
 def _given(n: int, rows: np.ndarray, whole: np.ndarray, indices: Any, weights: Any) -> Resampling:

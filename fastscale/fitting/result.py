@@ -335,6 +335,12 @@ class Fit:
 
         return leave_one_out(self)
 
+    def group(self, label: Any) -> Fit:
+        """One group's law, of a fit whose groups share parameters: to predict with, and for all that follows from one law."""
+        from fastscale.fitting.shared import of_group
+
+        return of_group(self, label)
+
     def optimal(self, C: Any, *, cost: str | None = None) -> pd.Series | pd.DataFrame:
         """The compute-optimal N and D, tokens per parameter, and loss, at a budget or several.
 

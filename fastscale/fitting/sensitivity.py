@@ -158,8 +158,8 @@ def _other_sizes(fit: Fit) -> list[str]:
 def _with_size(fit: Fit, column: str) -> tuple[Points, Options]:
     """The fitted rows with another column as N."""
     assert fit.source is not None and fit.points is not None
-    if fit.law.offset is not None:
-        raise FitError("a fit with offsets is not refitted with another definition of N; fit it with N= that column")
+    if fit.law.offset is not None or fit.law.shared is not None:
+        raise FitError("a fit with offsets or groups is not refitted with another definition of N; fit it with N= that column")
     named = {str(k): str(v) for k, v in fit.source.explicit.items()}
     runs = read_runs(fit.source, **{**named, **fit.columns, "N": column})
     points = select(fit.law, runs, fit.options)

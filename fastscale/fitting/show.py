@@ -47,6 +47,9 @@ def _facts(fit: Fit) -> list[str]:
         lines.append(f"weights: from the errors ({options.errors})")
     if (offset := fit.law.offset) is not None:
         lines.append(f"offsets: by {offset.column}, against {offset.reference}; all other parameters shared")
+    if (shared := fit.law.shared) is not None:
+        fitted = ", ".join(name for name in shared.names if name not in shared.base.references)
+        lines.append(f"groups: {len(shared.levels)} by {shared.column}; shared by all: {fitted}")
     if options.penalty != 1.0:
         lines.append(f"penalty: {options.penalty:g} on predictions above the response")
     if fit.points is not None and len(fit.points.dropped):

@@ -28,6 +28,7 @@ from fastscale.fitting.status import Status
 from fastscale.laws import Law, Parameter, Variable, registry
 from fastscale.laws.offset import Offset, with_offset
 from fastscale.laws.schedule import Schedule, variant
+from fastscale.laws.shared import Shared, with_shared
 
 SCHEMA = 1
 _KEY = b"fastscale"
@@ -142,7 +143,7 @@ def _law_record(law: Law) -> dict[str, Any]:
         "parameters": [asdict(p) for p in law.parameters],
         "linear_in": list(law.linear_in),
         "schedule": None if law.schedule is None else asdict(law.schedule),
-    } | _offset_record(law.offset)
+    } | _offset_record(law.offset) | _shared_record(law.shared)
 
 
 def _offset_record(offset: Offset | None) -> dict[str, Any]:
@@ -152,7 +153,16 @@ def _offset_record(offset: Offset | None) -> dict[str, Any]:
     return {"offset": {"base": _law_record(offset.base), **levels}}
 
 
+def _shared_record(shared: Shared | None) -> dict[str, Any]:
+    if shared is None:
+        return {}
+    groups = {"column": shared.column, "levels": list(shared.levels), "names": list(shared.names)}
+    return {"shared": {"base": _law_record(shared.base), **groups}}
+
+
 def _law_of(record: dict[str, Any]) -> Law:
+    if (made := record.get("shared")) is not None:
+        return with_shared(_law_of(made["base"]), made["column"], made["levels"], made["names"])
     if (made := record.get("offset")) is not None:
         return with_offset(_law_of(made["base"]), made["column"], made["reference"], made["levels"])
     known = registry().get(record["name"]) or variant(record["name"], registry())

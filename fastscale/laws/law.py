@@ -20,6 +20,7 @@ from fastscale.laws.parts import RESPONSE_ENDS, STANDARD, Array, Flags, Ints, Pa
 if TYPE_CHECKING:
     from fastscale.laws.offset import Offset
     from fastscale.laws.schedule import Schedule
+    from fastscale.laws.shared import Shared
 
 __all__ = ["Array", "Flags", "Ints", "Law", "Parameter", "StartGrid", "Variable"]
 
@@ -78,6 +79,8 @@ class Law:
         Other names that it goes by; no two built-in laws share one.
     offset
         What `fastscale.laws.offset.with_offset` made the law from.
+    shared
+        What `fastscale.laws.shared.with_shared` made the law from: several groups that share some parameters.
 
     Raises
     ------
@@ -108,11 +111,15 @@ class Law:
     note: str = ""
     also: tuple[str, ...] = ()
     offset: Offset | None = None
+    shared: Shared | None = None
 
     def __post_init__(self) -> None:
         asked = tuple(STANDARD.get(v, Variable(v)) if isinstance(v, str) else v for v in self.variables)
         known = {p.name: p for p in self.parameters}
-        if self.point is None:
+        if self.shared is not None:
+            parsed, order, variables = None, tuple(known), tuple(v.name for v in asked)
+            log_variables = self.shared.base.log_variables
+        elif self.point is None:
             parsed = parse(self.formula or "", [v.name for v in asked] or None)
             order, variables = parsed.parameters, parsed.variables
             log_variables = parsed.log_variables
@@ -237,15 +244,20 @@ class Law:
 
     # -- compiled
 
-    def kernels(self, scale: str) -> Kernels:
-        """The compiled objective for a residual scale ("log", "linear", "logit"), and the prediction."""
+    def kernels(self, scale: str, own: tuple[bool, ...] = ()) -> Kernels:
+        """The compiled objective for a residual scale ("log", "linear", "logit"), and the prediction.
+
+        With `own`, those of several groups: which parameters each group has of its own (see `fastscale.laws.shared`).
+        """
         if scale not in SCALES:
             raise LawError(f"no residual scale {scale!r}; known are {', '.join(SCALES)}")
+        if self.shared is not None:
+            return self.shared.base.kernels(scale, tuple(name not in self.shared.names for name in self.shared.base.names))
         module, _, function = (self.point or "").partition(":")
         logs = frozenset(itertools.compress(self.names, self.logs))
         point = (module, function) if self.point else None
         positive = frozenset(p.name for p in self.parameters if p.lower >= 0)
-        return kernels(Definition(self.parsed, point, self.names, self.variable_names, logs, positive, scale))
+        return kernels(Definition(self.parsed, point, self.names, self.variable_names, logs, positive, scale, own))
 
     # -- start points
 

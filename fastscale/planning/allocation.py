@@ -51,6 +51,8 @@ def allocate(law: Law, draws: Array, C: Any, cost: str | None = None) -> dict[st
     if law.offset is not None:  # an offset moves no optimum: at the reference level
         law = law.offset.base
         draws = draws[:, : len(law.names)]
+    if law.shared is not None:
+        raise FitError(f"an allocation is of one group: fit.group({law.shared.levels[0]!r}).optimal(…)")
     if set(law.variable_names) != {"N", "D"}:
         raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.shown)}")
     budgets = np.atleast_1d(np.asarray(C, dtype=float))
