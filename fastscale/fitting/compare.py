@@ -18,6 +18,7 @@ from fastscale.fitting.fit import fit
 from fastscale.fitting.holdout import Split, splits
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.predict import predict_points
+from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.result import Fit
 from fastscale.laws import Law
 from fastscale.laws.law import Array
@@ -128,7 +129,9 @@ def compare(
     no_columns = ("delta", "scale", "residual", "offset", "errors")
     columns = {k: v for k, v in options.items() if isinstance(v, str) and k not in no_columns}
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
-    names = [resolve_law(law, opened, columns)[0].name for law in laws]
+    resolved = [resolve_law(law, opened, columns)[0] for law in laws]
+    refuse_procedures(resolved, "compare", "Hold runs out and compare its predictions yourself.")
+    names = [law.name for law in resolved]
     fits = dict(zip(names, [fit(law, opened, loss=loss, run=run, **options) for law in laws], strict=True))
     if len(fits) < len(names):
         raise FitError("laws: one is named twice")

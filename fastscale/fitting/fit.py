@@ -20,6 +20,7 @@ from fastscale.fitting.likelihood import likelihood_of
 from fastscale.fitting.objective import choose_delta, solve
 from fastscale.fitting.prepare import error_weights, offset_levels
 from fastscale.fitting.problem import Options, Problem, Space, delta_of
+from fastscale.fitting.procedures import fit_by_procedure, procedure_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
@@ -114,6 +115,18 @@ def fit(
         raise FitError("weights and errors exclude each other: errors are turned into weights")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     law, opened = resolve_law(law, opened, columns)
+    if law.procedure is not None:
+        refuse_unknown(columns, [law], procedure_of(law).columns)
+        asked = {
+            "delta": delta, "scale": scale, "residual": residual, "penalty": None if penalty == 1.0 else penalty,
+            "weights": weights, "errors": errors, "fixed": fixed, "tied": tied, "bounds": bounds, "priors": priors,
+            "offset": offset, "starts": None if isinstance(starts, str) and starts == "screen" else starts,
+        }
+        asked = {k: v for k, v in asked.items() if v is not None and not (isinstance(v, Mapping) and not v)}
+        result = replace(fit_by_procedure(law, opened, asked, threads), source=opened)
+        if strict:
+            refuse_warnings(result)
+        return result
     residual = law.residual if residual is None else residual
     given = delta_of(delta, residual)
     if isinstance(given, str) and (given != "auto" or scale is not None):

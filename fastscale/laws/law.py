@@ -71,6 +71,9 @@ class Law:
         What users should know of its parameters, and what was decided where the literature is not clear.
     offset
         What `fastscale.laws.offset.with_offset` made the law from.
+    procedure
+        ``"module:name"`` of the `fastscale.fitting.procedures.Procedure` that fits a law which takes more than one objective: the
+        formula is what comes out in the end, and its parameters are what the procedure estimates.
 
     Raises
     ------
@@ -98,6 +101,7 @@ class Law:
     reduces_to: tuple[Reduction, ...] = ()
     note: str = ""
     offset: Offset | None = None
+    procedure: str | None = None
 
     def __post_init__(self) -> None:
         asked = tuple(STANDARD.get(v, Variable(v)) if isinstance(v, str) else v for v in self.variables)
