@@ -157,6 +157,8 @@ class Bootstrap:
         Of each resample; status as numbers of `Status`.
     seed, kind, units
         How they were drawn: the seed, "pairs", "clusters", …, and of how many units.
+    notes
+        What a procedure has to say of its refits.
     """
 
     fit: Fit

@@ -58,12 +58,15 @@ def fit(
     Parameters
     ----------
     law
-        Name of a built-in law, a formula such as ``"E + A*exp(-k*N**c)"``, or a `Law`.
+        Name of a built-in law, a formula such as ``"E + A*exp(-k*N**c)"``, or a `Law`. Some laws (isoflop, envelope, two_step)
+        take more than one objective: each is fitted by a procedure of its own, takes those of the options below that make sense
+        for it, and has what came before its parameters in ``fit.stages``.
     runs
         A DataFrame, a dict of arrays, a path or a glob of CSV, Parquet or JSONL files, or the result of `read_runs`.
     loss, run, **columns
         Names of the columns: of the response, of the run that a row belongs to, and of each variable, such as N="params_n",
-        D="tokens_d". Where none is given, usual names are found. A column named "run" is the run column.
+        D="tokens_d"; for two_step also accuracy="acc". Where none is given, usual names are found. A column named "run" is the
+        run column.
     delta
         Huber's delta in units of the residual: 1e-3 of log loss by default. `math.inf` is least squares. 0 is least absolute
         deviations, solved exactly (standard errors and resamples use a delta of 0.02 robust scales of the residuals, which

@@ -306,3 +306,20 @@ def test_no_comparison_where_approach_3_has_none() -> None:
     fit = fastscale.fit("isoflop", frame[["C", "N", "loss"]])
     told = note(fit, "P10")
     assert told.severity == "info" and "There is no approach 3 on these points" in told.message
+
+
+def test_compute_that_is_no_multiple_of_nd_is_told() -> None:
+    """A head that costs more in small models: C/(N D) varies; the parabola's own bias is that of the sizes and budgets alone."""
+    frame = sweeps(BUDGETS, reach=8.0, **HOFFMANN)
+    frame["D"] /= 1 + 0.5 * (frame["N"] / 1e8) ** -0.3
+    fit = fastscale.fit("isoflop", frame)
+    told = note(fit, "P10")
+    ratio = frame["C"] / (frame["N"] * frame["D"])
+    assert "times N D here, not one multiple of it" in told.message
+    assert told.numbers["factor_low"] == pytest.approx(ratio.min()) and told.numbers["factor_high"] == pytest.approx(ratio.max())
+    assert told.numbers["factor"] == pytest.approx(np.exp(np.log(ratio).mean()))
+    third = fastscale.fit("chinchilla", frame[["N", "D", "loss"]])
+    D = (frame["C"] / (told.numbers["factor"] * frame["N"])).to_numpy()
+    clean = frame.assign(loss=third.predict(N=frame["N"].to_numpy(), D=D))
+    a = third.params["beta"] / (third.params["alpha"] + third.params["beta"])
+    assert told.numbers["a_bias"] == pytest.approx(by_polyfit(clean)[1] - a, abs=1e-9)

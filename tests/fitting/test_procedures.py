@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,7 +11,7 @@ from support_procedures import EXAMPLES, curves, sweeps, tasks
 from support_runs import grid_of_runs
 
 import fastscale
-from fastscale import FitError, laws
+from fastscale import FitError, LawError, laws
 from fastscale.fitting.resampling import factors, resampling
 
 LAWS = sorted(name for name, law in laws.registry().items() if law.procedure)
@@ -177,6 +179,17 @@ def test_strict_raises_what_the_fit_warns_of(name: str, fits: dict[str, fastscal
             fastscale.fit(name, NOISY[name], strict=True)
     else:
         assert fastscale.fit(name, NOISY[name], strict=True).ok
+
+
+def test_a_procedure_that_is_not_there() -> None:
+    law = laws.get("isoflop")
+    for wrong, match in (
+        ("fastscale.fitting.procedures.nowhere:PROCEDURE", "'isoflop' names a procedure that is not there, .*nowhere"),
+        ("fastscale.fitting.procedures.isoflop:NONE", "names a procedure that is not there"),
+        ("math:pi", "names 'math:pi', a float; it takes a Procedure"),
+    ):
+        with pytest.raises(LawError, match=match):
+            fastscale.fit(replace(law, procedure=wrong), NOISY["isoflop"])
 
 
 def test_derived_quantities_are_of_losses() -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastscale.errors import FitError
+from fastscale.errors import FitError, LawError
 
 if TYPE_CHECKING:
     from fastscale.archive import Runs
@@ -41,9 +41,20 @@ class Procedure:
 
 
 def procedure_of(law: Law) -> Procedure:
-    """The procedure that a law names."""
+    """The procedure that a law names.
+
+    Raises
+    ------
+    LawError
+        There is none of that name.
+    """
     module, _, name = str(law.procedure).partition(":")
-    found: Procedure = getattr(importlib.import_module(module), name)
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise LawError(f"the law {law.name!r} names a procedure that is not there, {law.procedure!r}: {error}") from None
+    if not isinstance(found, Procedure):
+        raise LawError(f"the law {law.name!r} names {law.procedure!r}, a {type(found).__name__}; it takes a Procedure")
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,21 +23,21 @@ if TYPE_CHECKING:
 _BEYOND = 10.0  # times the largest budget
 # Bias of N* or D*, and of the exponent, from which it is a warning.
 _SHIFT, _TILT = 0.05, 0.01
+# Spread of C/(N D) from which it is no constant.
+_LOOSE = 0.05
 
 
 def bias_note(fit: Fit, stages: IsoFlop) -> Note | None:
     """P10: the exponent, N* and D* by approach 3 on the same points, and what the parabolas make of approach 3's own curves.
 
-    The latter, less approach 3 itself, is the parabola's bias: its predictions at the very points hold no noise.
+    The latter, less approach 3 itself, is the parabola's bias: its predictions at the very sizes and budgets hold no noise. D
+    there is C over N and the mean of C/(N D), the multiple at which approach 3's optimum is taken too.
     """
     points, D = stages.used.points, stages.used.D
     C, N = points.X
     law = get("chinchilla")
     try:
-        own = type(points)(
-            np.ascontiguousarray([N, D]), points.y, points.w, points.rows, points.runs, points.run_labels, {}, points.dropped, (),
-            ("N", "D"), "loss",
-        )
+        own = replace(points, X=np.ascontiguousarray([N, D]), variables=("N", "D"), notes=())
         options = Options()
         refuse_few_levels(law, own, options)
         third = fit_points(law, own, options)
@@ -44,9 +45,10 @@ def bias_note(fit: Fit, stages: IsoFlop) -> Note | None:
         return _no_comparison(str(error))
     if not third.ok:
         return _no_comparison(f"{third.status.label}: {third.status.message}")
-    clean = np.asarray(third.predict(N=N, D=D))
+    ratio = C / (N * D)
+    factor = float(np.exp(np.log(ratio).mean()))
+    clean = np.asarray(third.predict(N=N, D=C / (factor * N)))
     thetas, _, _, _ = stages.lines(clean, np.ones((1, points.n)), {})
-    factor = float(np.exp(np.log(C / (N * D)).mean()))
     budgets = float(C.max()) * np.array([1.0, _BEYOND])
     best = allocate(law, third.params.to_numpy()[None], budgets, f"{factor!r}*N*D")["N"][:, 0]
     alpha, beta = third.params["alpha"], third.params["beta"]
@@ -57,7 +59,7 @@ def bias_note(fit: Fit, stages: IsoFlop) -> Note | None:
         shift = biased / best - 1.0
     if not np.isfinite([a, *best, *biased]).all():
         return _no_comparison("its optimum lies nowhere")
-    return _note(fit, a, thetas[0], budgets, second, best, shift, factor)
+    return _note(fit, a, thetas[0], budgets, second, best, shift, ratio)
 
 
 def _no_comparison(why: str) -> Note:
@@ -67,11 +69,12 @@ def _no_comparison(why: str) -> Note:
     )
 
 
-def _note(fit: Fit, a: float, biased: Array, budgets: Array, second: Array, third: Array, shift: Array, factor: float) -> Note:
+def _note(fit: Fit, a: float, biased: Array, budgets: Array, second: Array, third: Array, shift: Array, ratio: Array) -> Note:
+    factor, low, high = float(np.exp(np.log(ratio).mean())), float(ratio.min()), float(ratio.max())
     tilt = float(biased[1]) - a
     D_shift = 1.0 / (1.0 + shift) - 1.0
     own = float(fit.params["a"])
-    numbers: dict[str, Any] = {"a": own, "a_approach3": a, "a_bias": tilt, "factor": factor}
+    numbers: dict[str, Any] = {"a": own, "a_approach3": float(a), "a_bias": tilt, "factor": factor}
     for name, k in (("largest", 0), ("beyond", 1)):
         numbers |= {
             f"C_{name}": float(budgets[k]), f"N_{name}": float(second[k]), f"N_{name}_approach3": float(third[k]),
@@ -83,7 +86,10 @@ def _note(fit: Fit, a: float, biased: Array, budgets: Array, second: Array, thir
         f"Approach 3 (chinchilla) on the same points has a = {a:.4f} against {own:.4f} here, N* {third[0]:.3g} against "
         f"{second[0]:.3g} at {budgets[0]:.3g} FLOP and {third[1]:.3g} against {second[1]:.3g} at {_BEYOND:g} times that. The "
         f"parabola's own bias is {tilt:+.4f} in a, {shift[0]:+.1%} and {shift[1]:+.1%} in N*, {D_shift[0]:+.1%} and "
-        f"{D_shift[1]:+.1%} in D*: what approach 2 makes of approach 3's predictions, without noise, at these very points."
+        f"{D_shift[1]:+.1%} in D*: what approach 2 makes of approach 3's predictions, without noise, at these very sizes."
     )
+    if high > (1 + _LOOSE) * low:
+        numbers |= {"factor_low": low, "factor_high": high}
+        message += f" C is {low:.3g} to {high:.3g} times N D here, not one multiple of it, which tells the approaches apart too."
     advice = "Take approach 3 for what is decided on." if large else ""
     return Note("P10", message, 1, "warning" if large else "info", advice, numbers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -39,18 +40,18 @@ class Curves:
     rows: Ints
     short: Ints
 
-    @property
+    @cached_property
     def there(self) -> Ints:
         """How many runs there are at each budget."""
         return np.asarray(np.isfinite(self.log_loss).sum(axis=0), dtype=np.int64)
 
-    @property
+    @cached_property
     def best_first(self) -> Ints:
         """(runs, budgets): the runs from the least loss up; equal losses by size."""
         order = np.argsort(self.log_size, kind="stable")
         return np.ascontiguousarray(order[np.argsort(self.log_loss[order], axis=0, kind="stable")])
 
-    @property
+    @cached_property
     def smallest_first(self) -> Ints:
         """(runs, budgets): the runs that are there from the smallest up."""
         sizes = np.where(np.isfinite(self.log_loss), self.log_size[:, None], np.inf)

@@ -23,6 +23,7 @@ from fastscale.fitting.procedures.stages import (
     Line,
     Refits,
     Stages,
+    chunks_of,
     ended_note,
     fit_of_line,
     held_note,
@@ -100,8 +101,11 @@ class Envelope(Stages):
     def jackknife(self) -> Array | None:
         """Covariance by leaving out each run (Tukey 1958); None where too many of these have no envelope."""
         G = len(self.curves.rows)
-        left = self.lines(1.0 - np.eye(G), np.zeros((0, 0), np.int64))
-        usable = left.thetas[left.status == Status.OK]
+        parts = []
+        for a, b in chunks_of(G, G):
+            left = self.lines((np.arange(a, b)[:, None] != np.arange(G)).astype(float), np.zeros((0, 0), np.int64))
+            parts.append(left.thetas[left.status == Status.OK])
+        usable = np.concatenate(parts)
         if len(usable) < max(2, 0.95 * G):
             return None
         away = usable - usable.mean(axis=0)
