@@ -11,6 +11,7 @@ from support_procedures import EXAMPLES, curves, sweeps, tasks
 from support_runs import grid_of_runs
 
 import fastscale
+from bench.coverage_procedures import DESIGNS, coverage
 from fastscale import FitError, LawError, laws
 from fastscale.fitting.resampling import factors, resampling
 
@@ -217,3 +218,12 @@ def test_factors_of_given_resamples() -> None:
     assert np.array_equal(times, [np.bincount(row, minlength=fit.n) for row in indices])
     weights = np.random.default_rng(0).uniform(size=(4, fit.n))
     assert np.array_equal(factors(resampling(fit, 1, weights=weights), 0, 1, 3), weights[1:3])
+
+
+@pytest.mark.parametrize(
+    ("design", "least"), [("isoflop, 7 budgets of 7 sizes", 27), ("envelope, 12 sizes, four runs each", 27)]
+)
+def test_intervals_cover(design: str, least: int) -> None:
+    """Of 30 simulated archives; `python -m bench.coverage_procedures` has more of them."""
+    by_resamples, quick, none = coverage(DESIGNS[design], 30, 100)
+    assert by_resamples >= 100 * least / 30 and quick >= 100 * least / 30 and none == 0
