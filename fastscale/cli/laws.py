@@ -51,6 +51,7 @@ def describe(law: Law) -> dict[str, Any]:
         "title": law.title,
         "formula": law.formula,
         "point": law.point,
+        "procedure": law.procedure,
         "predicts": law.predicts,
         "variables": [{"name": v.name, "unit": v.unit, "meaning": v.meaning} for v in law.variables],
         "parameters": [

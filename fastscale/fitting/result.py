@@ -48,7 +48,8 @@ class Fit:
     columns
         Which column each variable was read from.
     stages
-        Of a law that is fitted by a procedure: what came before its parameters, as ``fit.stages.table``; else None.
+        Of a law that is fitted by a procedure: what came before its parameters, as ``fit.stages.table``; else None. `points` are
+        then what the law itself is put through, such as optima, and `sampled` those of the runs.
     """
 
     law: Law
@@ -236,7 +237,8 @@ class Fit:
             "clusters" draws whole runs (the default where they are known; see `units`), "pairs" draws rows, "strata" draws rows
             within strata; "bayesian" gives runs (or rows) Dirichlet weights; "residual", "wild" and "wild_clusters" (Webb's
             six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and
-            rows to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says.
+            rows to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says. A law that is
+            fitted by a procedure takes those that make sense for it, and says which; isoflop draws "strata", its budgets.
         strata
             For "strata": one label a fitted point, or the name of a column; by default the levels of the first variable
             (model size), or ten equally filled bins of it where its values do not repeat.

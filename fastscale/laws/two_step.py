@@ -64,7 +64,7 @@ LAWS = (
         predicts="accuracy",
         residual="linear",
         latex=r"y = b + a\,\sigma(k(x_0 - E - A\,N^{-\alpha} - B\,D^{-\beta}))",
-        source="Bhagia et al. 2024, arXiv 2412.04403, eq. 2 and 3",
+        source="Bhagia et al. 2024, arXiv 2412.04403, steps 1 and 2",
         note=(
             "Takes N, D, loss (the task's) and accuracy of each run. The task loss is fitted by chinchilla, the accuracy by a "
             "sigmoid of the observed task loss, and the two are put together; resamples refit both on the same runs. The "
@@ -80,9 +80,9 @@ LAWS = (
         name="two_step_joint",
         title="Accuracy from size and data in one step: what two_step is with the task loss unobserved",
         parameters=(
-            Parameter("q", "plateau that large N and D lead away from"),
-            Parameter("p", "height: negative where accuracy rises"),
-            Parameter("E", "logit at no end of N and D", start=(-4.0, -2.0, -1.0, 0.3, 1.0)),
+            Parameter("q", "accuracy at a logit of minus infinity"),
+            Parameter("p", "height: q + p is chance"),
+            Parameter("E", "logit in the limit of large N and D", start=(-4.0, -2.0, -1.0, 0.3, 1.0)),
             Parameter(
                 "Nc", "N at which its share of the logit is 1", positive=True, start=(0.03, 1.0, 30.0), relative_to="N",
                 coordinate="log", latex="N_c",

@@ -323,3 +323,21 @@ def test_compute_that_is_no_multiple_of_nd_is_told() -> None:
     clean = frame.assign(loss=third.predict(N=frame["N"].to_numpy(), D=D))
     a = third.params["beta"] / (third.params["alpha"] + third.params["beta"])
     assert told.numbers["a_bias"] == pytest.approx(by_polyfit(clean)[1] - a, abs=1e-9)
+
+
+def test_quick_errors_are_over_budgets_or_over_runs() -> None:
+    """Over budgets where runs are their own; over runs, by the jackknife, where they give points to several budgets."""
+    frame = sweeps(BUDGETS, noise=0.004)
+    plain = fastscale.fit("isoflop", frame)
+    table = plain.stages.table
+    line = fastscale.fit("alloc_power", pd.DataFrame({"C": table.index, "loss": table["N"].to_numpy()}), delta=math.inf)
+    assert plain.interval().to_numpy() == pytest.approx(line.interval().to_numpy(), rel=1e-6)
+    assert plain.standard_errors.to_numpy() == pytest.approx(line.standard_errors.to_numpy(), rel=1e-6)
+    shared = fastscale.fit("isoflop", frame.assign(run=np.tile(np.arange(7), 6)))
+    left = np.array([
+        fastscale.fit("isoflop", frame[np.tile(np.arange(7), 6) != run]).theta for run in range(7)
+    ])
+    away = left - left.mean(axis=0)
+    np.testing.assert_allclose(shared.coordinate_errors, np.sqrt(6 / 7 * (away**2).sum(axis=0)), rtol=1e-6)
+    assert shared.interval().attrs["degrees_of_freedom"] == 6 and note(shared, "P08").severity == "warning"
+    assert shared.bootstrap(kind="jackknife").standard_errors["a"] == pytest.approx(shared.standard_errors["a"], rel=1e-9)

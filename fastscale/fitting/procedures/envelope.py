@@ -25,14 +25,15 @@ from fastscale.fitting.procedures.stages import (
     Stages,
     chunks_of,
     ended_note,
+    few_runs_note,
     fit_of_line,
     held_note,
+    jackknife,
     least_squares,
     status_of_lines,
 )
-from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, factors
+from fastscale.fitting.resampling import Resampling, factors
 from fastscale.fitting.result import Fit
-from fastscale.fitting.status import Status
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels.envelope import envelope_chunk
 from fastscale.laws import Law
@@ -98,22 +99,19 @@ class Envelope(Stages):
         return Refits(found.thetas, found.objectives, found.status)
 
     @cached_property
-    def jackknife(self) -> Array | None:
-        """Covariance by leaving out each run (Tukey 1958); None where too many of these have no envelope."""
+    def left_out(self) -> Array | None:
+        """Covariance by leaving out each run."""
         G = len(self.curves.rows)
         parts = []
         for a, b in chunks_of(G, G):
             left = self.lines((np.arange(a, b)[:, None] != np.arange(G)).astype(float), np.zeros((0, 0), np.int64))
-            parts.append(left.thetas[left.status == Status.OK])
-        usable = np.concatenate(parts)
-        if len(usable) < max(2, 0.95 * G):
-            return None
-        away = usable - usable.mean(axis=0)
-        return np.asarray((G - 1) / len(usable) * away.T @ away)
+            parts.append((left.thetas, left.status))
+        thetas, status = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return jackknife(thetas, status)
 
     def covariance(self, fit: Fit) -> tuple[Array | None, float]:
         """The jackknife over runs: an envelope has no derivatives to make a sandwich of."""
-        return self.jackknife, float(len(self.curves.rows) - 1)
+        return self.left_out, float(len(self.curves.rows) - 1)
 
     def under(self, fit: Fit, options: Options) -> Fit:
         return replace(_through(fit.law, self.spent, self.curves, self.units, options), source=fit.source)
@@ -134,7 +132,7 @@ class Envelope(Stages):
     def notes(self, fit: Fit) -> list[Note]:
         curves, (found, winners) = self.curves, self.whole
         runs = len(curves.rows) - len(curves.short)
-        notes = [*ended_note(fit), *held_note(fit), *_few_runs(runs)]
+        notes = [*ended_note(fit), *held_note(fit), *few_runs_note(runs)]
         m, all_ends = int(found.distinct[0]), self._with_ends()
         held = int((winners >= 0).sum()) - fit.n
         if held:
@@ -174,14 +172,6 @@ class Envelope(Stages):
         return float(np.polyfit(self.curves.x[there], self.curves.log_size[winners[there]], 1)[0])
 
 
-def _few_runs(runs: int) -> list[Note]:
-    if runs >= 2 * FEWEST_RUNS:
-        return []
-    error = runs < FEWEST_RUNS
-    what = "too few to draw from: there is no interval over runs" if error else "few to draw from"
-    return [Note("P08", f"{runs} runs are {what}.", runs, "error" if error else "warning", ADVICE_FEW_RUNS, {"runs": runs})]
-
-
 def fit_envelope(law: Law, runs: Runs, given: Mapping[str, Any], threads: int | None) -> Fit:
     """See `fastscale.fitting.procedures.Procedure`."""
     options = least_squares(law, given)
@@ -219,7 +209,7 @@ def _through(law: Law, data: Spent, curves: Curves, units: Ints | None, options:
             "bracket the optimum; add sizes, or train the smaller ones for longer"
         )
 
-    V = stages.jackknife
+    V = stages.left_out
     errors = np.full(len(law.names), np.nan) if V is None else np.sqrt(np.diag(V))
     return fit_of_line(
         law, options, found.thetas[0], float(found.objectives[0]), int(found.status[0]), np.exp(curves.x[on]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from fastscale.archive import Note, Points, Runs
 from fastscale.archive.notes import dropped_table, join_dropped, plural
 from fastscale.errors import DataError
 from fastscale.fitting.covariance import covariance, standard_errors
-from fastscale.fitting.problem import Options
+from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.procedures import Procedure
 from fastscale.fitting.procedures.bias import bias_note
 from fastscale.fitting.procedures.compute import Spent, spent
@@ -24,8 +25,10 @@ from fastscale.fitting.procedures.stages import (
     Refits,
     Stages,
     chunks_of,
+    few_runs_note,
     fit_of_line,
     held_note,
+    jackknife,
     least_squares,
     status_of_lines,
 )
@@ -67,15 +70,18 @@ def fit_isoflop(law: Law, runs: Runs, given: Mapping[str, Any], threads: int | N
     options = least_squares(law, given)
     data = spent(law.name, runs, given.get("weights"))
     codes, widths = group_budgets(data.C)
-    sweeps, rows, refused = [], [], []
+    sweeps: list[tuple[Ints, Sweep]] = []
+    rows, refused = [], []
     for k, width in enumerate(widths):
         members = np.flatnonzero(codes == k)
         w = None if data.points.w is None else data.points.w[members]
-        sweep = Sweep(_budget(data.C[members]), members, data.N[members], w)
+        sweep = Sweep(_budget(data.C[members]), data.N[members], w)
         row = _row(sweep, data.points.y[members], float(width))
         rows.append(row)
-        sweeps += [sweep] if row["status"] == "ok" else []
-        refused += [] if row["status"] == "ok" else [(members, row)]
+        if row["status"] == "ok":
+            sweeps.append((members, sweep))
+        else:
+            refused.append((members, row))
     table = pd.DataFrame(rows).set_index("C")
     if not (table["sizes"] >= FEWEST_SIZES)[table["status"] != "unclear"].any():
         unclear = int((table["status"] == "unclear").sum())
@@ -114,27 +120,26 @@ def _listed(table: pd.DataFrame) -> str:
 
 @dataclass(frozen=True)
 class _Used:
-    """The points of budgets that have an optimum: the first variable is the budget; sweeps count rows among them."""
+    """The points of budgets that have an optimum, their first variable the budget; the positions and the sweep of each budget."""
 
     points: Points
     D: Array
-    sweeps: tuple[Sweep, ...]
+    sweeps: tuple[tuple[Ints, Sweep], ...]
     columns: Mapping[str, str]
 
 
-def _used(data: Spent, sweeps: Sequence[Sweep], refused: Sequence[tuple[Ints, dict[str, Any]]]) -> _Used:
+def _used(data: Spent, sweeps: Sequence[tuple[Ints, Sweep]], refused: Sequence[tuple[Ints, dict[str, Any]]]) -> _Used:
     every = data.points
     tables, kept, X = [every.dropped], np.ones(every.n, dtype=bool), every.X.copy()
     for members, row in refused:
         kept[members] = False
         reason = f"budget {row['C']:.4g} has no optimum: {_SAID[row['status']]}"
         tables.append(dropped_table(every.rows[members], data.columns["N"], every.X[1, members], reason))
-    moved = np.cumsum(kept) - 1
-    for sweep in sweeps:
-        X[0, sweep.rows] = sweep.budget
-        sweep.rows = moved[sweep.rows]
+    for members, sweep in sweeps:
+        X[0, members] = sweep.budget
     points = subset(replace(every, X=X, dropped=join_dropped(tables)), kept)
-    return _Used(points, data.D[kept], tuple(sweeps), data.columns)
+    moved = np.cumsum(kept) - 1
+    return _Used(points, data.D[kept], tuple((moved[members], sweep) for members, sweep in sweeps), data.columns)
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -149,24 +154,28 @@ class IsoFlop(Stages):
     @property
     def kind(self) -> str:
         """Runs within budgets; whole runs where a run has several rows, which may be in several budgets."""
-        several = self.units is not None and int(self.units.max()) + 1 < len(self.units)
-        return "clusters" if several else "strata"
+        return "clusters" if self.by_run else "strata"
+
+    @property
+    def by_run(self) -> bool:
+        """Whether some run has several rows."""
+        return self.units is not None and int(self.units.max()) + 1 < len(self.units)
 
     @property
     def log_budgets(self) -> Array:
         """log C of each budget."""
-        return np.log([sweep.budget for sweep in self.used.sweeps])
+        return np.log([sweep.budget for _, sweep in self.used.sweeps])
 
     def optima(self, loss: Array, factors: Array) -> tuple[Array, Ints]:
         """(log N* of each budget under each set of factors on the points, NaN where there is none; why there is none)."""
-        found = [s.parabolas(loss[s.rows], factors[:, s.rows]) for s in self.used.sweeps]
+        found = [sweep.parabolas(loss[rows], factors[:, rows]) for rows, sweep in self.used.sweeps]
         return np.column_stack([one.log_size for one in found]), np.column_stack([one.reason for one in found])
 
     def lines(self, loss: Array, factors: Array, fixed: Mapping[str, float]) -> tuple[Array, Array, Ints, Ints]:
         """(coordinates, objective, status, why budgets have no optimum) under each set of factors."""
         log_size, reason = self.optima(loss, factors)
         x = self.log_budgets
-        thetas, enough = Line.through(x, log_size, reason == OK, self.used.sweeps[0].middle, fixed).solve()
+        thetas, enough = Line.through(x, log_size, reason == OK, self.used.sweeps[0][1].middle, fixed).solve()
         miss = np.where(reason == OK, log_size - thetas[:, :1] - thetas[:, 1:] * x, 0.0)
         return thetas, 0.5 * (miss**2).sum(axis=1), status_of_lines(enough), reason
 
@@ -180,9 +189,19 @@ class IsoFlop(Stages):
         return Refits(thetas, objectives, status, notes=_lost_note(reason))
 
     def covariance(self, fit: Fit) -> tuple[Array | None, float]:
-        """HC3 over budgets (MacKinnon, White 1985): optima of different budgets are of different runs."""
+        """HC3 over budgets (MacKinnon, White 1985), which are of different runs; else the jackknife over runs."""
         assert fit.problem is not None
+        if self.by_run:
+            return self.left_out, float(self.units.max()) if self.units is not None else math.nan
         return covariance(fit.problem, fit.theta, None, "HC3"), float(fit.n - fit.problem.space.free_count)
+
+    @cached_property
+    def left_out(self) -> Array | None:
+        """Covariance by leaving out each run."""
+        assert self.points is not None and self.units is not None
+        kept = self.units != np.arange(int(self.units.max()) + 1)[:, None]
+        thetas, _, status, _ = self.lines(self.points.y, kept.astype(float), self.fixed)
+        return jackknife(thetas, status)
 
     def under(self, fit: Fit, options: Options) -> Fit:
         return replace(_through(fit.law, self.used, self.table, options), source=fit.source)
@@ -201,6 +220,8 @@ class IsoFlop(Stages):
 
     def notes(self, fit: Fit) -> list[Note]:
         found = [*held_note(fit)]
+        if self.by_run and self.units is not None:
+            found += few_runs_note(int(self.units.max()) + 1)
         table, out = self.table, self.table[self.table["status"] != "ok"]
         free = len(fit.law.names) - len(fit.options.fixed)
         if len(out):
@@ -245,14 +266,18 @@ def _lost_note(reason: Ints) -> tuple[Note, ...]:
 def _through(law: Law, used: _Used, table: pd.DataFrame, options: Options) -> Fit:
     """The law through the optima."""
     units = None if used.points.runs is None else np.ascontiguousarray(used.points.runs, dtype=np.int64)
-    stages = IsoFlop(
-        "optimum of each budget", table, used.points, units, used=used, fixed=options.fixed,
-    )
+    stages = IsoFlop("optimum of each budget", table, used.points, units, used=used, fixed=options.fixed)
     thetas, objectives, status, _ = stages.lines(used.points.y, np.ones((1, used.points.n)), options.fixed)
     sizes = table["N"][table["status"] == "ok"].to_numpy()
+
+    def errors(problem: Problem, theta: Array) -> Array:
+        if not stages.by_run:
+            return standard_errors(problem, theta, None)
+        return np.full(len(theta), np.nan) if stages.left_out is None else np.sqrt(np.diag(stages.left_out))
+
     return fit_of_line(
         law, options, thetas[0], float(objectives[0]), int(status[0]), np.exp(stages.log_budgets), sizes, stages, used.columns,
-        lambda problem, theta: standard_errors(problem, theta, None),
+        errors,
     )
 
 

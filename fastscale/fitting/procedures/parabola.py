@@ -47,21 +47,19 @@ class Sweep:
     ----------
     budget
         C.
-    rows
-        Positions of its points among those of the fit.
     sizes
         Number of distinct sizes.
     """
 
-    def __init__(self, budget: float, rows: Ints, N: Array, w: Array | None) -> None:
-        self.budget, self.rows = budget, rows
+    def __init__(self, budget: float, N: Array, w: Array | None) -> None:
+        self.budget = budget
         log_size = np.log(N)
         self.middle = 0.5 * float(log_size.max() + log_size.min())
         self.half = max(0.5 * float(np.ptp(log_size)), 1e-9)
         self.x = (log_size - self.middle) / self.half
-        self.w = np.ones(len(rows)) if w is None else w
+        self.w = np.ones(len(N)) if w is None else w
         order = np.argsort(log_size, kind="stable")
-        codes = np.empty(len(rows), np.int64)
+        codes = np.empty(len(N), np.int64)
         codes[order] = np.concatenate([[0], np.cumsum(np.diff(log_size[order]) > _SAME_SIZE)])
         self.sizes = int(codes.max()) + 1
         self._member = (codes[:, None] == np.arange(self.sizes)).astype(float)
@@ -100,12 +98,12 @@ class Sweep:
 
     def error(self, loss: Array) -> float:
         """Standard error of log N* to first order; NaN with as many points as coefficients."""
-        if len(self.rows) <= 3 or self.sizes < FEWEST_SIZES:
+        if len(loss) <= 3 or self.sizes < FEWEST_SIZES:
             return float("nan")
         root = np.sqrt(self.w)
         X = self._powers[:, :3] * root[:, None]
         c, *_ = np.linalg.lstsq(X, loss * root, rcond=None)
         residual = loss * root - X @ c
-        V = np.linalg.inv(X.T @ X) * float(residual @ residual) / (len(self.rows) - 3)
+        V = np.linalg.inv(X.T @ X) * float(residual @ residual) / (len(loss) - 3)
         slope = np.array([0.0, -1.0 / (2 * c[2]), c[1] / (2 * c[2] ** 2)])
         return float(self.half * np.sqrt(slope @ V @ slope))

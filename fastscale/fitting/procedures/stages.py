@@ -5,21 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from fastscale.archive import Note, Points
 from fastscale.errors import FitError
+from fastscale.fitting.bootstrap import MOST_FAILED
+from fastscale.fitting.diagnose import FEW_RUNS
 from fastscale.fitting.problem import Options, Problem, Space
+from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags, Ints
-
-if TYPE_CHECKING:
-    from fastscale.fitting.resampling import Resampling
 
 # Factors on points' weights that are held at a time.
 CELLS = 4_000_000
@@ -180,6 +180,25 @@ def least_squares(law: Law, given: Mapping[str, Any]) -> Options:
     options = Options(math.inf, law.residual, fixed=dict(given.get("fixed", {})))
     Space.of(law, options)  # raises
     return options
+
+
+def jackknife(thetas: Array, status: Ints) -> Array | None:
+    """Covariance from fits with one unit left out each (Tukey 1958); None where more than 5 % of them have no optimum."""
+    usable = thetas[status == Status.OK]
+    G = len(thetas)
+    if len(usable) < max(2, (1 - MOST_FAILED) * G):
+        return None
+    away = usable - usable.mean(axis=0)
+    return np.asarray((G - 1) / len(usable) * away.T @ away)
+
+
+def few_runs_note(runs: int) -> list[Note]:
+    """P08 for runs that are few to draw from."""
+    if runs >= FEW_RUNS:
+        return []
+    error = runs < FEWEST_RUNS
+    what = "too few to draw from: there is no interval over runs" if error else "few to draw from"
+    return [Note("P08", f"{runs} runs are {what}.", runs, "error" if error else "warning", ADVICE_FEW_RUNS, {"runs": runs})]
 
 
 def ended_note(fit: Fit) -> list[Note]:
