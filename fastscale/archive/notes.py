@@ -26,6 +26,8 @@ PITFALLS = {
     "P07": "iid_on_checkpoints",
     "P08": "few_clusters",
     "P09": "extrapolation",
+    "P10": "parabola_bias",
+    "P11": "vertex_outside",
     "P12": "rounded_params",
     "P13": "outlier_sensitivity",
     "P14": "huber_delta",

@@ -51,6 +51,7 @@ def describe(law: Law) -> dict[str, Any]:
         "title": law.title,
         "formula": law.formula,
         "point": law.point,
+        "procedure": law.procedure,
         "predicts": law.predicts,
         "variables": [{"name": v.name, "unit": v.unit, "meaning": v.meaning} for v in law.variables if not v.piece],
         "schedule": None if law.schedule is None else {"warmup": law.schedule.warmup, "takes": ["lr", "step", "run"]},

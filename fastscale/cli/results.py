@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastscale.fitting import Bootstrap, Fit
     from fastscale.laws import Law
 
+_ROWS = 30  # of a table of stages
 _ANALYTIC = ("sandwich", "profile")
 _MADE = {"percentile": "percentiles", "basic": "reflected percentiles", "bca": "BCa percentiles", "studentised": "studentised"}
 _QUANTITIES = {"N": "N*, parameters", "D": "D*, tokens", "tokens_per_parameter": "tokens per parameter", "loss": "loss"}
@@ -61,8 +62,9 @@ def fit_facts(fit: Fit, boot: Bootstrap | None, level: float, interval: str = "p
     objective = f", objective {fit.objective:.10g}" if math.isfinite(fit.objective) else ""
     robust = f"Huber delta {options.delta:g}" if options.delta < math.inf else "least squares"
     of_runs = f" of {fit.runs:,} runs" if fit.runs is not None else ""
+    how = [f"fit: {fit.n:,} points{of_runs}, {robust} on the {options.residual} scale{objective}"]
     lines = [
-        f"fit: {fit.n:,} points{of_runs}, {robust} on the {options.residual} scale{objective}",
+        *(how if fit.stages is None else [f"fit: {line}" for line in fit.stages.facts(fit)]),
         f"status: {fit.status.label} ({fit.status.message})",
     ]
     if (search := fit.search) is not None:
@@ -75,10 +77,13 @@ def fit_facts(fit: Fit, boot: Bootstrap | None, level: float, interval: str = "p
     chosen += [f"{low:g} <= {name} <= {high:g}" for name, (low, high) in options.bounds.items()]
     if chosen:
         lines.append(f"held: {', '.join(chosen)}")
+    lines += stages_text(fit)
     if interval in _ANALYTIC:
         lines.append(f"intervals: {percent(level)}, {interval}, over {'points' if fit.runs is None else 'runs'}")
     if boot is None:
-        if fit.ok and fit.problem is not None and interval not in _ANALYTIC:
+        if fit.ok and fit.stages is not None:
+            lines.append("std. errors: without resampling; --bootstrap gives intervals")
+        elif fit.ok and fit.problem is not None and interval not in _ANALYTIC:
             lines.append(
                 f"std. errors: sandwich, over {'points' if fit.runs is None else 'runs'}; --bootstrap gives intervals"
             )
@@ -92,6 +97,15 @@ def fit_facts(fit: Fit, boot: Bootstrap | None, level: float, interval: str = "p
     if boot.withheld is not None:
         lines.append(f"no interval: {boot.withheld}")
     return lines + warning_lines(fit, boot)
+
+
+def stages_text(fit: Fit) -> list[str]:
+    """What came before the parameters of a law that is fitted by a procedure."""
+    if fit.stages is None:
+        return []
+    frame = fit.stages.table.head(_ROWS).reset_index()
+    more = f", the first {_ROWS} of {len(fit.stages.table):,}" if len(fit.stages.table) > _ROWS else ""
+    return [f"{fit.stages.title}{more}:", frame.to_string(index=False, float_format=number)]
 
 
 def fit_record(
@@ -134,6 +148,7 @@ def fit_record(
             "next_basin": search.next_basin,
         },
         "interval": None if ends is None else {"kind": interval, "level": level, "one_sided": ends.attrs["one_sided"]},
+        "stages": None if fit.stages is None else fit.stages.table.reset_index().to_dict("records"),
         "warnings": [note.as_dict() for note in (fit.warnings if boot is None else boot.warnings)],
         "bootstrap": None
         if boot is None
@@ -156,6 +171,7 @@ class Allocation:
     def __init__(
         self, fit: Fit, boot: Bootstrap | None, budgets: list[float], level: float, cost: str | None, interval: str = "percentile"
     ) -> None:
+        from fastscale.fitting.predict import allocation_beyond
         from fastscale.planning import DEFAULT_COST
 
         self.cost = cost or DEFAULT_COST
@@ -173,7 +189,7 @@ class Allocation:
         self.budgets = budgets
         self.level = level
         sizes = {name: np.array([part.loc[name, "estimate"] for part in self.tables], dtype=float) for name in ("N", "D")}
-        self.beyond = fit.extrapolation(**sizes)
+        self.beyond = allocation_beyond(fit, budgets, **sizes)
 
     @property
     def exists(self) -> bool:

@@ -32,16 +32,16 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
     why = withheld(fit)
     degrees = math.nan
     if why is None:
-        problem, runs = fit.problem, fit.units
+        problem = fit.problem
         assert problem is not None
-        V = covariance(problem, fit.theta, runs, "HC3")
+        V, degrees = robust_covariance(fit)
         if V is None:
             why = "the objective is flat in some direction"
+        elif kind == "profile" and fit.stages is not None:
+            why = f"{fit.law.name!r} is fitted by a procedure, which has no one objective to profile: take fit.bootstrap()"
         else:
             moves = np.isfinite(np.diag(V)) & (np.diag(V) > 0)
             V = np.where(np.outer(moves, moves), V, 0.0)
-            m = int(problem.space.free_count - (~moves & (problem.space.free >= 0)).sum())
-            degrees = problem.n - m if runs is None else int(runs.max())
             steps = difference_steps(fit.theta, np.sqrt(np.diag(V)))
             slope = quantities.gradient(fit, fit.theta, steps)
             variance = np.einsum("qi,ij,qj->q", slope, V, slope)
@@ -59,6 +59,20 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
     return table(
         quantities.index, estimate, lower, upper, kind=kind, level=level, degrees_of_freedom=degrees, withheld=why, one_sided={},
     )
+
+
+def robust_covariance(fit: Fit) -> tuple[Array | None, float]:
+    """(sandwich covariance of the coordinates, HC3 or over runs CR1; its degrees of freedom); of a procedure its own."""
+    if fit.stages is not None:
+        return fit.stages.covariance(fit)
+    problem, runs = fit.problem, fit.units
+    assert problem is not None
+    V = covariance(problem, fit.theta, runs, "HC3")
+    if V is None:
+        return None, math.nan
+    moves = np.isfinite(np.diag(V)) & (np.diag(V) > 0)
+    m = int(problem.space.free_count - (~moves & (problem.space.free >= 0)).sum())
+    return V, float(problem.n - m if runs is None else runs.max())
 
 
 def withheld(fit: Fit) -> str | None:

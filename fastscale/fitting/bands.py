@@ -90,7 +90,7 @@ def _noise(boot: Bootstrap, count: int) -> Array:
     """A residual for each draw: of a run drawn at random, then of one of its points."""
     fit = boot.fit
     assert fit.problem is not None and fit.points is not None
-    runs = fit.units
+    runs = fit.units if fit.sampled is fit.points else None  # a procedure's last points may be others than the runs'
     residual = run_residuals(fit.problem, fit.theta, runs)
     rng = np.random.Generator(np.random.PCG64([boot.seed, 1]))
     if runs is None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from fastscale.fitting.covariance import influence, smoothed, whitening
 from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
+from fastscale.fitting.predict import allocation_beyond
 from fastscale.fitting.quantities import natural_params, optimal, parameters
 from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, resampling
 from fastscale.fitting.result import Fit
@@ -27,6 +28,9 @@ from fastscale.fitting.verify import derivatives
 from fastscale.kernels import bootstrap as engine
 from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
 from fastscale.laws.law import Array
+
+if TYPE_CHECKING:
+    from fastscale.fitting.procedures.stages import Stages
 
 # Above this share of resamples without an optimum no interval is given.
 MOST_FAILED = 0.05
@@ -60,17 +64,19 @@ def run_bootstrap(
     progress: bool,
 ) -> Bootstrap:
     """See `Fit.bootstrap`."""
-    if fit.problem is None or fit.points is None:
+    if fit.problem is None or fit.points is None or fit.sampled is None:
         raise FitError("this fit was loaded from a file and has no data to resample; fit again")
     if isinstance(strata, str):
         if fit.source is None:
             raise FitError("strata as a column's name needs the runs that were fitted; pass the labels themselves")
-        strata = fit.source.frame[fit.source.column_of(strata)].to_numpy()[fit.points.rows]
+        strata = fit.source.frame[fit.source.column_of(strata)].to_numpy()[fit.sampled.rows]
     return refit_resamples(fit, resampling(fit, resamples, kind, strata, indices, weights), seed_of(seed), threads, progress)
 
 
 def refit_resamples(fit: Fit, drawn: Resampling, seed: int, threads: int | None = None, progress: bool = False) -> Bootstrap:
     """Refit every resample that `drawn` says."""
+    if fit.stages is not None:
+        return _refit_stages(fit, fit.stages, drawn, seed, threads, progress)
     assert fit.problem is not None
     problem, space = fit.problem, fit.problem.space
     p, B = len(fit.law.names), drawn.count
@@ -110,6 +116,22 @@ def refit_resamples(fit: Fit, drawn: Resampling, seed: int, threads: int | None 
     return Bootstrap(fit, thetas, values, status, seed, drawn.kind, drawn.number_of_units, winner, spent, drawn)
 
 
+def _refit_stages(
+    fit: Fit, stages: Stages, drawn: Resampling, seed: int, threads: int | None, progress: bool
+) -> Bootstrap:
+    """The whole procedure on every resample."""
+    p, B = len(fit.law.names), drawn.count
+    refuse_large(8 * B * (p + 4), f"{B:,} draws of {p} parameters", "Ask for fewer resamples.")
+    if not np.isfinite(fit.theta).all():
+        nothing = np.full((B, p), np.nan)
+        return Bootstrap(fit, nothing, nothing[:, 0], np.full(B, int(fit.status)), seed, drawn.kind, drawn.number_of_units)
+    found = stages.refit(drawn, seed, threads, progress)
+    return Bootstrap(
+        fit, found.thetas, found.objectives, found.status, seed, drawn.kind, drawn.number_of_units, found.winner,
+        found.evaluations, drawn, found.notes,
+    )
+
+
 def _spread_out(thetas: Array, optimum: Array, whiten: Array) -> Array:
     """Up to `_OTHERS` of the optima that lie far from the full data's and from each other: the farthest first."""
     if not len(thetas) or not np.isfinite(whiten).all():
@@ -135,6 +157,8 @@ class Bootstrap:
         Of each resample; status as numbers of `Status`.
     seed, kind, units
         How they were drawn: the seed, "pairs", "clusters", …, and of how many units.
+    notes
+        What a procedure has to say of its refits.
     """
 
     fit: Fit
@@ -147,6 +171,7 @@ class Bootstrap:
     winner: np.ndarray | None = field(default=None, repr=False)
     evaluations: np.ndarray | None = field(default=None, repr=False)
     drawn: Resampling | None = field(default=None, repr=False)
+    notes: tuple[Note, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.thetas)
@@ -207,7 +232,7 @@ class Bootstrap:
         """What a reader of these intervals has to know: the fit's warnings, then those about the resamples."""
         from fastscale.fitting.cautions import bootstrap_notes
 
-        return (*self.fit.warnings, *bootstrap_notes(self))
+        return (*self.fit.warnings, *self.notes, *bootstrap_notes(self))
 
     @property
     def standard_errors(self) -> pd.Series:
@@ -239,6 +264,11 @@ class Bootstrap:
         """
         if self.drawn is None or self.fit.problem is None:
             raise FitError("this bootstrap was loaded from a file: there are no data to compute covariances on")
+        if self.fit.stages is not None:
+            raise FitError(
+                f"studentised intervals take a sandwich covariance of every resample; {self.fit.law.name!r} is fitted by a "
+                "procedure, and has none: kind='percentile', 'basic' or 'bca'"
+            )
         problem, drawn, space = self.fit.problem, self.drawn, self.fit.problem.space
         rho, _ = smoothed(problem, self.fit.theta)
         code, weights, at = drawn.code, drawn.weights, self.thetas
@@ -343,7 +373,7 @@ class Bootstrap:
         result.attrs.update(frames[0].attrs)
         result.attrs["missing"] = missing
         sizes = {name: [frame.loc[name, "estimate"] for frame in frames] for name in ("N", "D")}
-        note = extrapolation_note(self.fit.extrapolation(**sizes))
+        note = extrapolation_note(allocation_beyond(self.fit, C, **sizes))
         result.attrs["warnings"] = () if note is None else (note,)
         return result
 

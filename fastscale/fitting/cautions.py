@@ -37,15 +37,14 @@ def bootstrap_notes(boot: Bootstrap) -> list[Note]:
             advice="Use 2,000, or 10,000 for publication.",
             numbers={"resamples": count, "endpoint_error": share if np.isfinite(share) else None},
         ))
-    units = boot.fit.units
-    if boot.kind in _BY_ROW and units is not None and int(units.max()) + 1 < boot.fit.n:
+    points, units = boot.fit.sampled, boot.fit.units
+    if boot.kind in _BY_ROW and units is not None and points is not None and int(units.max()) + 1 < points.n:
         runs = int(units.max()) + 1
         found.append(Note(
-            "P07", f"Rows were drawn one by one, though the {boot.fit.n:,} rows are checkpoints of {runs:,} runs.", boot.fit.n,
+            "P07", f"Rows were drawn one by one, though the {points.n:,} rows are checkpoints of {runs:,} runs.", points.n,
             advice="Intervals from rows can be several times too narrow or too wide; draw whole runs (kind='clusters').",
-            numbers={"rows": boot.fit.n, "runs": runs},
+            numbers={"rows": points.n, "runs": runs},
         ))
-    points = boot.fit.points
     inferred = boot.kind == "clusters" and points is not None and points.runs is None
     if inferred and not any(note.code == "P07" for note in boot.fit.warnings):
         found.append(Note(

@@ -18,6 +18,7 @@ from fastscale.fitting.fit import fit
 from fastscale.fitting.holdout import Split, splits
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.predict import predict_points
+from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows, masked
 from fastscale.laws import Law
@@ -130,6 +131,7 @@ def compare(
     columns = {k: v for k, v in options.items() if isinstance(v, str) and k not in no_columns}
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     resolved = [resolve_law(law, opened, columns)[0] for law in laws]
+    refuse_procedures(resolved, "compare", "Hold runs out and compare its predictions yourself.")
     names = [law.name for law in resolved]
     if scheme in ("cut", "expanding") and (along_rate := [law.name for law in resolved if follows(law, opened)]):
         raise FitError(

@@ -60,9 +60,9 @@ def resolve_law(law: Law | str, runs: Runs, columns: Mapping[str, str | None]) -
     return law, every_step(law, runs)
 
 
-def refuse_unknown(columns: Mapping[str, Any], laws: Sequence[Law]) -> None:
+def refuse_unknown(columns: Mapping[str, Any], laws: Sequence[Law], also: Sequence[str] = ()) -> None:
     """A keyword that is no variable of the laws is a misspelt option or variable, not a column to be passed over."""
-    known = {name for law in laws for name in law.variable_names} | set(STANDARD_VARIABLES)
+    known = {name for law in laws for name in law.variable_names} | set(STANDARD_VARIABLES) | set(also)
     if any(law.schedule is not None for law in laws):
         known |= set(GIVEN)
     for name in columns:

@@ -12,6 +12,7 @@ import pandas as pd
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting import intervals
 from fastscale.fitting.bootstrap import Bootstrap
+from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.quantities import Quantities
 from fastscale.fitting.result import Fit
 from fastscale.laws import Law
@@ -244,6 +245,9 @@ def derive(
             raise FitError(f"{key}={value!r}: a positive number")
     fit = result.fit if isinstance(result, Bootstrap) else result
     law: Any = fit.law if fit.law.offset is None else fit.law.offset.base
+    refuse_procedures([law], name, "fit.optimal(C) has its compute-optimal sizes.")
+    if law.predicts == "accuracy":
+        raise FitError(f"{name} is of laws of the loss; {law.name!r} predicts an accuracy")
     if set(law.variable_names) != {"N", "D"}:
         raise FitError(f"{name} needs a law of N and D; {law.name!r} is one of {', '.join(law.shown)}")
 

@@ -45,6 +45,8 @@ def refuse_warnings(fit: Fit) -> None:
 
 def fit_notes(fit: Fit) -> list[Note]:
     """Every note about a fit, errors first."""
+    if fit.stages is not None:
+        return [_plain(note) for note in sorted(fit.stages.notes(fit), key=lambda note: note.rank)]
     if fit.problem is None or fit.points is None:
         return []
     look = Look(fit, fit.problem, fit.points)

@@ -20,6 +20,7 @@ from fastscale.fitting.likelihood import likelihood_of
 from fastscale.fitting.objective import choose_delta, solve
 from fastscale.fitting.prepare import error_weights, offset_levels
 from fastscale.fitting.problem import Options, Problem, Space, delta_of
+from fastscale.fitting.procedures import fit_by_procedure, procedure_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import column_names
 from fastscale.fitting.shared import expand_options, share
@@ -62,14 +63,17 @@ def fit(
     Parameters
     ----------
     law
-        Name of a built-in law, a formula such as ``"E + A*exp(-k*N**c)"``, or a `Law`.
+        Name of a built-in law, a formula such as ``"E + A*exp(-k*N**c)"``, or a `Law`. Some laws (isoflop, envelope, two_step)
+        take more than one objective: each is fitted by a procedure of its own, takes those of the options below that make sense
+        for it, and has what came before its parameters in ``fit.stages``.
     runs
         A DataFrame, a dict of arrays, a path or a glob of CSV, Parquet or JSONL files, or the result of `read_runs`.
     loss, run, **columns
         Names of the columns: of the response, of the run that a row belongs to, and of each variable, such as N="params_n",
-        D="tokens_d". Where none is given, usual names are found. A column named "run" is the run column. Laws over a
-        learning-rate schedule take lr="…" and step="…" instead of their variables: every row with a rate shapes the schedule,
-        those with a loss are points; without a step column each row is a step, without a run column the rows are one run.
+        D="tokens_d"; for two_step also accuracy="acc". Where none is given, usual names are found. A column named "run" is the
+        run column. Laws over a learning-rate schedule take lr="…" and step="…" instead of their variables: every row with a
+        rate shapes the schedule, those with a loss are points; without a step column each row is a step, without a run column
+        the rows are one run.
     delta
         Huber's delta in units of the residual: 1e-3 of log loss by default. `math.inf` is least squares. 0 is least absolute
         deviations, solved exactly (standard errors and resamples use a delta of 0.02 robust scales of the residuals, which
@@ -125,6 +129,19 @@ def fit(
         raise FitError("weights and errors exclude each other: errors are turned into weights")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     law, opened = resolve_law(law, opened, columns)
+    if law.procedure is not None:
+        refuse_unknown(columns, [law], procedure_of(law).columns)
+        asked = {
+            "delta": delta, "scale": scale, "residual": residual, "penalty": None if penalty == 1.0 else penalty,
+            "weights": weights, "errors": errors, "fixed": fixed, "tied": tied, "bounds": bounds, "priors": priors,
+            "offset": offset, "by": by, "shared": shared,
+            "starts": None if isinstance(starts, str) and starts == "screen" else starts,
+        }
+        asked = {k: v for k, v in asked.items() if v is not None and not (isinstance(v, Mapping) and not v)}
+        result = replace(fit_by_procedure(law, opened, asked, threads), source=opened)
+        if strict:
+            refuse_warnings(result)
+        return result
     residual = law.residual if residual is None else residual
     given = delta_of(delta, residual)
     if isinstance(given, str) and (given != "auto" or scale is not None):
@@ -179,7 +196,7 @@ def _automatic(
     plain = replace(options, priors={})
     space = Space.of(law, plain)
     problem = Problem.of(space, plain, points.X, points.y, points.w)
-    return replace(options, delta=choose_delta(problem, _starts(law, space, starts), threads))
+    return replace(options, delta=choose_delta(problem, _starts(law, points, plain, starts, threads), threads))
 
 
 def _delta_note(delta: float, residual: str) -> Note:
@@ -201,13 +218,11 @@ def fit_points(
     """`fit` on points that are selected already."""
     space = Space.of(law, options)
     problem = Problem.of(space, options, points.X, points.y, points.w)
-    if law.shared is not None and isinstance(starts, str):
-        starts = pd.DataFrame(law.to_natural(group_starts(law, points, options, threads)), columns=list(law.names))
     columns = dict(columns or {})
     if problem.n < space.free_count:
         nothing = np.full(len(law.names), np.nan)
         return Fit(law, options, nothing, math.nan, Status.TOO_FEW, None, nothing, problem.n, columns, points, problem)
-    found = solve(problem, _starts(law, space, starts), threads)
+    found = solve(problem, _starts(law, points, options, starts, threads), threads)
     problem, theta, objective = found.problem, found.theta, found.objective
     status = status_of(identification(problem, theta), found.status)
     if not math.isfinite(objective):
@@ -219,15 +234,15 @@ def fit_points(
     )
 
 
-def _starts(law: Law, space: Space, starts: str | pd.DataFrame) -> str | Array:
+def _starts(
+    law: Law, points: Points, options: Options, starts: str | pd.DataFrame, threads: int | None
+) -> str | Array:
     if isinstance(starts, str):
         if starts not in ("screen", "all"):
             raise FitError(f"starts={starts!r}: 'screen', 'all', or a DataFrame with the columns {', '.join(law.names)}")
-        return starts
+        return starts if law.shared is None else group_starts(law, points, options, threads)
     if not isinstance(starts, pd.DataFrame) or (missing := set(law.names) - set(starts.columns)):
         found = f" without {', '.join(sorted(missing))}" if isinstance(starts, pd.DataFrame) else ""
         raise FitError(f"starts: a DataFrame with the columns {', '.join(law.names)}; got {type(starts).__name__}{found}")
     given = law.to_coordinates(starts[list(law.names)].to_numpy(dtype=float))
-    for j, value in space.held.items():
-        given[:, j] = value
-    return np.ascontiguousarray(given)
+    return np.ascontiguousarray(Space.of(law, options).admit(given))

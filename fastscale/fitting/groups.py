@@ -19,6 +19,7 @@ from fastscale.fitting.group_checks import few_levels, on_lines
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, delta_of, transform
+from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.schedules import GIVEN, column_names
 from fastscale.fitting.status import COUNT, LABELS, Status
@@ -136,6 +137,7 @@ def fit_groups(
         raise FitError("laws: name at least one law")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     resolved = [resolve_law(given, opened, columns) for given in several]
+    refuse_procedures([law for law, _ in resolved], "fit_groups", "Fit the groups one by one with fit().")
     refuse_unknown(columns, [law for law, _ in resolved])
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws, fingerprints = [], {}, {}

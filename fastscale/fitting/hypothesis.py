@@ -12,8 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from fastscale.errors import FitError, did_you_mean
-from fastscale.fitting.analytic import analytic_interval, withheld
-from fastscale.fitting.covariance import covariance
+from fastscale.fitting.analytic import analytic_interval, robust_covariance, withheld
 from fastscale.fitting.fit import fit_points
 from fastscale.fitting.objective import posterior_unit
 from fastscale.fitting.quantities import Quantities, difference_steps
@@ -30,7 +29,9 @@ NAMED: dict[str, dict[str, str]] = {
     "train_time": {"system_cost": "a = 2, b = 1"},  # time ~ N^2 D
     "proportional": {"power_law": "e = 1", "alloc_power": "a = 1"},
     "variance_limited": {"power_law": "e = -1", "power_offset": "alpha = 1"},
-    "equal_growth": {"chinchilla": "alpha = beta", "alloc_power": "a = 1/2"},  # N* and D* both ~ C^(1/2)
+    "equal_growth": {  # N* and D* both ~ C^(1/2)
+        "chinchilla": "alpha = beta", "alloc_power": "a = 1/2", "isoflop": "a = 1/2", "envelope": "a = 1/2",
+    },
 }
 
 
@@ -161,13 +162,13 @@ def _held(fit: Fit, statements: list[tuple[str, float | str]]) -> Fit:
     tied = {name: value for name, value in statements if isinstance(value, str)}
     options = replace(fit.options, fixed={**fit.options.fixed, **fixed}, tied={**fit.options.tied, **tied})
     assert fit.points is not None
+    if fit.stages is not None:
+        return fit.stages.under(fit, options)
     return fit_points(fit.law, fit.points, options, columns=fit.columns)
 
 
 def _wald(fit: Fit, quantities: Quantities) -> float:
-    problem, runs = fit.problem, fit.units
-    assert problem is not None
-    V = covariance(problem, fit.theta, runs, "HC3")
+    V, degrees = robust_covariance(fit)
     if V is None:
         return math.nan
     V = np.where(np.isfinite(V), V, 0.0)
@@ -178,13 +179,14 @@ def _wald(fit: Fit, quantities: Quantities) -> float:
         statistic = float(middle @ np.linalg.solve(slope @ V @ slope.T, middle)) / q
     except np.linalg.LinAlgError:
         return math.nan
-    degrees = problem.n - problem.space.free_count if runs is None else int(runs.max())
     return float(stats.f.sf(statistic, q, degrees))
 
 
 def _profile_p(fit: Fit, held: Fit, q: int) -> float:
     problem = fit.problem
     if problem is None or not held.ok or fit.units is not None or fit.options.scale is not None or fit.options.delta == 0:
+        return math.nan
+    if fit.stages is not None:  # no one objective to compare
         return math.nan
     rise = max(held.objective - fit.objective, 0.0)
     if fit.options.residual == "binomial":

@@ -69,6 +69,8 @@ def why_none(fit: Fit) -> str | None:
     """Why a fit carries no interval of any kind; None where it does."""
     if not fit.ok:
         return f"the fit itself is no optimum to build on ({fit.status.label}: {fit.status.message})"
+    if fit.stages is not None:
+        return fit.stages.why_none(fit)
     free = Space.of(fit.law, fit.options).free_count
     return f"{fit.n} points cannot carry an interval of {free} parameters" if fit.n <= free else None
 

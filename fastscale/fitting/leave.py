@@ -25,14 +25,15 @@ _CELLS = 20_000_000  # weights held at a time
 
 def leave_one_out(fit: Fit) -> pd.DataFrame:
     """See `Fit.leave_one_out`."""
-    if fit.problem is None or fit.points is None:
+    points = fit.sampled
+    if fit.problem is None or points is None:
         raise FitError("this fit was loaded from a file and has no data to leave out; fit again")
     if not fit.ok:
         raise FitError(f"the fit itself is no optimum to compare with ({fit.status.label}: {fit.status.message})")
-    units, n = fit.units, fit.n
+    units, n = fit.units, points.n
     codes = np.arange(n, dtype=np.int64) if units is None else units
     count = int(codes.max()) + 1
-    if count <= MOST:
+    if count <= MOST or fit.stages is not None:
         left = run_bootstrap(fit, 1, 0, "jackknife", None, None, None, None, False)
         chosen, thetas, objectives, status = np.arange(count), left.thetas, left.objectives, left.status
     else:
@@ -52,11 +53,15 @@ def leave_one_out(fit: Fit) -> pd.DataFrame:
     table.insert(1, "status", [LABELS[int(s)] for s in status])
     table["objective"] = objectives
     shift = thetas - fit.theta
-    V = covariance(fit.problem, fit.theta, units)
+    if fit.stages is None:
+        V, distance = covariance(fit.problem, fit.theta, units), _distances(fit.problem, fit.theta, shift)
+    else:  # what a procedure fits last are not the points that are left out
+        V, distance = fit.stages.covariance(fit)[0], np.full(len(shift), np.nan)
     table["largest_shift"] = _largest(shift, V)
-    table["distance"] = _distances(fit.problem, fit.theta, shift)
+    table["distance"] = distance
     table.index = _labels(fit, codes, chosen)
-    return table.sort_values("distance", ascending=False, kind="stable")
+    by = "distance" if fit.stages is None else "largest_shift"
+    return table.sort_values(by, ascending=False, kind="stable")
 
 
 def _most_influential(fit: Fit, codes: np.ndarray, count: int) -> np.ndarray:
@@ -98,7 +103,7 @@ def _largest(shift: Array, V: Array | None) -> Array:
 
 
 def _labels(fit: Fit, codes: np.ndarray, chosen: np.ndarray) -> Any:
-    points = fit.points
+    points = fit.sampled
     assert points is not None
     if fit.units is None:
         return pd.Index(points.rows[chosen], name="row")

@@ -69,6 +69,13 @@ def beyond(fit: Fit, frame: Any, variables: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(decades(fit.law, fit.support, columns), index=index if index is not None else pd.RangeIndex(1))
 
 
+def allocation_beyond(fit: Fit, C: Any, N: Any, D: Any) -> pd.DataFrame:
+    """How far allocations of budgets lie beyond the data: in N and D, or of a law of compute in C."""
+    values = {"N": N, "D": D, "C": np.atleast_1d(C)}
+    law = fit.law if fit.law.offset is None else fit.law.offset.base
+    return beyond(fit, None, {name: values[name] for name in law.variable_names})
+
+
 def optimal_of(fit: Fit, C: Any, cost: str | None) -> pd.Series | pd.DataFrame:
     """See `Fit.optimal`."""
     from fastscale.planning import allocate

@@ -180,11 +180,18 @@ class Space:
         """The published start grid; None where there is none, or where fixed or tied parameters make it another's."""
         return None if self.held or len(set(self.free)) < len(self.free) else self.law.published_grid
 
-    def tie(self, grid: StartGrid) -> StartGrid:
-        values = grid.values.copy()
+    def admit(self, starts: Array) -> Array:
+        """Start points with fixed parameters at their values and tied ones at their leaders'."""
+        values = starts.copy()
+        for j, value in self.held.items():
+            values[:, j] = value
         for k in range(self.free_count):
             members = np.flatnonzero(self.free == k)
             values[:, members[1:]] = values[:, members[:1]]
+        return values
+
+    def tie(self, grid: StartGrid) -> StartGrid:
+        values = self.admit(grid.values)
         _, first = np.unique(values, axis=0, return_index=True)
         first.sort()
         return StartGrid(np.ascontiguousarray(values[first]), grid.anchors, grid.rows, np.ascontiguousarray(grid.cells[first]))

@@ -73,21 +73,26 @@ def resampling(
         For options that contradict each other, or arrays of the wrong shape or content; for a kind that these data or this
         objective do not allow.
     """
-    points, problem, theta = fit.points, fit.problem, fit.theta
-    assert points is not None and problem is not None
+    points, stages = fit.sampled, fit.stages
+    assert points is not None
     n = points.n
     rows = np.arange(n, dtype=np.int64)
     whole = np.array([0, n], dtype=np.int64)
     if indices is not None or weights is not None:
         if kind is not None or strata is not None or (indices is not None and weights is not None):
             raise FitError("indices, weights, and kind or strata exclude each other: give one of them")
+        if stages is not None and not stages.by_points:
+            raise FitError(f"{fit.law.name!r} draws whole runs, kind={stages.kind!r}: indices and weights are of points")
         return _given(n, rows, whole, indices, weights)
     if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 1:
         raise FitError(f"resamples={resamples!r}: a number from 1 up")
-    if kind is None:
+    if kind is None and stages is not None:
+        kind = "strata" if strata is not None else stages.kind
+    elif kind is None:
         kind = "strata" if strata is not None else "clusters" if fit.units is not None else "pairs"
-    if kind not in KINDS:
-        raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+    known = KINDS if stages is None else stages.kinds
+    if kind not in known:
+        raise FitError(f"kind={kind!r}: one of {', '.join(known)}{'' if stages is None else f' for {fit.law.name!r}'}")
     if kind != "strata" and strata is not None:
         raise FitError(f"strata= goes with kind='strata', not with kind={kind!r}")
     if kind in ("clusters", "wild_clusters") and fit.units is None:
@@ -108,7 +113,8 @@ def resampling(
         return Resampling(kind, OF_WEIGHTS[kind], units, whole, count, by_run)
     if fit.options.residual == "binomial":
         raise FitError(f"kind={kind!r} adds noise to predictions, which rates cannot take; use kind='pairs' or 'clusters'")
-    fitted, noise = _responses(problem, theta, kind, units)
+    assert fit.problem is not None
+    fitted, noise = _responses(fit.problem, fit.theta, kind, units)
     return Resampling(kind, OF_RESPONSE[kind], units, whole, int(resamples), by_run, fitted=fitted, noise=noise)
 
 
@@ -126,6 +132,15 @@ def _within_groups(points: Points, units: np.ndarray) -> tuple[np.ndarray, np.nd
     number = np.empty(len(of), dtype=np.int64)
     number[order] = np.arange(len(of))
     return number[units], np.concatenate([[0], np.cumsum(np.bincount(of))]).astype(np.int64)
+
+
+def factors(drawn: Resampling, seed: int, begin: int, end: int) -> Array:
+    """Factors on the points' weights in resamples begin:end, (resamples, points): those that an ordinary refit takes."""
+    times = np.empty((end - begin, len(drawn.units)))
+    engine.factors_chunk(
+        drawn.code, np.uint64(seed), np.uint64(0), drawn.units, drawn.strata, drawn.indices, drawn.weights, begin, end, times
+    )
+    return times
 
 
 def _given(n: int, rows: np.ndarray, whole: np.ndarray, indices: Any, weights: Any) -> Resampling:

@@ -26,6 +26,7 @@ from fastscale.laws.law import Array
 if TYPE_CHECKING:
     from fastscale.fitting.bootstrap import Bootstrap
     from fastscale.fitting.hypothesis import Test
+    from fastscale.fitting.procedures.stages import Stages
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -46,6 +47,9 @@ class Fit:
         Number of points fitted.
     columns
         Which column each variable was read from.
+    stages
+        Of a law that is fitted by a procedure: what came before its parameters, as ``fit.stages.table``; else None. `points` are
+        then what the law itself is put through, such as optima, and `sampled` those of the runs.
     """
 
     law: Law
@@ -65,6 +69,7 @@ class Fit:
     saved_warnings: tuple[Note, ...] | None = None
     saved_support: Support | None = None
     likelihood: Likelihood | None = None
+    stages: Stages | None = None
 
     @cached_property
     def params(self) -> pd.Series:
@@ -95,7 +100,8 @@ class Fit:
     @cached_property
     def identification(self) -> Identification | None:
         """How well the data tell the parameters apart; None without an optimum or its data."""
-        return None if self.problem is None else identification(self.problem, self.theta)
+        procedure = self.stages is not None  # whose stages tell the parameters apart, not their formula
+        return None if self.problem is None or procedure else identification(self.problem, self.theta)
 
     @cached_property
     def support(self) -> Support:
@@ -113,9 +119,14 @@ class Fit:
         return self.status.usable
 
     @property
+    def sampled(self) -> Points | None:
+        """The points that resamples draw from: those fitted, or of a procedure those that its first stage takes."""
+        return self.points if self.stages is None else self.stages.points
+
+    @property
     def runs(self) -> int | None:
         """Number of runs that the points belong to; None where no run column is known."""
-        return None if self.points is None or self.points.runs is None else int(self.points.runs.max()) + 1
+        return None if self.sampled is None or self.sampled.runs is None else int(self.sampled.runs.max()) + 1
 
     @cached_property
     def units(self) -> np.ndarray | None:
@@ -123,6 +134,8 @@ class Fit:
 
         What intervals are made of: rows of one run are not independent evidence.
         """
+        if self.stages is not None:
+            return self.stages.units
         if self.points is None or self.problem is None:
             return None
         if self.points.runs is not None:
@@ -163,7 +176,7 @@ class Fit:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of the fitted points."""
-        return self.points.fingerprint if self.points is not None else (self.saved_fingerprint or "")
+        return self.sampled.fingerprint if self.sampled is not None else (self.saved_fingerprint or "")
 
     def predict(self, frame: Any = None, **variables: Any) -> Any:
         """The predicted loss.
@@ -226,7 +239,8 @@ class Fit:
             "clusters" draws whole runs (the default where they are known; see `units`), "pairs" draws rows, "strata" draws rows
             within strata; "bayesian" gives runs (or rows) Dirichlet weights; "residual", "wild" and "wild_clusters" (Webb's
             six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and
-            rows to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says.
+            rows to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says. A law that is
+            fitted by a procedure takes those that make sense for it, and says which; isoflop draws "strata", its budgets.
         strata
             For "strata": one label a fitted point, or the name of a column; by default the levels of the first variable
             (model size), or ten equally filled bins of it where its values do not repeat.
@@ -329,7 +343,7 @@ class Fit:
             largest_shift (of a parameter, in standard errors) and distance (Cook's: how far the predictions move, squared and
             summed, by parameter and the residuals' variance; Cook 1977), largest first. Points that are far out together hide
             each other: `sensitivity` leaves the worst out one after the other. Of more than 2,000 units, the 2,000 that move
-            the optimum most to first order.
+            the optimum most to first order. Of a law that is fitted by a procedure largest_shift first, and no distance.
         """
         from fastscale.fitting.leave import leave_one_out
 
@@ -343,6 +357,8 @@ class Fit:
 
     def optimal(self, C: Any, *, cost: str | None = None) -> pd.Series | pd.DataFrame:
         """The compute-optimal N and D, tokens per parameter, and loss, at a budget or several.
+
+        A law of the optimal size (isoflop, envelope) says nothing of the loss: its result has none.
 
         Parameters
         ----------

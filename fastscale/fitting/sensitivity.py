@@ -19,6 +19,7 @@ from fastscale.fitting.data import select
 from fastscale.fitting.fit import fit_points
 from fastscale.fitting.objective import choose_delta
 from fastscale.fitting.problem import Options, Problem
+from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.quantities import optimal
 from fastscale.laws.law import Array, Flags
 
@@ -36,6 +37,7 @@ _GROWTH = 1.01
 
 def sensitivity(fit: Fit, C: float | None) -> pd.DataFrame:
     """See `Fit.sensitivity`."""
+    refuse_procedures([fit.law], "sensitivity", "fit.leave_one_out() says which runs decide.")
     if fit.problem is None or fit.points is None:
         raise FitError("this fit was loaded from a file and has no data to refit; fit again")
     allocates = {"N", "D"} <= set(fit.law.variable_names)

@@ -140,9 +140,7 @@ def starts(law: Law, points: Points, options: Options, threads: int | None = Non
             whole[places] = thetas[k]
         found.append(whole)
     space = Space.of(law, options)
-    result = np.clip(np.array(found).reshape(-1, len(law.names)), space.lo, space.hi)
-    for j, value in space.held.items():
-        result[:, j] = value
+    result = np.clip(space.admit(np.array(found).reshape(-1, len(law.names))), space.lo, space.hi)
     return np.ascontiguousarray(result[np.isfinite(result).all(axis=1)])
 
 

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
 
 
+_ROWS = 30  # of a table of stages
+
+
 def number(value: float) -> str:
     """Six significant digits, plain where that is short."""
     return "nan" if math.isnan(value) else f"{value:.6g}"
@@ -27,9 +30,10 @@ def table_text(frame: pd.DataFrame) -> str:
 def _facts(fit: Fit) -> list[str]:
     options = fit.options
     runs = f" of {fit.runs:,} runs" if fit.runs is not None else ""
+    how = [f"{fit.n:,} points{runs}; {_objective(fit)} on the {options.residual} scale; objective {fit.objective:.10g}"]
     lines = [
         f"{fit.law.name}: {fit.law.text}",
-        f"{fit.n:,} points{runs}; {_objective(fit)} on the {options.residual} scale; objective {fit.objective:.10g}",
+        *(how if fit.stages is None else fit.stages.facts(fit)),
         f"status: {fit.status.label} ({fit.status.message})",
     ]
     if fit.search is not None:
@@ -74,9 +78,18 @@ def _objective(fit: Fit) -> str:
     return "least absolute deviations" if options.delta == 0 else f"Huber delta {options.delta:g}"
 
 
+def stages_text(fit: Fit) -> list[str]:
+    """What came before the parameters of a law that is fitted by a procedure: a table, its first rows."""
+    if fit.stages is None:
+        return []
+    table = fit.stages.table
+    more = f" (the first {_ROWS} of {len(table):,})" if len(table) > _ROWS else ""
+    return [f"{fit.stages.title}{more}:", table_text(table.head(_ROWS))]
+
+
 def fit_text(fit: Fit) -> str:
     """A fit for the terminal: law, parameters, then how it came about."""
-    lines = _facts(fit) + [f"{_label(note)}: {note}" for note in _notes(fit)]
+    lines = _facts(fit) + stages_text(fit) + [f"{_label(note)}: {note}" for note in _notes(fit)]
     return "\n".join([lines[0], table_text(fit.summary()), *lines[1:]])
 
 
@@ -85,6 +98,8 @@ def fit_html(fit: Fit) -> str:
     lines = _facts(fit)
     title = f"<b>{html.escape(lines[0])}</b>"
     body = "<br>".join(html.escape(line) for line in lines[1:])
+    if fit.stages is not None:
+        body += f"<br>{html.escape(fit.stages.title)}{fit.stages.table.to_html(float_format=number, max_rows=_ROWS)}"
     body += "".join(f"<br><b>{_label(note)}</b> {html.escape(str(note))}" for note in _notes(fit))
     return f"<div>{title}{fit.summary().to_html(float_format=number)}{body}</div>"
 

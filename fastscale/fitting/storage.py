@@ -23,6 +23,7 @@ from fastscale.fitting.groups import GroupFits
 from fastscale.fitting.identify import Support
 from fastscale.fitting.likelihood import Likelihood
 from fastscale.fitting.problem import Options
+from fastscale.fitting.procedures.stages import Stages
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law, Parameter, Variable, registry
@@ -128,7 +129,7 @@ def _fit_record(fit: Fit) -> dict[str, Any]:
         "likelihood": None if fit.likelihood is None else asdict(fit.likelihood),
         "warnings": [note.as_dict() for note in fit.warnings],
         "support": fit.support.as_dict(),
-    }
+    } | ({} if fit.stages is None else {"stages": fit.stages.as_dict(fit)})
 
 
 def _law_record(law: Law) -> dict[str, Any]:
@@ -209,6 +210,7 @@ def _fit_of(record: dict[str, Any]) -> Fit:
         saved_support=Support.of(record["support"]) if "support" in record else None,
         saved_warnings=tuple(_note_of(note) for note in record.get("warnings", [])),
         likelihood=None if likelihood is None else Likelihood(**likelihood),
+        stages=Stages.of(record["stages"]) if "stages" in record else None,
     )
 
 

@@ -102,6 +102,20 @@ def draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts
                 response[i] = fitted[i] + noise[0] * response[i] + noise[1] * counts[units[i]]
 
 
+@entry(INT, types.uint64, types.uint64, INTS, INTS, INT_MATRIX, MATRIX, INT, INT, OUT_MATRIX)
+def factors_chunk(kind, seed, group, units, strata, indices, weights, begin, end, times):
+    """times[b - begin] = the factors on the points' weights in resample b of begin:end, those that `bootstrap_chunk` takes.
+
+    For the kinds that draw weights, not responses.
+    """
+    counts, nothing = np.zeros(strata[-1]), np.zeros(0)
+    for b in range(begin, end):
+        key = resample_key(seed, group, uint64(b))
+        draw(
+            kind, key, units, strata, indices, weights, nothing, nothing, b, units.size, counts, times[b - begin], nothing
+        )
+
+
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def draw_priors(key, rho, first, spreads, z, own):
     """own = rho with the mean of each prior drawn anew: a prior is an observation, and is resampled like one."""

@@ -81,6 +81,9 @@ class Law:
         What `fastscale.laws.offset.with_offset` made the law from.
     shared
         What `fastscale.laws.shared.with_shared` made the law from: several groups that share some parameters.
+    procedure
+        ``"module:name"`` of the `fastscale.fitting.procedures.Procedure` that fits a law which takes more than one objective: the
+        formula is what comes out in the end, and its parameters are what the procedure estimates.
 
     Raises
     ------
@@ -112,6 +115,7 @@ class Law:
     also: tuple[str, ...] = ()
     offset: Offset | None = None
     shared: Shared | None = None
+    procedure: str | None = None
 
     def __post_init__(self) -> None:
         asked = tuple(STANDARD.get(v, Variable(v)) if isinstance(v, str) else v for v in self.variables)

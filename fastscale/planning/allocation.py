@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ def allocate(law: Law, draws: Array, C: Any, cost: str | None = None) -> dict[st
     Parameters
     ----------
     law
-        A law of N and D.
+        A law of N and D; or of C, of the optimal size itself, such as isoflop.
     draws
         Parameters in natural units, (rows, parameters).
     C
@@ -39,8 +38,9 @@ def allocate(law: Law, draws: Array, C: Any, cost: str | None = None) -> dict[st
 
     Returns
     -------
-    dict of arrays (budgets, rows): "N", "D", "tokens_per_parameter", "loss". NaN where no optimum exists: the loss falls
-    to the end of the range of sizes, or the parameters are not finite.
+    dict of arrays (budgets, rows): "N", "D", "tokens_per_parameter", and "loss"; "accuracy" of a law that predicts it, which is
+    largest there, and neither of a law of C. NaN where no optimum exists: the loss falls to the end of the range of sizes, or the
+    parameters are not finite.
 
     Raises
     ------
@@ -53,21 +53,42 @@ def allocate(law: Law, draws: Array, C: Any, cost: str | None = None) -> dict[st
         draws = draws[:, : len(law.names)]
     if law.shared is not None:
         raise FitError(f"an allocation is of one group: fit.group({law.shared.levels[0]!r}).optimal(…)")
+    if law.variable_names == ("C",) and law.allocation is not None:
+        return _as_fitted(law, draws, C, cost)
     if set(law.variable_names) != {"N", "D"}:
         raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.shown)}")
-    budgets = np.atleast_1d(np.asarray(C, dtype=float))
-    if budgets.ndim != 1 or not (np.isfinite(budgets).all() and (budgets > 0).all()):
-        raise FitError(f"C={C!r}: a positive budget, or several")
+    budgets = _budgets(C)
     params = {name: draws[:, j] for j, name in enumerate(law.names)}
     price = Cost(cost)
     if law.allocation is not None and price.factor is not None:
         N, D = law.allocation(params, budgets[:, None] / price.factor)
     else:
-        N, D = _search(partial(predict, law, params), price, budgets, len(draws))
+        sign = -1.0 if law.predicts == "accuracy" else 1.0
+        N, D = _search(lambda N, D: sign * predict(law, params, N, D), price, budgets, len(draws))
     loss = predict(law, params, N, D)
     ok = np.isfinite(N) & np.isfinite(D) & np.isfinite(loss) & (N > 0) & (D > 0)
     with np.errstate(all="ignore"):
-        found = {"N": N, "D": D, "tokens_per_parameter": D / N, "loss": loss}
+        found = {"N": N, "D": D, "tokens_per_parameter": D / N}
+        found["accuracy" if law.predicts == "accuracy" else "loss"] = loss
+    return {name: np.where(ok, values, np.nan) for name, values in found.items()}
+
+
+def _budgets(C: Any) -> Array:
+    budgets = np.atleast_1d(np.asarray(C, dtype=float))
+    if budgets.ndim != 1 or not (np.isfinite(budgets).all() and (budgets > 0).all()):
+        raise FitError(f"C={C!r}: a positive budget, or several")
+    return budgets
+
+
+def _as_fitted(law: Law, draws: Array, C: Any, cost: str | None) -> dict[str, Array]:
+    """N* as a law of C has it, and the D that the budget leaves."""
+    assert law.allocation is not None
+    budgets = _budgets(C)[:, None]
+    N, _ = law.allocation({name: draws[:, j] for j, name in enumerate(law.names)}, budgets)
+    D = Cost(cost).data(N, budgets)
+    with np.errstate(all="ignore"):
+        ok = np.isfinite(N) & np.isfinite(D) & (N > 0) & (D > 0)
+        found = {"N": N, "D": D, "tokens_per_parameter": D / N}
     return {name: np.where(ok, values, np.nan) for name, values in found.items()}
 
 

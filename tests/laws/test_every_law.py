@@ -14,10 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.mathtext import MathTextParser
 from support import Points
+from support_procedures import example
 
+import fastscale
 from fastscale import laws
 from fastscale.fitting.first import first_fit
 from fastscale.fitting.problem import Options, Problem, Space
+from fastscale.fitting.status import Status
 from fastscale.laws import Law, Variable
 
 REGISTRY = laws.registry()
@@ -195,6 +198,12 @@ def problem(points: Points) -> Problem:
 @pytest.mark.parametrize("number", range(3))
 def test_noiseless_data_give_the_truth_back(name: str, number: int) -> None:
     law, rng = REGISTRY[name], generator(name, number, "recover")
+    if law.procedure:
+        runs = example(law.procedure, rng)
+        fit = fastscale.fit(law, runs.frame)
+        assert fit.status is Status.OK
+        np.testing.assert_allclose(fit.params, [runs.truth[p] for p in law.names], rtol=runs.rtol)
+        return
     n = max(40, 5 * len(law.names))
     columns, truth = support.setting(law, n, rng, 0.05, 100.0, condition=3e3)
     clean = support.predict(law, support.natural(law, truth), columns)
@@ -210,6 +219,13 @@ def test_noiseless_data_give_the_truth_back(name: str, number: int) -> None:
 def test_units_of_the_variables_do_not_matter(name: str) -> None:
     """Sizes in units or in millions: the same objective, the same predictions."""
     law, rng = REGISTRY[name], generator(name, "units")
+    if law.procedure:
+        runs = example(law.procedure, rng).frame
+        other = fastscale.fit(law, runs.assign(**{v: 1e-6 * runs[v] for v in law.variable_names}))
+        point = {v: 1e20 if v == "C" else runs[v].mean() for v in law.variable_names}
+        expected = fastscale.fit(law, runs).predict(**point)
+        assert other.predict(**{v: 1e-6 * x for v, x in point.items()}) == pytest.approx(expected, rel=1e-6)
+        return
     columns, truth = support.setting(law, 40, rng, 0.05, 100.0, condition=1e3)
     response = support.predict(law, support.natural(law, truth), columns) * np.exp(rng.normal(0, 0.01, 40))
     fits = []
