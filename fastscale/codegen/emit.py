@@ -109,6 +109,7 @@ class _Steps:
         self.leaves = False  # whether a logarithm's argument may turn out not to be positive
         self._done: set[sp.Symbol] = set()
         self._temporaries: dict[sp.Symbol, sp.Expr] = {}
+        self._differs: dict[sp.Symbol, bool] = {}
         expressions = [sp.sympify(e) for e in expressions]
         needed: dict[sp.Symbol, None] = {}
         for e in expressions:
@@ -140,10 +141,14 @@ class _Steps:
             self._define(symbol)
         return _text(e)
 
-    def _expanded(self, e: sp.Expr) -> sp.Expr:
-        while any(s in self._temporaries for s in e.free_symbols):
-            e = e.subs({s: self._temporaries[s] for s in e.free_symbols if s in self._temporaries})
-        return e
+    def _varies(self, symbol: sp.Symbol) -> bool:
+        """Whether a common subexpression differs from point to point."""
+        if symbol not in self._differs:
+            e = self._temporaries[symbol]
+            inner = [s for s in e.free_symbols if s in self._temporaries]
+            rest = [s for s in e.free_symbols if s not in self._temporaries]
+            self._differs[symbol] = any(map(self.tape.depends_on_rows, rest)) or any(map(self._varies, inner))
+        return self._differs[symbol]
 
     def _define(self, symbol: sp.Symbol) -> None:
         if symbol in self._done:
@@ -155,8 +160,7 @@ class _Steps:
         if atom is None:
             e = self._temporaries[symbol]
             text = self.require(e)
-            varies = self.tape.depends_on_rows(self._expanded(e))
-            (self.inner if varies else self.hoisted).append(f"{symbol} = {text}")
+            (self.inner if self._varies(symbol) else self.hoisted).append(f"{symbol} = {text}")
             return
         arguments = [self.require(a) for a in self._arguments[symbol]]
         varies = any(self.tape.depends_on_rows(a) for a in atom.arguments)
