@@ -69,7 +69,7 @@ def beyond(fit: Fit, frame: Any, variables: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(decades(fit.law, fit.support, columns), index=index if index is not None else pd.RangeIndex(1))
 
 
-def optimal_of(fit: Fit, C: Any, cost: str | None) -> pd.Series | pd.DataFrame:
+def optimal_of(fit: Fit, C: Any, cost: str | None, given: Mapping[str, float]) -> pd.Series | pd.DataFrame:
     """See `Fit.optimal`."""
     from fastscale.planning import allocate
 
@@ -77,6 +77,6 @@ def optimal_of(fit: Fit, C: Any, cost: str | None) -> pd.Series | pd.DataFrame:
     if fit.status is Status.UNIDENTIFIED:  # where the optimum lies is what such data cannot say
         warn_unread(np.size(C), np.size(C), fit.support)
         params = np.full_like(params, np.nan)
-    table = allocate(fit.law, params, C, cost)
+    table = allocate(fit.law, params, C, cost, given)
     frame = pd.DataFrame({name: values[:, 0] for name, values in table.items()}, index=pd.Index(np.atleast_1d(C), name="C"))
     return frame.iloc[0] if np.ndim(C) == 0 else frame
