@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         save,
     )
     from fastscale.laws import Law, Parameter, Published, Variable, published
+    from fastscale.planning import Flops, cost_formula, flops
 
 _WHERE = {
     "fastscale.archive": ("EXAMPLE_TRUTH", "Note", "Points", "Runs", "example_runs", "read_runs"),
@@ -39,6 +40,7 @@ _WHERE = {
         "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save",
     ),
     "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
+    "fastscale.planning": ("Flops", "cost_formula", "flops"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -51,6 +53,7 @@ __all__ = [
     "FastscaleError",
     "Fit",
     "FitError",
+    "Flops",
     "FormulaError",
     "GroupFits",
     "Law",
@@ -64,10 +67,12 @@ __all__ = [
     "Variable",
     "__version__",
     "compare",
+    "cost_formula",
     "derive",
     "example_runs",
     "fit",
     "fit_groups",
+    "flops",
     "load",
     "published",
     "read_runs",
