@@ -23,12 +23,14 @@ if TYPE_CHECKING:
         Fit,
         GroupFits,
         Status,
+        Versus,
         compare,
         derive,
         fit,
         fit_groups,
         load,
         save,
+        versus,
     )
     from fastscale.laws import Law, Parameter, Published, Variable, published
     from fastscale.planning import Flops, cost_formula, flops
@@ -37,7 +39,8 @@ _WHERE = {
     "fastscale.archive": ("EXAMPLE_TRUTH", "Note", "Points", "Runs", "example_runs", "read_runs"),
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
     "fastscale.fitting": (
-        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save",
+        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "Versus", "compare", "derive", "fit", "fit_groups", "load",
+        "save", "versus",
     ),
     "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
     "fastscale.planning": ("Flops", "cost_formula", "flops"),
@@ -65,6 +68,7 @@ __all__ = [
     "Runs",
     "Status",
     "Variable",
+    "Versus",
     "__version__",
     "compare",
     "cost_formula",
@@ -77,6 +81,7 @@ __all__ = [
     "published",
     "read_runs",
     "save",
+    "versus",
 ]
 
 

@@ -8,5 +8,9 @@ from fastscale.fitting.groups import GroupFits, fit_groups
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.fitting.storage import load, save
+from fastscale.fitting.versus import Versus, versus
 
-__all__ = ["Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save"]
+__all__ = [
+    "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "Versus", "compare", "derive", "fit", "fit_groups", "load", "save",
+    "versus",
+]
