@@ -166,8 +166,9 @@ def find(law: Law, name: str, named: str | None = None) -> Quantity:
         raise FitError(f"along={named!r}: a variable of {law.name!r}: {', '.join(law.variable_names)}.{close}")
     known = {q.name: q for q in reversed(quantities())}  # of one name the most general one
     if name not in known:
-        listed = f"derive(fit) lists the {len(suitable(law, named))} of {law.name!r}"
-        raise FitError(f"no quantity {name!r}.{did_you_mean(name, tuple(known))} {listed}")
+        own = tuple(suitable(law, named))
+        close = did_you_mean(name, own) or did_you_mean(name, tuple(known))
+        raise FitError(f"no quantity {name!r}.{close} derive(fit) lists the {len(own)} of {law.name!r}")
     if (found := suitable(law, named).get(name)) is not None:
         return found
     variables = ", ".join(law.variable_names)

@@ -9,7 +9,7 @@ import numpy as np
 from fastscale.laws.law import Array
 from fastscale.planning.derived import Quantity, Question
 from fastscale.planning.draws import improves
-from fastscale.planning.solve import COARSE, differences, minimum, root
+from fastscale.planning.solve import COARSE, FINE, differences, minimum, root
 
 # ln C between the points of the exponent's differences: allocations are known to about 1e-10
 _EXPONENT_STEP = 0.05
@@ -95,6 +95,16 @@ def _share(q: Question, grown: str) -> Array:
     return (now - without) / (now - q.surface.limit())
 
 
+def _elasticity(q: Question, of: str) -> Array:
+    N, D = q["N"], q["D"]
+
+    def loss(u: Array) -> Array:
+        return q.surface.at(N * np.exp(u), D) if of == "N" else q.surface.at(N, D * np.exp(u))
+
+    slope, _, now = differences(loss, np.zeros(len(q.surface)), FINE)
+    return slope / (now - q.surface.limit())
+
+
 def _inference(q: Question) -> tuple[Array, Array]:
     """N and D that reach a loss with the least training plus inference cost (Sardana et al. 2024, arXiv 2401.00448, eq. 2).
 
@@ -164,6 +174,14 @@ QUANTITIES = (
     Quantity(
         "data_share", "share of the reducible loss that unlimited data would save, at N and D", "surface", ("N", "D"),
         lambda q: _share(q, "D"),
+    ),
+    Quantity(
+        "size_elasticity", "d ln(prediction - limit)/d ln N at N and D, the limit being that of size and data", "surface",
+        ("N", "D"), lambda q: _elasticity(q, "N"), positive=False,
+    ),
+    Quantity(
+        "data_elasticity", "d ln(prediction - limit)/d ln D at N and D, the limit being that of size and data", "surface",
+        ("N", "D"), lambda q: _elasticity(q, "D"), positive=False,
     ),
     Quantity(
         "overtraining_loss", "prediction at `multiple` times the best tokens per parameter, worse than the best by, at equal C",

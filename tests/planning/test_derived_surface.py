@@ -63,6 +63,8 @@ def test_the_frontier(p: dict[str, float]) -> None:
     assert of("data_share", N=N, D=D) == pytest.approx(a / (a + b), rel=1e-12)
     share = p["A"] / N**a / (p["A"] / N**a + p["B"] / (9 * D) ** b)
     assert of("size_share", N=N, D=9 * D) == pytest.approx(share, rel=1e-12)
+    assert of("size_elasticity", N=N, D=9 * D) == pytest.approx(-a * share, rel=1e-9)
+    assert of("data_elasticity", N=N, D=9 * D) == pytest.approx(-b * (1 - share), rel=1e-9)
     # along one variable with the other held
     slope = -a * (p["A"] / N**a) / (E + reducible)
     assert ask("chinchilla", p, "elasticity", along="N", N=N, D=D) == pytest.approx(slope, rel=1e-10)
