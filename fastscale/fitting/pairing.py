@@ -53,6 +53,9 @@ def pairing(
     FitError
         One of each; a column to match by that does not exist, is not the same all through a run, or matches nothing.
     """
+    for name, boot in (("a", a), ("b", b)):
+        if isinstance(boot, Bootstrap) and boot.kind == "jackknife":
+            raise FitError(f"{name} is a jackknife, whose draws are no draws of the estimate; hand over the fit or a bootstrap")
     if isinstance(a, Bootstrap) and isinstance(b, Bootstrap):
         if pair is not None:
             raise FitError("pair= says how runs are drawn; hand over the two fits, which are then drawn together")
@@ -66,7 +69,7 @@ def pairing(
     if keys is None:
         other = (seed_of(seed) + 1) % 2**64  # the same seed would draw the same numbers of units that have nothing in common
         drawn = a.bootstrap(resamples, seed=seed, threads=threads), b.bootstrap(resamples, seed=other, threads=threads)
-        return _usable(*drawn, False, "independent: the fits share no runs that are known")
+        return _usable(*drawn, False, "independent: no runs are known to be in both, or too few")
     return _together(a, b, *keys, resamples, seed_of(seed), threads)
 
 

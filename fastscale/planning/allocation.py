@@ -47,7 +47,7 @@ class Surface:
             raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.variable_names)}")
         missing = [name for name in further_variables(law) if name not in draws.held]
         if missing:
-            raise FitError(f"the law {law.name!r} also takes {', '.join(missing)}: give {missing[0]}=…")
+            raise FitError(f"the law {law.name!r} also takes {', '.join(missing)}, whose values have to be given")
         self.steps = "D" not in law.variable_names
         held = {name: value for name, value in draws.held.items() if name in law.variable_names}
         self.batch = draws.held.get("batch", 1.0)

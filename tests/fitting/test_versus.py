@@ -97,7 +97,7 @@ def test_drawing_the_same_runs_takes_their_common_noise_out(
 ) -> None:
     assert pair.paired and pair.pairing.how == "paired by the column 'cell': 42 of 42 and 42 are in both"
     alone = fastscale.versus(*fits, resamples=300)
-    assert not alone.paired and "share no runs" in alone.pairing.how
+    assert not alone.paired and "no runs are known" in alone.pairing.how
     one, two = (np.log(v.multiplier(2.5)["upper"] / v.multiplier(2.5)["lower"]).iloc[0] for v in (pair, alone))
     assert one < 0.8 * two
     assert alone.multiplier(2.5)["estimate"].iloc[0] == pair.multiplier(2.5)["estimate"].iloc[0]
@@ -284,6 +284,8 @@ def test_what_is_refused(fits: tuple[fastscale.Fit, fastscale.Fit], pair: fastsc
         fastscale.versus(a, one)
     with pytest.raises(FitError, match="two fits, or two bootstraps; got one of each"):
         fastscale.versus(a, pair.pairing.b)
+    with pytest.raises(FitError, match="a is a jackknife"):
+        fastscale.versus(a.bootstrap(kind="jackknife"), b.bootstrap(5))
     with pytest.raises(FitError, match="hand over the two fits"):
         fastscale.versus(pair.pairing.a, pair.pairing.b, pair="cell")
     with pytest.raises(FitError, match=r"pair='celll': no such column.*Columns are: N, D, cell, loss"):

@@ -339,5 +339,5 @@ def test_costs() -> None:
         ask("data_constrained", MUENNIGHOFF, "optimal_size", C=C, U=1e10, cost="6*N*D*k")
     with pytest.raises(FitError, match="an allocation makes a loss small; 'system_cost' predicts the cost"):
         allocate(laws.get("system_cost"), np.ones((1, 3)), 1e20)
-    with pytest.raises(FitError, match="the law 'data_constrained' also takes U: give U=…"):
+    with pytest.raises(FitError, match="the law 'data_constrained' also takes U, whose values have to be given"):
         allocate(laws.get("data_constrained"), np.ones((1, 7)), 1e20)
