@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -39,9 +40,18 @@ NumbersArgument = Annotated[
 AlongOption = Annotated[
     str | None, typer.Option("--along", metavar="NAME", help="The variable of the law that the quantity is taken along.")
 ]
-IntervalOption = Annotated[
-    o.Interval | None, typer.Option("--interval", show_default="percentile", help="How intervals are made of the draws.")
-]
+
+
+class Interval(StrEnum):
+    """How an interval is made of draws."""
+
+    PERCENTILE = "percentile"
+    BASIC = "basic"
+    BCA = "bca"
+    STUDENTISED = "studentised"
+
+
+IntervalOption = Annotated[Interval, typer.Option("--interval", help="How intervals are made of the draws.")]
 
 
 def derive(
@@ -52,7 +62,7 @@ def derive(
     along: AlongOption = None,
     cost: o.CostOption = None,
     level: o.LevelOption = 0.95,
-    interval: IntervalOption = None,
+    interval: IntervalOption = Interval.PERCENTILE,
     json: o.JsonOption = False,
     quiet: o.QuietOption = False,
 ) -> None:
@@ -68,11 +78,10 @@ def derive(
 
     fitted, boot = load(fit)
     result = boot if boot is not None else fitted
-    kind = "percentile" if interval is None else interval.value
     try:
-        table = fastscale.derive(result, quantity, along=along, cost=cost, level=level, kind=kind, **arguments)
+        table = fastscale.derive(result, quantity, along=along, cost=cost, level=level, kind=interval.value, **arguments)
     except FitError as error:  # its arguments are no options, but as they were typed
-        message = str(error).replace("along=", "--along ").replace("cost=", "--cost ").replace("kind=", "--interval ")
+        message = str(error).replace("along=", "--along ").replace("cost=", "--cost ")
         output.say(message.replace("derive(fit) lists", "'fastscale derive --fit PATH' lists"))
         raise typer.Exit(output.BAD_INPUT) from None
     source = {"fit": str(fit), "law": {"name": fitted.law.name, "formula": fitted.law.formula or fitted.law.point}}

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fastscale.errors import FitError
+from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
@@ -18,6 +18,8 @@ __all__ = ["DEFAULT_COST", "Surface", "allocate"]
 
 _GRID = np.linspace(*LOG_RANGE, 80)  # model sizes tried before the search narrows down: a factor of 2.4 apart
 _APART = 0.5  # in ln N: where the loss has not risen so far from its minimum, the minimum has no place
+# Laws with a variable that follows from N and D and so cannot be held: the student's own supervised loss
+_FOLLOWS = frozenset({"distillation"})
 
 
 class Surface:
@@ -41,11 +43,18 @@ class Surface:
     def __init__(self, draws: Draws, cost: str | None = None) -> None:
         law = draws.law
         if not is_surface(law):
-            if {"N", "D"} <= set(law.variable_names):
+            if {"N", "D"} <= set(law.variable_names) and not improves(law):
                 predicts = f"{law.name!r} predicts the {law.predicts}, not how good a model is"
                 raise FitError(f"an allocation makes a loss small; {predicts}")
+            if law.name in _FOLLOWS:
+                raise FitError(f"{law.name!r} has a variable that follows from N and D, so that it cannot be held")
             raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.variable_names)}")
-        missing = [name for name in further_variables(law) if name not in draws.held]
+        further = further_variables(law)
+        for name in draws.held:
+            if name not in further:
+                takes = f"takes {', '.join(further)} besides N and D" if further else "takes no further variable"
+                raise FitError(f"{name}=…: the law {law.name!r} {takes}.{did_you_mean(name, further)}")
+        missing = [name for name in further if name not in draws.held]
         if missing:
             raise FitError(f"the law {law.name!r} also takes {', '.join(missing)}, whose values have to be given")
         self.steps = "D" not in law.variable_names
@@ -93,7 +102,7 @@ class Surface:
 
     def _search(self, C: Array) -> tuple[Array, Array, Array]:
         """`best` by a search over ln N; N and D are NaN where the loss is level around them, as where nothing helps any more."""
-        sign = self.draws.sign or 1.0
+        sign = self.draws.sign
 
         def loss(x: Array) -> Array:
             return sign * self.at(np.exp(x), self.cost.data(np.exp(x), C))
@@ -122,10 +131,9 @@ class Surface:
 
 
 def is_surface(law: Law) -> bool:
-    """Whether a law says how to spend a budget on size and data: of N and D, or N and S, and of something to be made small or
-    large."""
+    """Whether a law says how to spend a budget on size and data: of N and D, or N and S, what it predicts being good or bad."""
     names = set(law.variable_names)
-    return names >= {"N"} and bool(names & {"D", "S"}) and not names >= {"D", "S"} and improves(law)
+    return "N" in names and len(names & {"D", "S"}) == 1 and improves(law) and law.name not in _FOLLOWS
 
 
 def further_variables(law: Law) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ import numpy as np
 from fastscale.laws.law import Array
 from fastscale.planning.allocation import Surface
 from fastscale.planning.draws import Draws
-from fastscale.planning.solve import FINE, changes, differences, minimum, root, root_in, scan
+from fastscale.planning.solve import FINE, changes, differences, minimum, root_in, scan
 
 # Decades beyond the data that are looked at, and how finely near them
 _FAR = np.array([2, 3, 4, 6, 8, 11, 15, 20, 28, 40, 60, 90, 130]) * np.log(10.0)
@@ -109,9 +109,10 @@ class Curve:
     def settles(self, function: Callable[[Array], Array]) -> Array:
         """The x beyond which a function of x stays below 0: infinity where it ends above, NaN where it is below everywhere."""
         values = scan(lambda u: function(self.x(u)), self.grid, self.rows)
-        finite = np.isfinite(values)
+        finite, changed = np.isfinite(values), changes(values)
         last = values[len(values) - 1 - finite[::-1].argmax(axis=0), np.arange(self.rows)]
-        found = self.x(root(lambda u: function(self.x(u)), self.grid, self.rows, last=True))
+        cell, there = len(changed) - 1 - changed[::-1].argmax(axis=0), np.asarray(changed.any(axis=0))
+        found = self.x(root_in(lambda u: function(self.x(u)), self.grid, values, cell, there))
         return np.where(last > 0, np.inf, found)
 
     def best(self) -> Array:

@@ -35,8 +35,8 @@ def changes(values: Array) -> Flags:
     return np.asarray(((values[:-1] > 0) != (values[1:] > 0)) & finite[:-1] & finite[1:])
 
 
-def root(function: Function, grid: Array, rows: int, last: bool = False) -> Array:
-    """Where the function is 0: in the first (or last) cell of the grid over which its sign changes; NaN where there is none.
+def root(function: Function, grid: Array, rows: int) -> Array:
+    """Where the function is 0: in the first cell of the grid over which its sign changes; NaN where there is none.
 
     Parameters
     ----------
@@ -47,8 +47,7 @@ def root(function: Function, grid: Array, rows: int, last: bool = False) -> Arra
     """
     values = scan(function, grid, rows)
     changed = changes(values)
-    cell = len(changed) - 1 - changed[::-1].argmax(axis=0) if last else changed.argmax(axis=0)
-    return root_in(function, grid, values, cell, np.asarray(changed.any(axis=0)))
+    return root_in(function, grid, values, changed.argmax(axis=0), np.asarray(changed.any(axis=0)))
 
 
 def root_in(function: Function, grid: Array, values: Array, cell: Ints, there: Flags) -> Array:

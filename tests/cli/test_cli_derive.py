@@ -82,7 +82,7 @@ def test_another_law(shell: Shell, tmp_path: Path) -> None:
         (("optimal_size", "C=-1"), "C=-1.0: a positive number"),
         (("elasticity", "--along", "n", "N=1e9"), "--along 'n': a variable of 'chinchilla': N, D"),
         (("optimal_size", "C=1e20", "--level", "95"), "--level 95: a number between 0 and 1. Did you mean 0.95?"),
-        (("optimal_size", "C=1e20", "--interval", "sandwich"), "--interval 'sandwich': one of percentile"),
+        (("optimal_size", "C=1e20", "--interval", "sandwich"), "'sandwich' is not one of 'percentile', 'basic'"),
     ],
 )
 def test_wrong_arguments(shell: Shell, saved: fastscale.Bootstrap, arguments: tuple[str, ...], said: str) -> None:

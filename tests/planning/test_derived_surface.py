@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import support
@@ -225,6 +226,24 @@ def test_further_variables_are_held(name: str, params: dict[str, float], held: d
     assert exponents[0] == pytest.approx(step, abs=2e-3)
 
 
+@pytest.mark.parametrize(("name", "params", "held"), OTHERS, ids=[o[0] for o in OTHERS])
+def test_optima_are_exact(name: str, params: dict[str, float], held: dict[str, float]) -> None:
+    """Where the derivative along the isoFLOP is 0, in 40 digits: a search by values alone would know 1e-7."""
+    mp = support.MP
+    formula = support.compiled(laws.get(name).formula or "")
+
+    def loss(x: mpmath.mpf) -> mpmath.mpf:
+        sizes = {"N": mp.exp(x), "D": mp.mpf(C) / (6 * mp.exp(x))}
+        numbers = {key: mp.mpf(value) for key, value in {**params, **held}.items()}
+        return eval(formula, support.MP_NAMES, {**numbers, **sizes})
+
+    found = ask(name, params, "optimal_size", C=C, **held)
+    exact = mp.findroot(lambda x: mp.diff(loss, x), math.log(found))
+    assert math.log(found) == pytest.approx(float(exact), abs=3e-9)
+    curvature = ask(name, params, "isoflop_curvature", C=C, **held)
+    assert curvature == pytest.approx(float(mp.diff(loss, exact, 2)), rel=1e-5)
+
+
 def test_epochs_of_unique_data() -> None:
     """Up to U tokens it is the plain law; far beyond, excess parameters, which pay less, leave more of the budget to epochs."""
     free = dict(MUENNIGHOFF)
@@ -339,5 +358,11 @@ def test_costs() -> None:
         ask("data_constrained", MUENNIGHOFF, "optimal_size", C=C, U=1e10, cost="6*N*D*k")
     with pytest.raises(FitError, match="an allocation makes a loss small; 'system_cost' predicts the cost"):
         allocate(laws.get("system_cost"), np.ones((1, 3)), 1e20)
+    with pytest.raises(FitError, match="'distillation' has a variable that follows from N and D"):
+        allocate(laws.get("distillation"), np.ones((1, 9)), 1e20, given=dict(LT=2.0, LS=2.1))
+    with pytest.raises(FitError, match=r"u=…: the law 'data_constrained' takes U besides N and D\. Did you mean 'U'"):
+        allocate(laws.get("data_constrained"), np.ones((1, 7)), 1e20, given=dict(u=1e10))
+    with pytest.raises(FitError, match="U=…: the law 'chinchilla' takes no further variable"):
+        allocate(laws.get("chinchilla"), np.ones((1, 5)), 1e20, given=dict(U=1e10))
     with pytest.raises(FitError, match="the law 'data_constrained' also takes U, whose values have to be given"):
         allocate(laws.get("data_constrained"), np.ones((1, 7)), 1e20)
