@@ -12,6 +12,7 @@ import pandas as pd
 from fastscale.archive import Note
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting import intervals
+from fastscale.fitting.asked import numbers
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.identify import Support, warn_unread
@@ -23,8 +24,7 @@ from fastscale.laws.law import Array
 from fastscale.planning.derived import Quantity, Question, find, scale_of, suitable
 from fastscale.planning.draws import Draws
 
-# Arguments that may be of any sign: what a law predicts, and variables that the law does not take the logarithm of
-_ANY_SIGN = frozenset({"target", "loss"})
+_PREDICTIONS = frozenset({"target", "loss"})  # arguments that are what the law predicts
 # Missing draws above this share are a warning, not a remark
 _MANY_MISSING = 0.01
 
@@ -123,20 +123,14 @@ def _rows(
         more = f" (and if wanted {', '.join(optional)})" if optional else ""
         close = did_you_mean(unknown[0], [*needed, *optional]) if unknown else ""
         raise FitError(f"{quantity.name} of {law.name!r} takes {takes}{more}; got {', '.join(arguments) or 'none'}.{close}")
-    values: dict[str, Array] = {}
-    for key, value in arguments.items():
-        try:
-            values[key] = np.asarray(value, dtype=float)
-        except (TypeError, ValueError):
-            raise FitError(f"{key}={value!r}: a number, or several") from None
-        _check(key, value, values[key], law)
+    values = {key: numbers(key, value, not _any_sign(key, law)) for key, value in arguments.items()}
+    if "share" in values and not (values["share"] < 1).all():
+        raise FitError(f"share={arguments['share']!r}: between 0 and 1")
     try:
         several = np.broadcast_arrays(*values.values()) if values else []
     except ValueError:
         shapes = ", ".join(f"{key} {v.size}" for key, v in values.items() if v.ndim)
         raise FitError(f"{quantity.name}: arguments with several values go together, element by element; got {shapes}") from None
-    if values and several[0].ndim > 1:
-        raise FitError(f"{quantity.name}: arguments are numbers or lists of numbers, not tables")
     varying = [key for key, value in values.items() if value.ndim]
     columns = {key: np.atleast_1d(v) for key, v in zip(values, several, strict=True)}
     count = len(next(iter(columns.values()))) if columns else 1
@@ -148,15 +142,11 @@ def _rows(
     return rows, pd.MultiIndex.from_arrays([columns[key] for key in varying], names=varying)
 
 
-def _check(key: str, given: Any, values: Array, law: Law) -> None:
+def _any_sign(key: str, law: Law) -> bool:
+    """Whether an argument may be of any sign: a prediction, or a variable that is no scale."""
     variable = key.removesuffix("_ref")
-    free = key in _ANY_SIGN or (
-        variable in law.variable_names and variable not in law.log_variables and variable not in ("N", "D", "C", "S", "U")
-    )
-    if not np.isfinite(values).all() or not (free or (values > 0).all()):
-        raise FitError(f"{key}={given!r}: a {'finite' if free else 'positive'} number")
-    if key == "share" and not (values < 1).all():
-        raise FitError(f"share={given!r}: between 0 and 1")
+    scales = law.log_variables | {"N", "D", "C", "S", "U"}
+    return key in _PREDICTIONS or (variable in law.variable_names and variable not in scales)
 
 
 def _notes(

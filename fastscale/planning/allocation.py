@@ -17,6 +17,7 @@ from fastscale.planning.solve import minimum, root
 __all__ = ["DEFAULT_COST", "Surface", "allocate"]
 
 _GRID = np.linspace(*LOG_RANGE, 80)  # model sizes tried before the search narrows down: a factor of 2.4 apart
+_LOCAL = np.linspace(-3.0, 3.0, 9)  # the same around a size that is about right
 _APART = 0.5  # in ln N: where the loss has not risen so far from its minimum, the minimum has no place
 # Laws with a variable that follows from N and D and so cannot be held: the student's own supervised loss
 _FOLLOWS = frozenset({"distillation"})
@@ -67,6 +68,11 @@ class Surface:
     def __len__(self) -> int:
         return len(self.draws)
 
+    def rows(self, which: Any) -> Surface:
+        """Some of the rows."""
+        held = {**self.draws.held, **({"batch": self.batch} if self.steps else {})}
+        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self.cost.text)
+
     def at(self, N: Any, D: Any) -> Array:
         """What the law predicts at N and D."""
         if self.steps:
@@ -82,12 +88,15 @@ class Surface:
             return self.draws.limit(data, others={"N": N})
         return self.draws.limit("N", others={data: np.asarray(D) / self.batch if self.steps else D})
 
-    def best(self, C: Array) -> tuple[Array, Array, Array]:
-        """(N, D, prediction) of the best allocation of C, which broadcasts against the rows; NaN where there is no optimum."""
+    def best(self, C: Array, near: Array | None = None) -> tuple[Array, Array, Array]:
+        """(N, D, prediction) of the best allocation of C, which broadcasts against the rows; NaN where there is no optimum.
+
+        `near` is where ln N is about, so that a search has less to look through; one value a row.
+        """
         C = np.asarray(C, dtype=float)
         C = np.broadcast_to(C, np.broadcast_shapes(C.shape, (len(self),)))
         if C.ndim > 1 and not self.closed:
-            found = [self.best(row) for row in C]
+            found = [self.best(row, near) for row in C]
             return tuple(np.array([one[k] for one in found]) for k in range(3))  # type: ignore[return-value]
         with np.errstate(all="ignore"):
             if self.closed:
@@ -95,19 +104,28 @@ class Surface:
                 N, D = self.draws.law.allocation(self.draws.params, C / self.cost.factor)
                 loss = self.at(N, D)
             else:
-                N, D, loss = self._search(C)
+                N, D, loss = self._search(C, near)
             there = np.isfinite(loss)
             ok = there & np.isfinite(N) & np.isfinite(D) & (N > 0) & (D > 0)
         return np.where(ok, N, np.nan), np.where(ok, D, np.nan), np.where(there, loss, np.nan)
 
-    def _search(self, C: Array) -> tuple[Array, Array, Array]:
+    def _search(self, C: Array, near: Array | None) -> tuple[Array, Array, Array]:
         """`best` by a search over ln N; N and D are NaN where the loss is level around them, as where nothing helps any more."""
+        if near is not None:
+            N, D, found = self._search_on(C, near + _LOCAL[:, None])
+            lost = np.isnan(found)
+            if lost.any():
+                N[lost], D[lost], found[lost] = self.rows(lost)._search_on(C[lost], _GRID)
+            return N, D, found
+        return self._search_on(C, _GRID)
+
+    def _search_on(self, C: Array, grid: Array) -> tuple[Array, Array, Array]:
         sign = self.draws.sign
 
         def loss(x: Array) -> Array:
             return sign * self.at(np.exp(x), self.cost.data(np.exp(x), C))
 
-        x = minimum(loss, _GRID, len(self))
+        x = minimum(loss, grid, len(self))
         least = loss(x)
         level = np.minimum(loss(x - _APART), loss(x + _APART)) - least <= 8 * np.finfo(float).eps * np.abs(least)
         N = np.where(level, np.nan, np.exp(x))

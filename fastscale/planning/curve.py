@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -88,14 +89,22 @@ class Curve:
         start, end = self.ends()
         return _finite(np.minimum(self.sign * start, self.sign * end)) * self.sign
 
+    @cached_property
+    def on_grid(self) -> Array:
+        """The prediction at the coordinates of the grid, (points, rows)."""
+        return scan(self.along, self.grid, self.rows)
+
     def for_target(self, target: float | Array, beyond: float | None = None) -> Array:
         """The smallest x (`beyond` an x, if given) at which the prediction is the target.
 
         Infinity where it comes closer for ever and does not get there, NaN where it has no such x, or none within the range
         looked at.
         """
-        grid = self.grid if beyond is None else np.concatenate([[self.u(beyond)], self.grid[self.grid > self.u(beyond)]])
-        values = scan(lambda u: self.along(u) - target, grid, self.rows)
+        if beyond is None:
+            grid, values = self.grid, self.on_grid - target
+        else:
+            grid = np.concatenate([[self.u(beyond)], self.grid[self.grid > self.u(beyond)]])
+            values = scan(self.along, grid, self.rows) - target
         finite, rows = np.isfinite(values), np.arange(self.rows)
         first, last = values[finite.argmax(axis=0), rows], values[len(values) - 1 - finite[::-1].argmax(axis=0), rows]
         changed = changes(values)
@@ -139,8 +148,31 @@ def frontier(surface: Surface) -> Curve:
     def ends() -> tuple[Array, Array]:
         return draws.limit("N", "S" if surface.steps else "D", towards=0.0), surface.limit()
 
-    grid = _BUDGETS if surface.closed else _FEW_BUDGETS
-    return Curve("C", lambda C: surface.best(C)[2], len(draws), grid, ends, draws.sign)
+    if surface.closed:
+        return Curve("C", lambda C: surface.best(C)[2], len(draws), _BUDGETS, ends, draws.sign)
+    return Curve("C", _Searched(surface).loss, len(draws), _FEW_BUDGETS, ends, draws.sign)
+
+
+class _Searched:
+    """The frontier of a surface without a closed form: the sizes at a few budgets say about where those between them are."""
+
+    def __init__(self, surface: Surface) -> None:
+        self.surface = surface
+
+    @cached_property
+    def sizes(self) -> Array:
+        """ln N at the few budgets, (budgets, rows)."""
+        return np.log([self.surface.best(np.exp(x))[0] for x in _FEW_BUDGETS])
+
+    def loss(self, C: Array) -> Array:
+        """The prediction at budgets, (..., rows)."""
+        if np.ndim(C) > 1:
+            return np.array([self.loss(row) for row in C])
+        place = (np.log(C) - _FEW_BUDGETS[0]) / (_FEW_BUDGETS[1] - _FEW_BUDGETS[0])
+        k = np.clip(np.nan_to_num(place).astype(int), 0, len(_FEW_BUDGETS) - 2)
+        rows = np.arange(len(self.surface))
+        low, high = self.sizes[k, rows], self.sizes[k + 1, rows]
+        return self.surface.best(C, low + (place - k) * (high - low))[2]
 
 
 def along(draws: Draws, name: str, ranges: Mapping[str, tuple[float, float]]) -> Curve:

@@ -199,7 +199,7 @@ def test_the_list_is_of_this_law(boot: fastscale.Bootstrap) -> None:
         ("compute_for_loss", dict(los=2.0), r"takes loss; got los\. Did you mean 'loss'"),
         ("loss_at_budget", dict(C=-1.0), "C=-1.0: a positive number"),
         ("loss_at_budget", dict(C="much"), "C='much': a number, or several"),
-        ("loss_at_budget", dict(C=[[1e20]]), "arguments are numbers or lists of numbers"),
+        ("loss_at_budget", dict(C=[[1e20]]), r"C=\[\[1e\+20\]\]: a positive number, or several"),
         ("loss_at_budget", dict(C=math.inf), "C=inf: a positive number"),
         ("data_for_loss", dict(loss=[2.0, 2.1], N=[1e9, 2e9, 3e9]), "go together, element by element; got loss 2, N 3"),
         ("optimal_size", dict(C=1e20, U=1e9), r"takes C \(and if wanted N_max, D_max\); got C, U"),

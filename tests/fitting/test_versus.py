@@ -262,6 +262,55 @@ def test_costs_of_their_own(fits: tuple[fastscale.Fit, fastscale.Fit], pair: fas
     assert numeric["estimate"].iloc[0] == pytest.approx(pair.multiplier(2.5)["estimate"].iloc[0], rel=0.1)
 
 
+def test_laws_with_unique_tokens() -> None:
+    """Two corpora of one law, the allocation a search: b's unique tokens wear out faster."""
+    from fastscale.laws.evaluate import evaluate
+
+    law = fastscale.laws.get("data_constrained")
+    assert law.parsed is not None
+    base = dict(E=1.87, A=521.0, B=1488.0, alpha=0.353, beta=0.353, R_N=5.3)
+    fits = []
+    for seed, R_D in ((1, 15.0), (2, 4.0)):
+        rng = np.random.default_rng(seed)
+        U = rng.choice([1e9, 4e9, 2e10], 120)
+        columns = {"N": np.exp(rng.uniform(17, 22.5, 120)), "U": U, "D": U * np.exp(rng.uniform(-1, 3.5, 120))}
+        loss = evaluate(law.parsed, {**base, "R_D": R_D, **columns}) * np.exp(rng.normal(0, 0.002, 120))
+        frame = pd.DataFrame({**columns, "loss": loss})
+        fits.append(fastscale.fit("data_constrained", frame, U="U", delta=math.inf, fixed={**base}))
+    pair = fastscale.versus(*fits, resamples=60, U=2e9)
+    table = pair.speedup([1e19, 1e21])
+    assert table.loc[1e19, "estimate"] < table.loc[1e21, "estimate"] and table["lower"].iloc[1] > 1.2
+    for C, row in table.iterrows():
+        reached = fastscale.derive(pair.pairing.a.fit, "loss_at_budget", C=C, U=2e9)["estimate"].iloc[0]
+        needed = fastscale.derive(pair.pairing.b.fit, "compute_for_loss", loss=reached, U=2e9)["estimate"].iloc[0]
+        assert row["estimate"] == pytest.approx(needed / C, rel=1e-8)
+    point = pair.difference(N=1e9, D=[2e9, 3e10])
+    assert point["estimate"].iloc[0] == pytest.approx(0, abs=1e-9) and point["upper"].iloc[1] < 0
+    assert point["inside"].all() and not pair.difference(N=1e9, D=1e13)["inside"].any()
+    with pytest.raises(FitError, match="these laws take U; got none"):
+        fastscale.versus(*fits)
+
+
+def test_where_more_is_better() -> None:
+    """Rewards of two recipes: b's ceiling is lower, so that what a reaches it never does."""
+    C = np.geomspace(1e2, 3e5, 40)
+    fits = []
+    for k, p in enumerate((dict(R0=0.3, A=0.70, B=1.2, Cm=5e3), dict(R0=0.3, A=0.61, B=1.9, Cm=2.5e3))):
+        reward = p["R0"] + (p["A"] - p["R0"]) / (1 + (p["Cm"] / C) ** p["B"]) + np.random.default_rng(k).normal(0, 0.002, 40)
+        fits.append(fastscale.fit("scalerl", pd.DataFrame({"C": C, "reward": reward}), loss="reward", delta=math.inf))
+    pair = fastscale.versus(*fits, resamples=100)
+    table = pair.multiplier([0.5, 0.66])
+    assert table.loc[0.5, "upper"] < 1 and table.loc[0.66, "estimate"] == math.inf and table.loc[0.66, "infinite"] == 1.0
+    crossing = pair.crossings()
+    # a starts earlier, b is steeper, a ends higher
+    assert list(crossing["better_below"]) == ["a", "b"] and list(crossing["better_above"]) == ["b", "a"]
+    for C in crossing["estimate"]:
+        one, two = (fit.predict(C=C) for fit in fits)
+        assert one == pytest.approx(two, rel=1e-10)
+    with pytest.raises(FitError, match="cost= is for laws of size and data"):
+        fastscale.versus(*fits, cost="6*N*D")
+
+
 def test_without_intervals_it_says_why() -> None:
     frames = [runs(p, k).assign(run=np.arange(42) % 5) for k, p in enumerate((NEW, OLD))]
     pair = fastscale.versus(*(fastscale.fit("chinchilla", f, run="run", delta=math.inf) for f in frames), resamples=20)
@@ -304,6 +353,8 @@ def test_what_is_refused(fits: tuple[fastscale.Fit, fastscale.Fit], pair: fastsc
         fastscale.versus(a, b, U=1e9)
     with pytest.raises(FitError, match="a formula, or one for a and one for b"):
         fastscale.versus(a, b, cost=("6*N*D",))
+    with pytest.raises(FitError, match=r"cost='6\*N': a formula of N and D"):
+        fastscale.versus(a, b, cost="6*N")
     with pytest.raises(FitError, match="a is a Published"):
         fastscale.versus(fastscale.published("hoffmann2022"), b)  # type: ignore[arg-type]
     with pytest.raises(FitError, match="level=95"):
