@@ -74,7 +74,8 @@ def evaluate(formula: Formula, values: Mapping[str, Any]) -> Any:
             case ast.BinOp(left=left, op=ast.Pow(), right=right):
                 base, exponent = walk(left), walk(right)
                 if np.isinf(base).any():  # (1 + (x/d)**33)**-0.01 is small, not 0
-                    return np.where(np.isinf(base), np.exp(exponent * logarithm(left)), np.power(base, exponent))
+                    log = logarithm(left)
+                    return np.where(np.isinf(base) & np.isfinite(log), np.exp(exponent * log), np.power(base, exponent))
                 return np.power(base, exponent)
             case ast.BinOp(left=left, op=op, right=right):
                 return _OPERATORS[type(op)](walk(left), walk(right))

@@ -194,3 +194,10 @@ def test_a_sharp_break_far_below_does_not_overflow(x: float) -> None:
     mp.dps = 40
     exact = mp.mpf(0.4) + 2 * mp.mpf(x) ** 0.3 * (1 + (mp.mpf(x) / 50) ** (1 / mp.mpf(0.03))) ** (-0.5 * mp.mpf(0.03))
     assert found == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_at_infinity_a_power_of_zero_is_one() -> None:
+    law = fastscale.laws.get("power_offset")
+    assert law.parsed is not None
+    values = dict(E=np.array([1.0, 1.0]), A=np.array([3.0, 3.0]), alpha=np.array([0.0, 0.5]), x=np.array(np.inf))
+    assert evaluate(law.parsed, values).tolist() == [4.0, 1.0]
