@@ -70,6 +70,8 @@ def derive(
     >>> derive(boot, "compute_for_loss", loss=[2.2, 2.1])  # doctest: +SKIP
     >>> derive(boot, "loss_at_budget", C=1e22, U=1e11)  # of a law with unique tokens U  # doctest: +SKIP
     """
+    if not isinstance(result, Fit | Bootstrap | Published):
+        raise FitError(f"derive takes a fit, a bootstrap or a published fit; got a {type(result).__name__}")
     fit = result.fit if isinstance(result, Bootstrap) else result
     law = fit.definition if isinstance(fit, Published) else fit.law if fit.law.offset is None else fit.law.offset.base
     if name is None:

@@ -212,6 +212,11 @@ def test_what_is_refused(boot: fastscale.Bootstrap, name: str, arguments: dict[s
         fastscale.derive(boot.fit, name, **arguments)  # type: ignore[arg-type]
 
 
+def test_what_it_takes() -> None:
+    with pytest.raises(FitError, match="derive takes a fit, a bootstrap or a published fit; got a dict"):
+        fastscale.derive(TRUTH, "optimal_size", C=1e20)  # type: ignore[arg-type]
+
+
 def test_real_runs_agree_with_the_closed_form() -> None:
     """On the points of Hoffmann et al.'s figure: the exponent of N*, and N* at Gopher's budget, with their intervals."""
     frame = pd.read_csv(shared("chinchilla_epoch.csv"))
