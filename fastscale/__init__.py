@@ -23,22 +23,27 @@ if TYPE_CHECKING:
         Fit,
         GroupFits,
         Status,
+        Versus,
         compare,
         derive,
         fit,
         fit_groups,
         load,
         save,
+        versus,
     )
     from fastscale.laws import Law, Parameter, Published, Variable, published
+    from fastscale.planning import Flops, cost_formula, flops
 
 _WHERE = {
     "fastscale.archive": ("EXAMPLE_TRUTH", "Note", "Points", "Runs", "example_runs", "read_runs"),
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
     "fastscale.fitting": (
-        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save",
+        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "Versus", "compare", "derive", "fit", "fit_groups", "load",
+        "save", "versus",
     ),
     "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
+    "fastscale.planning": ("Flops", "cost_formula", "flops"),
 }
 _MODULE_OF = {name: module for module, names in _WHERE.items() for name in names}
 
@@ -51,6 +56,7 @@ __all__ = [
     "FastscaleError",
     "Fit",
     "FitError",
+    "Flops",
     "FormulaError",
     "GroupFits",
     "Law",
@@ -62,16 +68,20 @@ __all__ = [
     "Runs",
     "Status",
     "Variable",
+    "Versus",
     "__version__",
     "compare",
+    "cost_formula",
     "derive",
     "example_runs",
     "fit",
     "fit_groups",
+    "flops",
     "load",
     "published",
     "read_runs",
     "save",
+    "versus",
 ]
 
 

@@ -78,7 +78,7 @@ def optimal(
     if fit is not None:
         if runs:
             raise FitError("--fit and RUNS exclude each other: a saved fit, or runs to fit")
-        fitted, boot = _load(fit)
+        fitted, boot = load(fit)
         source = {"fit": str(fit)}
         lines = [f"read: {fit}"]
     else:
@@ -101,7 +101,8 @@ def optimal(
     finish(fitted, interrupted, allocation.exists)
 
 
-def _load(path: Path) -> tuple[Fit, Bootstrap | None]:
+def load(path: Path) -> tuple[Fit, Bootstrap | None]:
+    """A saved fit, and its draws where there are some."""
     import fastscale
     from fastscale.fitting import Bootstrap, Fit
 

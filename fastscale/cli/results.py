@@ -171,7 +171,7 @@ class Allocation:
     def __init__(
         self, fit: Fit, boot: Bootstrap | None, budgets: list[float], level: float, cost: str | None, interval: str = "percentile"
     ) -> None:
-        from fastscale.fitting.predict import allocation_beyond
+        from fastscale.fitting.quantities import variables_at
         from fastscale.planning import DEFAULT_COST
 
         self.cost = cost or DEFAULT_COST
@@ -189,7 +189,7 @@ class Allocation:
         self.budgets = budgets
         self.level = level
         sizes = {name: np.array([part.loc[name, "estimate"] for part in self.tables], dtype=float) for name in ("N", "D")}
-        self.beyond = allocation_beyond(fit, budgets, **sizes)
+        self.beyond = fit.extrapolation(**variables_at(fit, {**sizes, "C": np.array(budgets)}, {}))
 
     @property
     def exists(self) -> bool:

@@ -5,8 +5,13 @@ from fastscale.fitting.compare import Comparison, compare
 from fastscale.fitting.derive import derive
 from fastscale.fitting.fit import fit
 from fastscale.fitting.groups import GroupFits, fit_groups
+from fastscale.fitting.recipes import Versus
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.fitting.storage import load, save
+from fastscale.fitting.versus import versus
 
-__all__ = ["Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save"]
+__all__ = [
+    "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "Versus", "compare", "derive", "fit", "fit_groups", "load", "save",
+    "versus",
+]

@@ -18,8 +18,7 @@ from fastscale.fitting.covariance import influence, smoothed, whitening
 from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
-from fastscale.fitting.predict import allocation_beyond
-from fastscale.fitting.quantities import natural_params, optimal, parameters
+from fastscale.fitting.quantities import natural_params, optimal, parameters, variables_at
 from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import COUNT, Status
@@ -353,7 +352,9 @@ class Bootstrap:
 
         return band(self, frame, kind, level, variables)
 
-    def optimal(self, C: Any, level: float = 0.95, *, cost: str | None = None, kind: str = "percentile") -> pd.DataFrame:
+    def optimal(
+        self, C: Any, level: float = 0.95, *, cost: str | None = None, kind: str = "percentile", **given: float
+    ) -> pd.DataFrame:
         """Compute-optimal N and D, tokens per parameter and loss, each with its interval: see `Fit.optimal` and `interval`.
 
         Returns
@@ -363,7 +364,7 @@ class Bootstrap:
         """
         frames, missing = [], {}
         for budget in np.atleast_1d(C):
-            quantities = optimal(self.fit, budget, cost)
+            quantities = optimal(self.fit, budget, cost, given)
             frames.append(intervals.interval(self, quantities, level, kind))
             missing[float(budget)] = frames[-1].attrs["missing"]
         if self.fit.status is Status.UNIDENTIFIED:  # any allocation would be as good: see `Fit.optimal`
@@ -373,7 +374,8 @@ class Bootstrap:
         result.attrs.update(frames[0].attrs)
         result.attrs["missing"] = missing
         sizes = {name: [frame.loc[name, "estimate"] for frame in frames] for name in ("N", "D")}
-        note = extrapolation_note(allocation_beyond(self.fit, C, **sizes))
+        at = variables_at(self.fit, {**sizes, "C": np.atleast_1d(C)}, given)
+        note = extrapolation_note(self.fit.extrapolation(**at))
         result.attrs["warnings"] = () if note is None else (note,)
         return result
 

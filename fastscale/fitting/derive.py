@@ -1,260 +1,181 @@
-"""`derive`: quantities that follow from a law of N and D, with intervals through the draws of a bootstrap."""
+"""`derive`: quantities that follow from a fitted law, with intervals through the draws of a bootstrap."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fastscale.archive import Note
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting import intervals
+from fastscale.fitting.asked import numbers
 from fastscale.fitting.bootstrap import Bootstrap
-from fastscale.fitting.procedures import refuse_procedures
+from fastscale.fitting.extrapolation import extrapolation_note
+from fastscale.fitting.identify import Support, warn_unread
 from fastscale.fitting.quantities import Quantities
 from fastscale.fitting.result import Fit
-from fastscale.laws import Law
+from fastscale.fitting.status import Status
+from fastscale.laws import Law, Published
 from fastscale.laws.law import Array
-from fastscale.planning.allocation import allocate, predict
+from fastscale.planning.derived import Quantity, Question, find, scale_of, suitable
+from fastscale.planning.draws import Draws
 
-_STEP = 1e-4  # in ln C, of central differences
-_LOW, _HIGH = np.log(1e6), np.log(1e34)  # budgets that are looked at, FLOP
-_SIZES = np.log(1e3), np.log(1e18)  # parameters and tokens that are looked at
-_HALVINGS = 60
-
-
-@dataclass(frozen=True)
-class Quantity:
-    """What `derive` can compute.
-
-    Attributes
-    ----------
-    what
-        In words, with its unit.
-    arguments
-        Names of the numbers that it needs.
-    of
-        (law, draws in natural units, arguments, cost) to one value a draw, NaN where it does not exist.
-    """
-
-    what: str
-    arguments: tuple[str, ...]
-    of: Callable[[Law, Array, Mapping[str, float], str | None], Array]
-
-
-def _params(law: Law, draws: Array) -> dict[str, Array]:
-    return {name: draws[:, j] for j, name in enumerate(law.names)}
-
-
-def _best(law: Law, draws: Array, C: Array, cost: str | None) -> dict[str, Array]:
-    """The allocation of each row of parameters at a budget of its own."""
-    if np.ptp(C) == 0:
-        return {name: values[0] for name, values in allocate(law, draws, float(C[0]), cost).items()}
-    found = [allocate(law, draws[b : b + 1], float(C[b]), cost) for b in range(len(draws))]
-    return {name: np.array([one[name][0, 0] for one in found]) for name in found[0]}
-
-
-def _loss(law: Law, draws: Array, C: Array, cost: str | None) -> Array:
-    if law.allocation is not None and cost is None:
-        params = _params(law, draws)
-        N, D = law.allocation(params, C / 6.0)
-        return predict(law, params, N, D)
-    return _best(law, draws, C, cost)["loss"]
-
-
-def _root(value: Callable[[Array], Array], low: float, high: float, rows: int) -> Array:
-    """x at which a falling function of x is 0, for all rows at once; NaN where it is not between the ends."""
-    a, b = np.full(rows, low), np.full(rows, high)
-    with np.errstate(all="ignore"):
-        inside = (value(a) > 0) & (value(b) <= 0)
-        for _ in range(_HALVINGS):
-            x = 0.5 * (a + b)
-            above = value(x) > 0
-            a, b = np.where(above, x, a), np.where(above, b, x)
-    return np.where(inside, 0.5 * (a + b), np.nan)
-
-
-def _budget_for(law: Law, draws: Array, loss: Array | float, cost: str | None) -> Array:
-    return np.exp(_root(lambda x: _loss(law, draws, np.exp(x), cost) - loss, _LOW, _HIGH, len(draws)))
-
-
-def _slope(law: Law, draws: Array, C: float, cost: str | None) -> Array:
-    up, down = (_loss(law, draws, np.full(len(draws), C * np.exp(s)), cost) for s in (_STEP, -_STEP))
-    return np.asarray((up - down) / (2 * _STEP))
-
-
-def _exponent(law: Law, draws: Array, C: float, cost: str | None) -> Array:
-    sizes = [_best(law, draws, np.full(len(draws), C * np.exp(s)), cost)["N"] for s in (0.01, -0.01)]
-    return np.asarray(np.log(sizes[0] / sizes[1]) / 0.02)
-
-
-def _one_for(law: Law, draws: Array, name: str, loss: Array | float, other: Array | float) -> Array:
-    """The N, or D, at which the law reaches a loss with the other variable given."""
-    params = _params(law, draws)
-    given = np.broadcast_to(np.asarray(other, dtype=float), len(draws))
-
-    def miss(x: Array) -> Array:
-        N, D = (np.exp(x), given) if name == "N" else (given, np.exp(x))
-        return predict(law, params, N, D) - loss
-
-    return np.exp(_root(miss, *_SIZES, len(draws)))
-
-
-def _off_ratio(law: Law, draws: Array, C: float, multiple: float, cost: str | None) -> Array:
-    """Loss at a multiple of the best tokens per parameter, for the same N D."""
-    best = _best(law, draws, np.full(len(draws), C), cost)
-    root = np.sqrt(multiple)
-    return predict(law, _params(law, draws), best["N"] / root, best["D"] * root)
-
-
-def _limit(law: Law, draws: Array) -> Array:
-    far = np.full(len(draws), 1e200)
-    return predict(law, _params(law, draws), far, far)
-
-
-def _inference(law: Law, draws: Array, loss: float, tokens: float) -> tuple[Array, Array]:
-    """N and D that reach a loss with the least training (6ND) plus inference (2N a token) FLOP (Sardana et al. 2024)."""
-    C = _budget_for(law, draws, loss, None)
-    reached = np.isfinite(C)
-    N, D = np.full(len(draws), np.nan), np.full(len(draws), np.nan)
-    if reached.any():
-        N[reached], D[reached] = _inference_of(law, draws[reached], loss, tokens, C[reached])
-    return N, D
-
-
-def _inference_of(law: Law, draws: Array, loss: float, tokens: float, C: Array) -> tuple[Array, Array]:
-    """`_inference` for draws that reach the loss with C FLOP of training: inference only makes the model smaller."""
-    center = np.log(_best(law, draws, C, None)["N"])
-    low, high = center - 8.0, center + 1.0
-
-    def total(x: Array) -> Array:
-        D = _one_for(law, draws, "D", loss, np.exp(x))
-        value = 6 * np.exp(x) * D + 2 * np.exp(x) * tokens
-        return np.where(np.isfinite(value), value, np.inf)
-
-    grid = low + np.linspace(0, 1, 60)[:, None] * (high - low)
-    best = np.array([total(x) for x in grid]).argmin(axis=0)
-    inside = (best > 0) & (best < len(grid) - 1)
-    k = np.clip(best, 1, len(grid) - 2)
-    rows = np.arange(len(draws))
-    low, high = grid[k - 1, rows], grid[k + 1, rows]
-    golden = (np.sqrt(5.0) - 1) / 2
-    for _ in range(45):
-        a, b = high - golden * (high - low), low + golden * (high - low)
-        left = total(a) < total(b)
-        low, high = np.where(left, low, a), np.where(left, b, high)
-    N = np.exp(0.5 * (low + high))
-    D = _one_for(law, draws, "D", loss, N)
-    inside &= np.isfinite(D)
-    return np.where(inside, N, np.nan), np.where(inside, D, np.nan)
-
-
-QUANTITIES: dict[str, Quantity] = {
-    "irreducible_loss": Quantity("the law's limit", (), lambda law, d, a, cost: _limit(law, d)),
-    "loss_at_budget": Quantity(
-        "loss of the best allocation of C FLOP", ("C",), lambda law, d, a, cost: _loss(law, d, np.full(len(d), a["C"]), cost)
-    ),
-    "compute_for_loss": Quantity(
-        "least FLOP for a loss", ("loss",), lambda law, d, a, cost: _budget_for(law, d, a["loss"], cost)
-    ),
-    "size_exponent": Quantity(
-        "d ln N*/d ln C at C; that of D* is 1 less it under 6ND", ("C",), lambda law, d, a, cost: _exponent(law, d, a["C"], cost)
-    ),
-    "marginal_return": Quantity(
-        "d loss/d ln C of the best allocation, at C", ("C",), lambda law, d, a, cost: _slope(law, d, a["C"], cost)
-    ),
-    "diminishing_point": Quantity(
-        "FLOP beyond which twice the compute gains less than `gain` of loss", ("gain",),
-        lambda law, d, a, cost: np.exp(_root(
-            lambda x: _loss(law, d, np.exp(x), cost) - _loss(law, d, 2 * np.exp(x), cost) - a["gain"], _LOW, _HIGH, len(d)
-        )),
-    ),
-    "data_for_loss": Quantity(
-        "tokens that a model of N parameters needs for a loss", ("loss", "N"),
-        lambda law, d, a, cost: _one_for(law, d, "D", a["loss"], a["N"]),
-    ),
-    "size_for_loss": Quantity(
-        "parameters that D tokens need for a loss", ("loss", "D"),
-        lambda law, d, a, cost: _one_for(law, d, "N", a["loss"], a["D"]),
-    ),
-    "data_saved": Quantity(
-        "tokens that a model of N parameters needs, over those of a model of `than`, at equal loss", ("loss", "N", "than"),
-        lambda law, d, a, cost: _one_for(law, d, "D", a["loss"], a["N"]) / _one_for(law, d, "D", a["loss"], a["than"]),
-    ),
-    "overtraining_loss": Quantity(
-        "loss at `multiple` times the best tokens per parameter, less the best loss, at equal C", ("C", "multiple"),
-        lambda law, d, a, cost: _off_ratio(law, d, a["C"], a["multiple"], cost) - _loss(law, d, np.full(len(d), a["C"]), cost),
-    ),
-    "overtraining_compute": Quantity(
-        "compute at `multiple` times the best tokens per parameter over the least for the same loss", ("C", "multiple"),
-        lambda law, d, a, cost: a["C"] / _budget_for(law, d, _off_ratio(law, d, a["C"], a["multiple"], cost), cost),
-    ),
-    "inference_size": Quantity(
-        "parameters with the least training plus inference FLOP for a loss and `tokens` of inference", ("loss", "tokens"),
-        lambda law, d, a, cost: _inference(law, d, a["loss"], a["tokens"])[0],
-    ),
-    "inference_data": Quantity(
-        "training tokens with the least training plus inference FLOP for a loss and `tokens` of inference", ("loss", "tokens"),
-        lambda law, d, a, cost: _inference(law, d, a["loss"], a["tokens"])[1],
-    ),
-}
-_SIGNED = ("marginal_return", "size_exponent", "overtraining_loss")
+_PREDICTIONS = frozenset({"target", "loss"})  # arguments that are what the law predicts
+# Missing draws above this share are a warning, not a remark
+_MANY_MISSING = 0.01
 
 
 def derive(
-    result: Fit | Bootstrap, name: str | None = None, *, cost: str | None = None, level: float = 0.95, kind: str = "percentile",
-    **arguments: float,
+    result: Fit | Bootstrap | Published, name: str | None = None, *, along: str | None = None, cost: str | None = None,
+    level: float = 0.95, kind: str = "percentile", **arguments: Any,
 ) -> pd.DataFrame:
-    """A quantity that follows from a fitted law of N and D.
+    """A quantity that follows from a fitted law: a compute-optimal size, the data for a loss, an elasticity, …
 
     Parameters
     ----------
     result
-        A fit, for the estimate; a bootstrap, for an interval through its draws: the quantity of every draw.
+        A fit, or a published one, for the estimate; a bootstrap, for an interval through its draws: the quantity of every draw.
     name
-        Which one; without it, the table of those that there are, with what they are and need.
+        Which one; without it, the table of those of this law, with what they are and need.
+    along
+        The variable of the law that a quantity along a scale is taken along; of laws of one variable that one, of laws of size
+        and data compute, with the best allocation of it.
     cost
-        A formula of N and D in place of 6*N*D, as for `Fit.optimal`.
+        A formula of N, D and the law's further variables in place of 6*N*D, as for `Fit.optimal`.
     level, kind
         Of the interval, as for `Bootstrap.interval`.
     **arguments
-        The numbers that the quantity needs, such as loss=2.1.
+        The numbers that the quantity needs, and the values of the law's further variables: loss=2.1, U=1e11. Several values
+        give a row each: loss=[2.1, 2.2]; several arrays go together, element by element.
 
     Returns
     -------
-    DataFrame with estimate, and of a bootstrap lower and upper, one row; ``attrs["missing"]`` is the share of draws in which the
-    quantity does not exist, such as a loss below the irreducible one.
+    DataFrame
+        estimate, and of a bootstrap lower, upper and missing: the share of draws in which the quantity does not exist, or is
+        infinite, such as the compute for a loss that an irreducible loss lies above. The interval is of the draws in which it
+        exists; infinite ones count as infinite. ``attrs["warnings"]`` says how far beyond the data the numbers lie (P09), and
+        when many draws have no value (P21).
 
     Raises
     ------
     FitError
-        No such quantity, an argument missing, unknown or not positive, or a law that is not of N and D.
+        No such quantity for this law, an argument missing, unknown, or not in its range.
+
+    Examples
+    --------
+    >>> derive(boot, "compute_for_loss", loss=[2.2, 2.1])  # doctest: +SKIP
+    >>> derive(boot, "loss_at_budget", C=1e22, U=1e11)  # of a law with unique tokens U  # doctest: +SKIP
     """
-    if name is None:
-        rows = {key: {"what": q.what, "arguments": ", ".join(q.arguments)} for key, q in QUANTITIES.items()}
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
-    if name not in QUANTITIES:
-        raise FitError(f"no quantity {name!r}.{did_you_mean(name, tuple(QUANTITIES))} derive(fit) lists {len(QUANTITIES)}")
-    quantity = QUANTITIES[name]
-    if set(arguments) != set(quantity.arguments):
-        raise FitError(f"{name} takes {', '.join(quantity.arguments) or 'no argument'}; got {', '.join(arguments) or 'none'}")
-    for key, value in arguments.items():
-        if not (np.isfinite(value) and value > 0):
-            raise FitError(f"{key}={value!r}: a positive number")
+    if not isinstance(result, Fit | Bootstrap | Published):
+        raise FitError(f"derive takes a fit, a bootstrap or a published fit; got a {type(result).__name__}")
     fit = result.fit if isinstance(result, Bootstrap) else result
-    law: Any = fit.law if fit.law.offset is None else fit.law.offset.base
-    refuse_procedures([law], name, "fit.optimal(C) has its compute-optimal sizes.")
-    if law.predicts == "accuracy":
-        raise FitError(f"{name} is of laws of the loss; {law.name!r} predicts an accuracy")
-    if set(law.variable_names) != {"N", "D"}:
-        raise FitError(f"{name} needs a law of N and D; {law.name!r} is one of {', '.join(law.shown)}")
+    law = fit.definition if isinstance(fit, Published) else fit.law if fit.law.offset is None else fit.law.offset.base
+    if name is None:
+        return _listed(law, along)
+    quantity = find(law, name, along)
+    rows, index = _rows(quantity, law, along, arguments)
+    if cost is not None and not quantity.takes_cost(law, along):
+        raise FitError(f"cost= is for quantities of an allocation; {name} of {law.name!r} has none")
+    support = Support({}) if isinstance(fit, Published) else fit.support
+    scale = scale_of(law, along)
 
     def of(natural: Array) -> Array:
-        return quantity.of(law, np.ascontiguousarray(natural[:, : len(law.names)]), arguments, cost)[:, None]
+        draws = Draws(law, natural)
+        with np.errstate(all="ignore"):
+            values = [np.asarray(quantity.of(Question(draws, row, scale, cost, support.ranges))) for row in rows]
+        return np.column_stack([np.broadcast_to(value, len(draws)) for value in values])
 
-    quantities = Quantities(pd.Index([name], name="quantity"), of, np.array([name not in _SIGNED]))
+    quantities = Quantities(index, of, np.full(len(rows), quantity.positive))
     if isinstance(result, Bootstrap):
-        return intervals.interval(result, quantities, level, kind)
-    return pd.DataFrame({"estimate": of(fit.params.to_numpy()[None])[0]}, index=quantities.index)
+        table = intervals.interval(result, quantities, level, kind)
+        table["missing"] = table.attrs["missing_each"]
+    else:
+        natural = np.array([[float(fit.params[parameter]) for parameter in law.names]])
+        table = pd.DataFrame({"estimate": of(natural)[0]}, index=index)
+    if isinstance(fit, Fit) and fit.status is Status.UNIDENTIFIED:  # what such data do not determine
+        warn_unread(len(table), len(table), fit.support)
+        table["estimate"] = np.nan
+    table.attrs["warnings"] = tuple(_notes(table, quantity, scale, rows, support))
+    return table
+
+
+def _listed(law: Law, along: str | None) -> pd.DataFrame:
+    if along is not None:
+        find(law, "elasticity", along)  # raises where there is no such variable
+    found = {}
+    for name, quantity in suitable(law, along).items():
+        optional = ", ".join(f"{k}={v:g}" if math.isfinite(v) else k for k, v in quantity.accepts(law, along).items())
+        found[name] = {"what": quantity.what, "arguments": ", ".join(quantity.needs(law, along)), "optional": optional}
+    return pd.DataFrame.from_dict(found, orient="index", columns=["what", "arguments", "optional"]).rename_axis("quantity")
+
+
+def _rows(
+    quantity: Quantity, law: Law, along: str | None, arguments: Mapping[str, Any]
+) -> tuple[list[dict[str, float]], pd.Index[Any]]:
+    """The arguments of each row of the result, and its index: the values that vary, or the quantity's name."""
+    needed, optional = quantity.needs(law, along), quantity.accepts(law, along)
+    missing = [key for key in needed if key not in arguments]
+    unknown = [key for key in arguments if key not in needed and key not in optional]
+    if missing or unknown:
+        takes = ", ".join(needed) or "no argument"
+        more = f" (and if wanted {', '.join(optional)})" if optional else ""
+        close = did_you_mean(unknown[0], [*needed, *optional]) if unknown else ""
+        raise FitError(f"{quantity.name} of {law.name!r} takes {takes}{more}; got {', '.join(arguments) or 'none'}.{close}")
+    values = {key: numbers(key, value, not _any_sign(key, law)) for key, value in arguments.items()}
+    if "share" in values and not (values["share"] < 1).all():
+        raise FitError(f"share={arguments['share']!r}: between 0 and 1")
+    try:
+        several = np.broadcast_arrays(*values.values()) if values else []
+    except ValueError:
+        shapes = ", ".join(f"{key} {v.size}" for key, v in values.items() if v.ndim)
+        raise FitError(f"{quantity.name}: arguments with several values go together, element by element; got {shapes}") from None
+    varying = [key for key, value in values.items() if value.ndim]
+    columns = {key: np.atleast_1d(v) for key, v in zip(values, several, strict=True)}
+    count = len(next(iter(columns.values()))) if columns else 1
+    rows = [{**optional, **{key: float(column[k]) for key, column in columns.items()}} for k in range(count)]
+    if not varying:
+        return rows, pd.Index([quantity.name], name="quantity")
+    if len(varying) == 1:
+        return rows, pd.Index(columns[varying[0]], name=varying[0])
+    return rows, pd.MultiIndex.from_arrays([columns[key] for key in varying], names=varying)
+
+
+def _any_sign(key: str, law: Law) -> bool:
+    """Whether an argument may be of any sign: a prediction, or a variable that is no scale."""
+    variable = key.removesuffix("_ref")
+    scales = law.log_variables | {"N", "D", "C", "S", "U"}
+    return key in _PREDICTIONS or (variable in law.variable_names and variable not in scales)
+
+
+def _notes(
+    table: pd.DataFrame, quantity: Quantity, scale: str, rows: Sequence[Mapping[str, float]], support: Support
+) -> list[Note]:
+    """P09 where what is asked about, or what comes out, lies beyond the data; P21 where draws have no value."""
+    notes = []
+    beyond: dict[str, Array] = {}
+    own = scale if quantity.unit_of == "scale" else quantity.unit_of
+    asked = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {}) if name != own}
+    for name, values in {**asked, own: table["estimate"].to_numpy(dtype=float)}.items():
+        low, high = support.ranges.get(name, (np.nan, np.nan))
+        with np.errstate(all="ignore"):
+            far = np.maximum(np.log10(values / high), np.log10(low / values))
+        if np.isfinite(far).any() and low > 0:
+            beyond[f"decades_{name}"] = np.where(np.isfinite(far), np.maximum(far, 0.0), 0.0)
+    if beyond and (note := extrapolation_note(pd.DataFrame(beyond))) is not None:
+        notes.append(note)
+    share = float(table["missing"].max()) if "missing" in table else 0.0
+    if share > 0:
+        infinite = bool(np.isinf(table.filter(["estimate", "upper"])).any(axis=None))
+        notes.append(Note(
+            "P21",
+            f"In {share:.2%} of the draws {quantity.name} does not exist or is infinite.",
+            int((table["missing"] > 0).sum()),
+            "warning" if share > _MANY_MISSING else "info",
+            "Infinite draws are part of the interval." if infinite else "The interval is of the draws in which it exists.",
+            {"missing": share},
+        ))
+    return notes

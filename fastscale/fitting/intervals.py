@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -38,12 +38,12 @@ def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -
     lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
     one_sided: dict[str, str] = {}
     draws = quantities.of(boot.draws.to_numpy()[boot.usable]) if boot.usable.any() else np.full((1, len(estimate)), np.nan)
-    missing = float(np.mean(~np.isfinite(draws).all(axis=1)))
+    gone = ~np.isfinite(draws)
     if boot.withheld is None and boot.kind == "jackknife":
         kind = "jackknife"
         lower, upper = _jackknife(quantities, estimate, draws, level)
     elif boot.withheld is None:
-        known = np.asarray(np.isfinite(draws).any(axis=0))
+        known = np.asarray(~np.isnan(draws).all(axis=0))
         if kind == "percentile":
             lower, upper = _quantiles(draws, np.full(len(estimate), tails[0]), np.full(len(estimate), tails[1]), known)
         elif kind == "basic":
@@ -61,7 +61,7 @@ def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -
             one_sided = _at_bounds(boot, draws, level, lower, upper)
     return table(
         quantities.index, estimate, lower, upper, kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld,
-        one_sided=one_sided, missing=missing,
+        one_sided=one_sided, missing=float(gone.any(axis=1).mean()), missing_each=[float(share) for share in gone.mean(axis=0)],
     )
 
 
@@ -76,13 +76,27 @@ def why_none(fit: Fit) -> str | None:
 
 
 def _quantiles(draws: Array, low: Array, high: Array, known: Flags) -> tuple[Array, Array]:
-    """Quantiles of each column at levels of its own, of its finite entries."""
+    """Quantiles of each column at levels of its own, of the entries that exist; infinite ones are the largest."""
     ends = np.full((2, draws.shape[1]), np.nan)
     for j in np.flatnonzero(known):
         if np.isfinite(low[j]) and np.isfinite(high[j]):
-            column = draws[:, j]
-            ends[:, j] = np.quantile(column[np.isfinite(column)], (low[j], high[j]))
+            ends[:, j] = quantile(draws[:, j], (low[j], high[j]))
     return ends[0], ends[1]
+
+
+def quantile(values: Array, levels: Any) -> Array:
+    """Quantiles of the values that exist: a quantile between a finite value and an infinite one is infinite."""
+    there = values[~np.isnan(values)]
+    if not len(there):
+        return np.full(len(levels), np.nan)
+    if np.isfinite(there).all():
+        return np.asarray(np.quantile(there, levels))
+    ordered = np.sort(there)
+    place = np.asarray(levels, dtype=float) * (len(ordered) - 1)
+    low, high = ordered[np.floor(place).astype(int)], ordered[np.ceil(place).astype(int)]
+    with np.errstate(invalid="ignore"):
+        between = low + (place - np.floor(place)) * (high - low)
+    return np.asarray(np.where(low == high, low, np.where(np.isinf(high), high, np.where(np.isinf(low), low, between))))
 
 
 def _bca_levels(

@@ -69,14 +69,7 @@ def beyond(fit: Fit, frame: Any, variables: Mapping[str, Any]) -> pd.DataFrame:
     return pd.DataFrame(decades(fit.law, fit.support, columns), index=index if index is not None else pd.RangeIndex(1))
 
 
-def allocation_beyond(fit: Fit, C: Any, N: Any, D: Any) -> pd.DataFrame:
-    """How far allocations of budgets lie beyond the data: in N and D, or of a law of compute in C."""
-    values = {"N": N, "D": D, "C": np.atleast_1d(C)}
-    law = fit.law if fit.law.offset is None else fit.law.offset.base
-    return beyond(fit, None, {name: values[name] for name in law.variable_names})
-
-
-def optimal_of(fit: Fit, C: Any, cost: str | None) -> pd.Series | pd.DataFrame:
+def optimal_of(fit: Fit, C: Any, cost: str | None, given: Mapping[str, float]) -> pd.Series | pd.DataFrame:
     """See `Fit.optimal`."""
     from fastscale.planning import allocate
 
@@ -84,6 +77,6 @@ def optimal_of(fit: Fit, C: Any, cost: str | None) -> pd.Series | pd.DataFrame:
     if fit.status is Status.UNIDENTIFIED:  # where the optimum lies is what such data cannot say
         warn_unread(np.size(C), np.size(C), fit.support)
         params = np.full_like(params, np.nan)
-    table = allocate(fit.law, params, C, cost)
+    table = allocate(fit.law, params, C, cost, given)
     frame = pd.DataFrame({name: values[:, 0] for name, values in table.items()}, index=pd.Index(np.atleast_1d(C), name="C"))
     return frame.iloc[0] if np.ndim(C) == 0 else frame

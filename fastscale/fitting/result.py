@@ -355,7 +355,7 @@ class Fit:
 
         return of_group(self, label)
 
-    def optimal(self, C: Any, *, cost: str | None = None) -> pd.Series | pd.DataFrame:
+    def optimal(self, C: Any, *, cost: str | None = None, **given: float) -> pd.Series | pd.DataFrame:
         """The compute-optimal N and D, tokens per parameter, and loss, at a budget or several.
 
         A law of the optimal size (isoflop, envelope) says nothing of the loss: its result has none.
@@ -366,8 +366,10 @@ class Fit:
             Budget in units of the cost: FLOP for 6*N*D. A number gives a Series, several a DataFrame.
         cost
             A formula of N and D; ``"6*N*D"`` by default. Closed form where the law has one, else solved.
+        **given
+            Values of the law's further variables, such as the unique tokens U; for a law of steps the `batch` in tokens.
         """
-        return optimal_of(self, C, cost)
+        return optimal_of(self, C, cost, given)
 
     def save(self, path: str | Path) -> None:
         """Write to a JSON file; `fastscale.load` reads it back, bit for bit (the data stay where they are)."""

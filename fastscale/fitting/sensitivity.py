@@ -22,6 +22,7 @@ from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.quantities import optimal
 from fastscale.laws.law import Array, Flags
+from fastscale.planning.allocation import is_surface
 
 if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
@@ -40,12 +41,13 @@ def sensitivity(fit: Fit, C: float | None) -> pd.DataFrame:
     refuse_procedures([fit.law], "sensitivity", "fit.leave_one_out() says which runs decide.")
     if fit.problem is None or fit.points is None:
         raise FitError("this fit was loaded from a file and has no data to refit; fit again")
-    allocates = {"N", "D"} <= set(fit.law.variable_names)
+    law = fit.law if fit.law.offset is None else fit.law.offset.base
+    allocates = set(law.variable_names) == {"N", "D"} and is_surface(law)
     if C is None and allocates:
         rows = [fit.points.X[fit.law.variable_names.index(name)] for name in ("N", "D")]
         C = float((6 * rows[0] * rows[1]).max())
     if C is not None and not allocates:
-        raise FitError(f"C={C:g}: {fit.law.name!r} is no law of N and D, so it has no compute-optimal size")
+        raise FitError(f"C={C:g}: {fit.law.name!r} is no law of N and D alone, so it has no compute-optimal size")
     rows_out: list[dict[str, Any]] = []
     errors = fit.coordinate_errors
     for choice, value, how in _choices(fit):

@@ -23,7 +23,13 @@ def allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
     """
     A, B, alpha, beta = (np.asarray(params[name], dtype=float) for name in ("A", "B", "alpha", "beta"))
     with np.errstate(all="ignore"):
-        log_g = (np.log(alpha * A) - np.log(beta * B)) / (alpha + beta)
+        return power_allocation(np.log(A), alpha, np.log(B), beta, budget)
+
+
+def power_allocation(log_a: Any, alpha: Any, log_b: Any, beta: Any, budget: Array) -> tuple[Array, Array]:
+    """The N and D that minimise a/N^alpha + b/D^beta under N * D = budget, and so any function that rises with that sum."""
+    with np.errstate(all="ignore"):
+        log_g = (np.log(alpha) + log_a - np.log(beta) - log_b) / (alpha + beta)
         N = np.exp(log_g + np.log(budget) * beta / (alpha + beta))
         return N, budget / N
 

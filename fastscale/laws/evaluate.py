@@ -30,17 +30,21 @@ _FUNCTIONS: dict[str, Any] = {
 
 
 def bounded(q: Any, a: Any) -> Any:
-    """The z for which a z - (1 - a) softplus(-z) = q, by bisection between its asymptotes."""
+    """The z for which a z - (1 - a) softplus(-z) = q: Newton's steps, halvings of the bracket where they leave it."""
     q, a = np.broadcast_arrays(np.asarray(q, dtype=float), np.asarray(a, dtype=float))
+    low, high = np.full(q.shape, -_FAR), np.full(q.shape, _FAR)
     with np.errstate(all="ignore"):
-        ends = np.clip(np.array([q, q / a]), -_FAR, _FAR)
-        slack = np.abs(1.0 - a) * np.log(2.0) / np.minimum(a, 1.0) + 1.0
-    low, high = np.maximum(ends.min(axis=0) - slack, -_FAR), np.minimum(ends.max(axis=0) + slack, _FAR)
-    for _ in range(200):
-        z = 0.5 * (low + high)
-        below = a * z - (1.0 - a) * np.logaddexp(0.0, -z) < q
-        low, high = np.where(below, z, low), np.where(below, high, z)
-    return 0.5 * (low + high)
+        z = np.clip(np.where(q < 0, q, q / np.maximum(a, 1e-3)), -_FAR, _FAR)
+        for _ in range(100):
+            miss = a * z - (1.0 - a) * np.logaddexp(0.0, -z) - q
+            low, high = np.where(miss < 0, z, low), np.where(miss < 0, high, z)
+            step = -miss / (a + (1.0 - a) / (1.0 + np.exp(z)))
+            done = ~(np.abs(step) > 4e-16 * (1.0 + np.abs(z))) | (high - low <= 4e-16 * (1.0 + np.abs(z)))
+            if done.all():
+                break
+            inside = (z + step >= low) & (z + step <= high)
+            z = np.where(done, z, np.where(inside, z + step, 0.5 * (low + high)))
+    return z
 
 
 def lbeta(a: Any, b: Any) -> Any:
@@ -74,9 +78,28 @@ def evaluate(formula: Formula, values: Mapping[str, Any]) -> Any:
                 return -walk(operand) if isinstance(op, ast.USub) else walk(operand)
             case ast.Call(func=ast.Name(id=name), args=arguments):
                 return _FUNCTIONS[name](*(walk(argument) for argument in arguments))
+            case ast.BinOp(left=left, op=ast.Pow(), right=right):
+                base, exponent = walk(left), walk(right)
+                if np.isinf(base).any():  # (1 + (x/d)**33)**-0.01 is small, not 0
+                    log = logarithm(left)
+                    return np.where(np.isinf(base) & np.isfinite(log), np.exp(exponent * log), np.power(base, exponent))
+                return np.power(base, exponent)
             case ast.BinOp(left=left, op=op, right=right):
                 return _OPERATORS[type(op)](walk(left), walk(right))
         raise AssertionError(f"not in the whitelist: {ast.dump(node)}")
+
+    def logarithm(node: ast.AST) -> Any:
+        """The logarithm of a positive part, also where the part itself is larger than any number."""
+        match node:
+            case ast.BinOp(left=left, op=ast.Add(), right=right):
+                return np.logaddexp(logarithm(left), logarithm(right))
+            case ast.BinOp(left=left, op=ast.Mult(), right=right):
+                return logarithm(left) + logarithm(right)
+            case ast.BinOp(left=left, op=ast.Div(), right=right):
+                return logarithm(left) - logarithm(right)
+            case ast.BinOp(left=left, op=ast.Pow(), right=right):
+                return walk(right) * logarithm(left)
+        return np.log(walk(node))
 
     with np.errstate(all="ignore"):
         return walk(formula.tree)

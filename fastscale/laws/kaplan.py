@@ -1,16 +1,26 @@
 """The laws of Kaplan et al. 2020, arXiv 2001.08361. N there counts parameters without embeddings."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from fastscale.laws.law import Law, Parameter
+from fastscale.laws.chinchilla import power_allocation
+from fastscale.laws.law import Array, Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import PF_DAY
 
 _EXPONENTS = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 # x_c lies far above the data for small exponents: L = (x_c/x)**alpha has L about 2 to 10 there
 _REACH = tuple(10.0**k for k in (0, 1, 2, 4, 6, 9, 13, 18, 25))
+
+
+def allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
+    """The N and D that minimise the joint law under N * D = budget: N* = (p Nc^p budget/Dc)^(1/(1 + p)), p = alpha_N/alpha_D."""
+    Nc, alpha_N, alpha_D, Dc = (np.asarray(params[name], dtype=float) for name in ("Nc", "alpha_N", "alpha_D", "Dc"))
+    with np.errstate(all="ignore"):
+        p = alpha_N / alpha_D
+        return power_allocation(p * np.log(Nc), p, np.log(Dc), 1.0, budget)
 
 
 def _single(variable: str, equation: str, title: str) -> Law:
@@ -77,6 +87,7 @@ LAWS = (
         ),
         latex=r"L = \left[\left(N_c/N\right)^{\alpha_N/\alpha_D} + D_c/D\right]^{\alpha_D}",
         source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.5",
+        allocation=allocation,
     ),
     Law(
         "(Nc/N)**alpha_N + (Sc/S)**alpha_S",

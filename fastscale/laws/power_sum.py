@@ -1,6 +1,12 @@
 """Powers of sums: a shared exponent around the shares of size and data."""
 
-from fastscale.laws.law import Law, Parameter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastscale.laws.chinchilla import power_allocation
+from fastscale.laws.law import Array, Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import IRREDUCIBLE, Reduction
 
@@ -9,6 +15,15 @@ _B = Parameter("B", "scale of the data's share", positive=True, start=(1e-2, 1.0
 _EXPONENT = (0.2, 0.4, 0.8)
 _ALPHA = Parameter("alpha", "exponent of N", positive=True, start=_EXPONENT, latex=r"\alpha")
 _BETA = Parameter("beta", "exponent of D", positive=True, start=_EXPONENT, latex=r"\beta")
+
+
+def allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
+    """The N and D that minimise the sum of the two shares, each to the power p where there is one, under N * D = budget."""
+    A, alpha, B, beta = (np.asarray(params[name], dtype=float) for name in ("A", "alpha", "B", "beta"))
+    alpha, beta = alpha * params.get("p", 1.0), beta * params.get("p", 1.0)
+    with np.errstate(all="ignore"):
+        return power_allocation(alpha * np.log(A), alpha, beta * np.log(B), beta, budget)
+
 
 LAWS = (
     Law(
@@ -35,6 +50,7 @@ LAWS = (
             ),
         ),
         falls_with=("N", "D"),
+        allocation=allocation,
     ),
     Law(
         "E + ((A/N)**(alpha*p) + (B/D)**(beta*p))**(1/p)",
@@ -59,6 +75,7 @@ LAWS = (
         source="derived: the p-norm of the two shares; power_sum_offset with gamma = 1/p",
         reduces_to=(Reduction("chinchilla", fixed={"p": 1.0}, names={"A": "A**alpha", "B": "B**beta"}),),
         falls_with=("N", "D"),
+        allocation=allocation,
     ),
     Law(
         "eps0/(1 + ((A/N)**alpha + (B/D)**beta + c)**(-2.0))**0.5",
@@ -80,6 +97,7 @@ LAWS = (
             "since the law depends on e/eta alone. Hold eps0 where it is known."
         ),
         falls_with=("N", "D"),
+        allocation=allocation,
     ),
 )
 

@@ -21,11 +21,18 @@ _MIDDLE = Parameter(
 )
 
 
+def best_of_loss(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
+    """`allocation` of the task loss; NaN where the accuracy falls as the loss does."""
+    N, D = allocation(params, budget)
+    rises = np.asarray(params["a"]) > 0
+    return np.where(rises, N, np.nan), np.where(rises, D, np.nan)
+
+
 def joint_allocation(params: Mapping[str, Any], budget: Array) -> tuple[Array, Array]:
-    """`allocation` of the two shares of the logit: A = Nc^alpha, B = Dc^beta."""
+    """`best_of_loss` for the two shares of the logit: A = Nc^alpha, B = Dc^beta, and a = -p."""
     with np.errstate(all="ignore"):
-        shares = {"A": params["Nc"] ** params["alpha"], "B": params["Dc"] ** params["beta"]}
-    return allocation({**params, **shares}, budget)
+        shares = {"A": params["Nc"] ** params["alpha"], "B": params["Dc"] ** params["beta"], "a": -np.asarray(params["p"])}
+    return best_of_loss({**params, **shares}, budget)
 
 
 # The second stage: `sigmoid4` turned round, so that the floor of chance is a parameter that can be held. The starts of x0 are
@@ -72,7 +79,7 @@ LAWS = (
             "delta is that of the task loss. With residual='binomial' weights are numbers of trials, and accuracies are k of "
             "n."
         ),
-        allocation=allocation,
+        allocation=best_of_loss,
         procedure="fastscale.fitting.procedures.two_step:PROCEDURE",
     ),
     Law(

@@ -2,183 +2,213 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from fastscale.codegen.formula import Formula, parse
-from fastscale.errors import FitError, FormulaError
+from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
-from fastscale.laws.evaluate import evaluate
 from fastscale.laws.law import Array
+from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
+from fastscale.planning.draws import Draws, improves
+from fastscale.planning.solve import minimum, root
 
-# Training FLOP of a dense transformer: Kaplan et al. 2020, arXiv 2001.08361, section 2.1
-DEFAULT_COST = "6*N*D"
-_GRID = 200  # model sizes tried before the search narrows down
-_NARROWING = 60  # golden-section steps: the bracket shrinks to 3e-13 of itself
-_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
-# Model sizes and data looked at: from 1 to 1e20 parameters or tokens
-_LOG_RANGE = (0.0, np.log(1e20))
+__all__ = ["DEFAULT_COST", "Surface", "allocate"]
+
+_GRID = np.linspace(*LOG_RANGE, 80)  # model sizes tried before the search narrows down: a factor of 2.4 apart
+_LOCAL = np.linspace(-3.0, 3.0, 9)  # the same around a size that is about right
+_APART = 0.5  # in ln N: where the loss has not risen so far from its minimum, the minimum has no place
+# Laws with a variable that follows from N and D and so cannot be held: the student's own supervised loss
+_FOLLOWS = frozenset({"distillation"})
 
 
-def allocate(law: Law, draws: Array, C: Any, cost: str | None = None) -> dict[str, Array]:
+class Surface:
+    """The rows of a law of N and D, further variables held, and what a run costs: the best N and D of a budget.
+
+    A law of N and steps S is one too, with `batch` tokens a step: D = batch S.
+
+    Parameters
+    ----------
+    draws
+        With all variables but N and D held; for a law of S, `batch`.
+    cost
+        A formula of N, D and the held variables; `DEFAULT_COST` where None.
+
+    Raises
+    ------
+    FitError
+        The law is not one of N and D, a further variable is not given, or the cost is no formula of N and D.
+    """
+
+    def __init__(self, draws: Draws, cost: str | None = None) -> None:
+        law = draws.law
+        if law.shared is not None:
+            raise FitError(f"this is of one group: fit.group({law.shared.levels[0]!r})")
+        if not is_surface(law):
+            if {"N", "D"} <= set(law.variable_names) and not improves(law):
+                predicts = f"{law.name!r} predicts the {law.predicts}, not how good a model is"
+                raise FitError(f"an allocation makes a loss small; {predicts}")
+            if law.name in _FOLLOWS:
+                raise FitError(f"{law.name!r} has a variable that follows from N and D, so that it cannot be held")
+            raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.variable_names)}")
+        further = further_variables(law)
+        for name in draws.held:
+            if name not in further:
+                takes = f"takes {', '.join(further)} besides N and D" if further else "takes no further variable"
+                raise FitError(f"{name}=…: the law {law.name!r} {takes}.{did_you_mean(name, further)}")
+        missing = [name for name in further if name not in draws.held]
+        if missing:
+            raise FitError(f"the law {law.name!r} also takes {', '.join(missing)}, whose values have to be given")
+        self.steps = "D" not in law.variable_names
+        held = {name: value for name, value in draws.held.items() if name in law.variable_names}
+        self.batch = draws.held.get("batch", 1.0)
+        self.draws = draws.with_held(**held)
+        self.cost: Cost = cost_of(law, cost, held)
+        self.closed = law.allocation is not None and self.cost.factor is not None
+
+    def __len__(self) -> int:
+        return len(self.draws)
+
+    def rows(self, which: Any) -> Surface:
+        """Some of the rows."""
+        held = {**self.draws.held, **({"batch": self.batch} if self.steps else {})}
+        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self.cost.text)
+
+    def at(self, N: Any, D: Any) -> Array:
+        """What the law predicts at N and D."""
+        if self.steps:
+            return self.draws.at(N=N, S=np.asarray(D) / self.batch)
+        return self.draws.at(N=N, D=D)
+
+    def limit(self, N: Any = None, D: Any = None) -> Array:
+        """What the law comes to as N and D grow without bound, or one of them with the other given."""
+        data = "S" if self.steps else "D"
+        if N is None and D is None:
+            return self.draws.limit("N", data)
+        if D is None:
+            return self.draws.limit(data, others={"N": N})
+        return self.draws.limit("N", others={data: np.asarray(D) / self.batch if self.steps else D})
+
+    def best(self, C: Array, near: Array | None = None) -> tuple[Array, Array, Array]:
+        """(N, D, prediction) of the best allocation of C, which broadcasts against the rows; NaN where there is no optimum.
+
+        `near` is where ln N is about, so that a search has less to look through; one value a row.
+        """
+        C = np.asarray(C, dtype=float)
+        C = np.broadcast_to(C, np.broadcast_shapes(C.shape, (len(self),)))
+        if C.ndim > 1 and not self.closed:
+            found = [self.best(row, near) for row in C]
+            return tuple(np.array([one[k] for one in found]) for k in range(3))  # type: ignore[return-value]
+        with np.errstate(all="ignore"):
+            if self.closed:
+                assert self.draws.law.allocation is not None and self.cost.factor is not None
+                N, D = self.draws.law.allocation(self.draws.params, C / self.cost.factor)
+                loss = self.at(N, D)
+            else:
+                N, D, loss = self._search(C, near)
+            there = np.isfinite(loss)
+            ok = there & np.isfinite(N) & np.isfinite(D) & (N > 0) & (D > 0)
+        return np.where(ok, N, np.nan), np.where(ok, D, np.nan), np.where(there, loss, np.nan)
+
+    def _search(self, C: Array, near: Array | None) -> tuple[Array, Array, Array]:
+        """`best` by a search over ln N; N and D are NaN where the loss is level around them, as where nothing helps any more."""
+        if near is not None:
+            N, D, found = self._search_on(C, near + _LOCAL[:, None])
+            lost = np.isnan(found)
+            if lost.any():
+                N[lost], D[lost], found[lost] = self.rows(lost)._search_on(C[lost], _GRID)
+            return N, D, found
+        return self._search_on(C, _GRID)
+
+    def _search_on(self, C: Array, grid: Array) -> tuple[Array, Array, Array]:
+        sign = self.draws.sign
+
+        def loss(x: Array) -> Array:
+            return sign * self.at(np.exp(x), self.cost.data(np.exp(x), C))
+
+        x = minimum(loss, grid, len(self))
+        least = loss(x)
+        level = np.minimum(loss(x - _APART), loss(x + _APART)) - least <= 8 * np.finfo(float).eps * np.abs(least)
+        N = np.where(level, np.nan, np.exp(x))
+        return N, self.cost.data(N, C), sign * least
+
+    def data_for(self, loss: float | Array, N: float | Array, points: int = 25) -> Array:
+        """The D at which N predicts the loss; infinity where no data are enough, NaN where it is met without."""
+        if np.ndim(N) > 1:
+            return np.array([self.data_for(loss, row, points) for row in np.asarray(N)])
+        return self._for(lambda D: self.at(N, D), self.limit(N=N), loss, points)
+
+    def size_for(self, loss: float | Array, D: float | Array) -> Array:
+        """The N at which D tokens predict the loss; infinity where no size is enough, NaN where it is met without."""
+        return self._for(lambda N: self.at(N, D), self.limit(D=D), loss, 25)
+
+    def _for(self, value: Callable[[Any], Array], floor: Array, loss: float | Array, points: int) -> Array:
+        with np.errstate(all="ignore"):
+            never = self.draws.sign * (floor - loss) >= 0
+            found = np.exp(root(lambda x: value(np.exp(x)) - loss, np.linspace(*LOG_RANGE, points), len(self)))
+        return np.where(never, np.inf, found)
+
+
+def is_surface(law: Law) -> bool:
+    """Whether a law says how to spend a budget on size and data: of N and D, or N and S, what it predicts being good or bad."""
+    names = set(law.variable_names)
+    return "N" in names and len(names & {"D", "S"}) == 1 and improves(law) and law.name not in _FOLLOWS
+
+
+def further_variables(law: Law) -> tuple[str, ...]:
+    """What besides N and D has to be given for an allocation: the law's other variables; for a law of steps the batch."""
+    others = tuple(name for name in law.variable_names if name not in ("N", "D", "S"))
+    return others if "D" in law.variable_names else (*others, "batch")
+
+
+def allocate(
+    law: Law, draws: Array, C: Any, cost: str | None = None, given: Mapping[str, float] | None = None
+) -> dict[str, Array]:
     """Optimal allocation of each budget for each row of parameters.
 
     Parameters
     ----------
     law
-        A law of N and D; or of C, of the optimal size itself, such as isoflop.
+        A law of N and D, or of N and steps S; or of C, of the optimal size itself, such as isoflop.
     draws
         Parameters in natural units, (rows, parameters).
     C
         Budget, or several, in units of the cost.
     cost
-        Formula of N and D; `DEFAULT_COST` where None.
+        Formula of N and D, and of the law's further variables; `DEFAULT_COST` where None.
+    given
+        Values of the law's further variables; for a law of steps "batch", the tokens a step.
 
     Returns
     -------
-    dict of arrays (budgets, rows): "N", "D", "tokens_per_parameter", and "loss"; "accuracy" of a law that predicts it, which is
-    largest there, and neither of a law of C. NaN where no optimum exists: the loss falls to the end of the range of sizes, or the
-    parameters are not finite.
+    dict of arrays (budgets, rows): "N", "D", "tokens_per_parameter", and "loss"; "accuracy" of a law that predicts it, and
+    neither of a law of C. NaN where no optimum exists: the loss falls to the end of the range of sizes, or the parameters are
+    not finite.
 
     Raises
     ------
     FitError
         The law is not one of N and D, the budget is not positive, or the cost is no formula of N and D.
     """
-    draws = np.atleast_2d(np.asarray(draws, dtype=float))
-    if law.offset is not None:  # an offset moves no optimum: at the reference level
-        law = law.offset.base
-        draws = draws[:, : len(law.names)]
-    if law.shared is not None:
-        raise FitError(f"an allocation is of one group: fit.group({law.shared.levels[0]!r}).optimal(…)")
-    if law.variable_names == ("C",) and law.allocation is not None:
-        return _as_fitted(law, draws, C, cost)
-    if set(law.variable_names) != {"N", "D"}:
-        raise FitError(f"an allocation needs a law of N and D; {law.name!r} is one of {', '.join(law.shown)}")
-    budgets = _budgets(C)
-    params = {name: draws[:, j] for j, name in enumerate(law.names)}
-    price = Cost(cost)
-    if law.allocation is not None and price.factor is not None:
-        N, D = law.allocation(params, budgets[:, None] / price.factor)
-    else:
-        sign = -1.0 if law.predicts == "accuracy" else 1.0
-        N, D = _search(lambda N, D: sign * predict(law, params, N, D), price, budgets, len(draws))
-    loss = predict(law, params, N, D)
-    ok = np.isfinite(N) & np.isfinite(D) & np.isfinite(loss) & (N > 0) & (D > 0)
-    with np.errstate(all="ignore"):
-        found = {"N": N, "D": D, "tokens_per_parameter": D / N}
-        found["accuracy" if law.predicts == "accuracy" else "loss"] = loss
-    return {name: np.where(ok, values, np.nan) for name, values in found.items()}
-
-
-def _budgets(C: Any) -> Array:
     budgets = np.atleast_1d(np.asarray(C, dtype=float))
     if budgets.ndim != 1 or not (np.isfinite(budgets).all() and (budgets > 0).all()):
         raise FitError(f"C={C!r}: a positive budget, or several")
-    return budgets
+    if law.variable_names == ("C",) and law.allocation is not None:
+        return _as_fitted(Draws(law, draws, given), budgets[:, None], cost)
+    surface = Surface(Draws(law, draws, given), cost)
+    found = [surface.best(budget) for budget in budgets]
+    N, D, loss = (np.array([one[k] for one in found]) for k in range(3))
+    with np.errstate(all="ignore"):
+        return {"N": N, "D": D, "tokens_per_parameter": D / N, "accuracy" if law.predicts == "accuracy" else "loss": loss}
 
 
-def _as_fitted(law: Law, draws: Array, C: Any, cost: str | None) -> dict[str, Array]:
+def _as_fitted(draws: Draws, budgets: Array, cost: str | None) -> dict[str, Array]:
     """N* as a law of C has it, and the D that the budget leaves."""
-    assert law.allocation is not None
-    budgets = _budgets(C)[:, None]
-    N, _ = law.allocation({name: draws[:, j] for j, name in enumerate(law.names)}, budgets)
-    D = Cost(cost).data(N, budgets)
+    assert draws.law.allocation is not None
+    N, _ = draws.law.allocation(draws.params, budgets)
+    D = cost_of(draws.law, cost, {}).data(N, budgets)
     with np.errstate(all="ignore"):
         ok = np.isfinite(N) & np.isfinite(D) & (N > 0) & (D > 0)
         found = {"N": N, "D": D, "tokens_per_parameter": D / N}
     return {name: np.where(ok, values, np.nan) for name, values in found.items()}
-
-
-def predict(law: Law, params: dict[str, Array], N: Array, D: Array) -> Array:
-    """The law at N and D, arrays that broadcast against the draws on the last axis."""
-    if law.parsed is not None:
-        return np.asarray(evaluate(law.parsed, {**params, "N": N, "D": D}))
-    shape = np.broadcast_shapes(N.shape, D.shape)
-    N, D = np.broadcast_to(N, shape), np.broadcast_to(D, shape)
-    out = np.empty(shape)
-    thetas = law.to_coordinates(np.column_stack([params[name] for name in law.names]))
-    kernel = law.kernels("linear").predict
-    J = np.empty((len(law.names), shape[0]))
-    for b, theta in enumerate(thetas):  # a point function: no formula to evaluate over all draws at once
-        columns = {"N": N[:, b], "D": D[:, b]}
-        value = np.empty(shape[0])
-        kernel(theta, law.rows([columns[v] for v in law.variable_names]), shape[0], value, J)
-        out[:, b] = value
-    return out
-
-
-class Cost:
-    """A cost formula: its value, the D that a budget leaves at a given N, and the factor where it is factor * N * D."""
-
-    def __init__(self, text: str | None) -> None:
-        self.text = text or DEFAULT_COST
-        # a formula has to have a parameter: this one is always 1
-        try:
-            self.formula: Formula = parse(f"({self.text})*one_", variables=None)
-        except FormulaError as error:
-            hint = " Powers are written a**b." if "^" in self.text else ""
-            raise FormulaError(f"cost={self.text!r} is no formula of N and D, such as {DEFAULT_COST!r}.{hint}") from error
-        if self.formula.parameters != ("one_",) or set(self.formula.variables) != {"N", "D"}:
-            raise FitError(f"cost={self.text!r}: a formula of N and D and numbers, such as {DEFAULT_COST!r}")
-        N, D = np.array([1e6, 1e9, 3e11, 1e6]), np.array([1e8, 1e10, 1e12, 1e12])
-        ratio = self(N, D) / (N * D)
-        constant = np.isfinite(ratio).all() and (ratio > 0).all() and np.ptp(ratio) <= 1e-12 * ratio[0]
-        self.factor: float | None = float(ratio[0]) if constant else None
-
-    def __call__(self, N: Array, D: Array) -> Array:
-        return np.asarray(evaluate(self.formula, {"N": N, "D": D, "one_": 1.0}))
-
-    def data(self, N: Array, budget: Array) -> Array:
-        """The D at which N costs the budget; NaN where even the least data costs more."""
-        with np.errstate(all="ignore"):
-            if self.factor is not None:
-                return budget / (self.factor * N)
-            low, high = np.full(np.broadcast_shapes(N.shape, budget.shape), _LOG_RANGE[0]), np.array(_LOG_RANGE[1])
-            first, last = self(N, np.exp(low)), self(N, np.exp(low * 0 + high))
-            slope = (self(N, np.exp(low) + 1e6) - first) / 1e6
-            linear = first + slope * (np.exp(high) - np.exp(low))
-            if np.allclose(linear, last, rtol=1e-9, equal_nan=True):  # a cost linear in D
-                D = np.exp(low) + (budget - first) / slope
-                return np.where(D >= 1.0, D, np.nan)
-            high = low * 0 + high
-            reachable = (first <= budget) & (last >= budget)
-            for _ in range(80):
-                middle = 0.5 * (low + high)
-                below = self(N, np.exp(middle)) < budget
-                low, high = np.where(below, middle, low), np.where(below, high, middle)
-            return np.where(reachable, np.exp(0.5 * (low + high)), np.nan)
-
-
-def _search(
-    loss: Callable[[Array, Array], Array], cost: Cost, budgets: Array, rows: int
-) -> tuple[Array, Array]:
-    """Minimise the loss over log N at each budget, for all rows at once: a grid, then golden section in its best cell."""
-    N_out, D_out = np.full((len(budgets), rows), np.nan), np.full((len(budgets), rows), np.nan)
-    for k, budget in enumerate(budgets):
-
-        def at(x: Array, budget: float = budget) -> Array:
-            N = np.exp(x)
-            D = cost.data(N, np.asarray(budget))
-            with np.errstate(all="ignore"):
-                value = loss(N, D)
-            return np.where(np.isfinite(value), value, np.inf)
-
-        grid = np.linspace(*_LOG_RANGE, _GRID)
-        values = at(np.repeat(grid[:, None], rows, axis=1))
-        best = values.argmin(axis=0)
-        inside = (best > 0) & (best < _GRID - 1) & np.isfinite(values.min(axis=0))
-        low, high = grid[np.maximum(best - 1, 0)], grid[np.minimum(best + 1, _GRID - 1)]
-        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        fa, fb = at(a), at(b)
-        for _ in range(_NARROWING):
-            left = fa < fb
-            low, high = np.where(left, low, a), np.where(left, b, high)
-            a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-            fa, fb = at(a), at(b)
-        x = 0.5 * (low + high)
-        N_out[k] = np.where(inside, np.exp(x), np.nan)
-        D_out[k] = np.where(inside, cost.data(np.exp(x), np.asarray(budget)), np.nan)
-    return N_out, D_out

@@ -1,4 +1,4 @@
-"""Derived quantities against their closed forms for the additive law, and against draws one by one."""
+"""`derive` on fits and bootstraps: intervals are quantiles of draws taken one by one; arguments, notes, refusals."""
 
 from __future__ import annotations
 
@@ -7,142 +7,224 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from support import shared
 
 import fastscale
 from fastscale.errors import FitError
-from fastscale.fitting.derive import QUANTITIES
+from fastscale.fitting.identify import UnidentifiedWarning
+from fastscale.fitting.intervals import quantile
 
 TRUTH = dict(E=1.69, A=406.4, B=410.7, alpha=0.336, beta=0.283)
 
 
-@pytest.fixture(scope="module")
-def fit() -> fastscale.Fit:
-    """The law with Sardana's constants, all of them fixed but E."""
-    rng = np.random.default_rng(0)
-    N, D = np.exp(rng.uniform(17, 23, 40)), np.exp(rng.uniform(21, 27, 40))
+def runs_of(noise: float, n: int = 120, seed: int = 1) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    N, D = np.exp(rng.uniform(17, 23, n)), np.exp(rng.uniform(21, 27, n))
     p = TRUTH
-    loss = p["E"] + p["A"] / N ** p["alpha"] + p["B"] / D ** p["beta"]
-    frame = pd.DataFrame({"N": N, "D": D, "loss": loss})
-    return fastscale.fit("chinchilla", frame, fixed={k: v for k, v in p.items() if k != "E"}, delta=math.inf)
+    loss = (p["E"] + p["A"] / N ** p["alpha"] + p["B"] / D ** p["beta"]) * np.exp(rng.normal(0, noise, n))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss})
 
 
 @pytest.fixture(scope="module")
 def boot() -> fastscale.Bootstrap:
-    rng = np.random.default_rng(1)
-    N, D = np.exp(rng.uniform(17, 23, 120)), np.exp(rng.uniform(21, 27, 120))
-    p = TRUTH
-    loss = (p["E"] + p["A"] / N ** p["alpha"] + p["B"] / D ** p["beta"]) * np.exp(rng.normal(0, 0.004, 120))
-    return fastscale.fit("chinchilla", pd.DataFrame({"N": N, "D": D, "loss": loss}), delta=math.inf).bootstrap(60)
+    return fastscale.fit("chinchilla", runs_of(0.004), delta=math.inf).bootstrap(60)
 
 
-def closed() -> tuple[float, float, float]:
-    """(G, gamma, K) of the additive law: N* = G (C/6)^a, loss* = E + K (C/6)^-gamma."""
-    a, b = TRUTH["alpha"], TRUTH["beta"]
-    G = (a * TRUTH["A"] / (b * TRUTH["B"])) ** (1 / (a + b))
-    return G, a * b / (a + b), TRUTH["A"] * G**-a * (a + b) / b
+@pytest.fixture(scope="module")
+def vague() -> fastscale.Bootstrap:
+    """Draws some of which have an irreducible loss above 1.7."""
+    return fastscale.fit("chinchilla", runs_of(0.03), delta=math.inf).bootstrap(200)
 
 
-def value(fit: fastscale.Fit, name: str, **arguments: float) -> float:
-    return float(fastscale.derive(fit, name, **arguments)["estimate"].iloc[0])
-
-
-def test_closed_forms(fit: fastscale.Fit) -> None:
-    G, gamma, K = closed()
-    E, a, b = fit.params["E"], TRUTH["alpha"], TRUTH["beta"]
-    C = 1e22
-    reducible = K * (C / 6) ** -gamma
-    assert value(fit, "irreducible_loss") == pytest.approx(E, rel=1e-12)
-    assert value(fit, "loss_at_budget", C=C) == pytest.approx(E + reducible, rel=1e-12)
-    assert value(fit, "compute_for_loss", loss=2.1) == pytest.approx(6 * (K / (2.1 - E)) ** (1 / gamma), rel=1e-9)
-    assert value(fit, "size_exponent", C=C) == pytest.approx(b / (a + b), rel=1e-9)
-    assert value(fit, "marginal_return", C=C) == pytest.approx(-gamma * reducible, rel=1e-6)
-    at = 6 * (K * (1 - 2**-gamma) / 0.01) ** (1 / gamma)
-    assert value(fit, "diminishing_point", gain=0.01) == pytest.approx(at, rel=1e-9)
-    D = (TRUTH["B"] / (2.2 - E - TRUTH["A"] / 1e9**a)) ** (1 / b)
-    assert value(fit, "data_for_loss", loss=2.2, N=1e9) == pytest.approx(D, rel=1e-9)
-    assert value(fit, "size_for_loss", loss=2.2, D=D) == pytest.approx(1e9, rel=1e-8)
-    larger = (TRUTH["B"] / (2.2 - E - TRUTH["A"] / 4e9**a)) ** (1 / b)
-    assert value(fit, "data_saved", loss=2.2, N=4e9, than=1e9) == pytest.approx(larger / D, rel=1e-9)
-    # at k times the best size, D/D* = (1 + beta/alpha (1 - k^-alpha))^(-1/beta) at equal loss
-    k = 0.5
-    best = fit.optimal(C)
-    needed = value(fit, "data_for_loss", loss=float(best["loss"]), N=k * float(best["N"]))
-    assert needed / best["D"] == pytest.approx((1 + b / a * (1 - k**-a)) ** (-1 / b), rel=1e-7)
-
-
-def test_overtraining(fit: fastscale.Fit) -> None:
-    _, gamma, K = closed()
-    C, multiple = 1e21, 16.0
-    best = fit.optimal(C)
-    loss = float(fit.predict(N=best["N"] / 4, D=best["D"] * 4))
-    assert value(fit, "overtraining_loss", C=C, multiple=multiple) == pytest.approx(loss - best["loss"], rel=1e-9)
-    matching = 6 * (K / (loss - fit.params["E"])) ** (1 / gamma)
-    assert value(fit, "overtraining_compute", C=C, multiple=multiple) == pytest.approx(C / matching, rel=1e-8)
-
-
-def test_inference_aware_optimum(fit: fastscale.Fit) -> None:
-    """Sardana et al. 2024, arXiv 2401.00448: 13B quality, 2e12 tokens of inference: 7B, 17 % fewer FLOP, 1.7e22 saved."""
-    a, b = TRUTH["alpha"], TRUTH["beta"]
-    G, _, _ = closed()
-    C13 = 6 * (13e9 / G) ** ((a + b) / b)
-    loss, tokens = float(fit.optimal(C13)["loss"]), 2e12
-    N = value(fit, "inference_size", loss=loss, tokens=tokens)
-    D = value(fit, "inference_data", loss=loss, tokens=tokens)
-    assert pytest.approx(6.97e9, abs=0.01e9) == N
-    plain, aware = C13 + 2 * 13e9 * tokens, 6 * N * D + 2 * N * tokens
-    assert 1 - aware / plain == pytest.approx(0.174, abs=5e-4)
-    assert plain - aware == pytest.approx(1.69e22, abs=0.01e22)
-    # the optimality condition
-    left, right = a * TRUTH["A"] * N**-a, b * TRUTH["B"] * D**-b * (1 + 2 * tokens / (6 * D))
-    assert left == pytest.approx(right, rel=1e-4)
-
-
-def test_a_draw_without_an_optimum_spoils_no_other() -> None:
-    law = fastscale.laws.get("chinchilla")
-    reaching = np.array([TRUTH[name] for name in law.names])
-    above = np.array([{**TRUTH, "E": 2.6}[name] for name in law.names])
-    arguments = dict(loss=2.0, tokens=2e12)
-    alone = QUANTITIES["inference_size"].of(law, reaching[None], arguments, None)
-    both = QUANTITIES["inference_size"].of(law, np.array([above, reaching]), arguments, None)
-    assert np.isnan(both[0]) and both[1] == pytest.approx(alone[0], rel=1e-12)
+def least_compute(draw: dict[str, float], loss: float) -> float:
+    a, b = draw["alpha"], draw["beta"]
+    G = (a * draw["A"] / (b * draw["B"])) ** (1 / (a + b))
+    K = draw["A"] * G**-a * (a + b) / b
+    return 6 * (K / (loss - draw["E"])) ** ((a + b) / (a * b)) if draw["E"] < loss else math.inf
 
 
 def test_intervals_are_quantiles_of_the_draws(boot: fastscale.Bootstrap) -> None:
-    one_by_one = []
-    for draw in boot.draws[boot.usable].to_dict("records"):
-        a, b = draw["alpha"], draw["beta"]
-        G = (a * draw["A"] / (b * draw["B"])) ** (1 / (a + b))
-        K = draw["A"] * G**-a * (a + b) / b
-        one_by_one.append(6 * (K / (2.1 - draw["E"])) ** ((a + b) / (a * b)) if draw["E"] < 2.1 else math.nan)
+    one_by_one = [least_compute(draw, 2.1) for draw in boot.draws[boot.usable].to_dict("records")]
     table = fastscale.derive(boot, "compute_for_loss", loss=2.1)
-    expected = np.nanquantile(one_by_one, [0.025, 0.975])
-    np.testing.assert_allclose(table[["lower", "upper"]].to_numpy()[0], expected, rtol=1e-8)
-    low = fastscale.derive(boot, "compute_for_loss", loss=1.0)
-    assert low["estimate"].isna().all() and low.attrs["missing"] == 1.0
+    assert list(table.columns) == ["estimate", "lower", "upper", "missing"] and list(table.index) == ["compute_for_loss"]
+    np.testing.assert_allclose(table[["lower", "upper"]].to_numpy()[0], np.quantile(one_by_one, [0.025, 0.975]), rtol=1e-8)
+    assert table["estimate"].iloc[0] == pytest.approx(least_compute(boot.fit.params.to_dict(), 2.1), rel=1e-8)
+    assert table["missing"].iloc[0] == 0.0 and table.attrs["level"] == 0.95
+    narrow = fastscale.derive(boot, "compute_for_loss", loss=2.1, level=0.5)
+    np.testing.assert_allclose(narrow[["lower", "upper"]].to_numpy()[0], np.quantile(one_by_one, [0.25, 0.75]), rtol=1e-8)
+    alone = fastscale.derive(boot.fit, "compute_for_loss", loss=2.1)
+    assert list(alone.columns) == ["estimate"] and alone["estimate"].iloc[0] == table["estimate"].iloc[0]
 
 
-def test_another_cost_and_the_list(fit: fastscale.Fit) -> None:
-    assert float(fastscale.derive(fit, "loss_at_budget", C=1e22, cost="8*N*D")["estimate"].iloc[0]) == pytest.approx(
-        value(fit, "loss_at_budget", C=0.75e22), rel=1e-9
-    )
-    assert fastscale.derive(fit).loc["data_saved", "arguments"] == "loss, N, than"
+def test_other_kinds_work_in_logarithms(boot: fastscale.Bootstrap) -> None:
+    values = np.log([least_compute(draw, 2.1) for draw in boot.draws[boot.usable].to_dict("records")])
+    middle = math.log(least_compute(boot.fit.params.to_dict(), 2.1))
+    basic = fastscale.derive(boot, "compute_for_loss", loss=2.1, kind="basic")
+    low, high = np.quantile(np.exp(values), [0.025, 0.975])
+    expected = np.exp([2 * middle - math.log(high), 2 * middle - math.log(low)])
+    np.testing.assert_allclose(basic[["lower", "upper"]].to_numpy()[0], expected, rtol=1e-7)
+    signed = fastscale.derive(boot, "marginal_return", C=1e21, kind="bca")
+    assert signed["lower"].iloc[0] < signed["estimate"].iloc[0] < signed["upper"].iloc[0] < 0
+
+
+def test_several_values_give_a_row_each(boot: fastscale.Bootstrap) -> None:
+    losses = [2.3, 2.1, 2.2]
+    table = fastscale.derive(boot, "compute_for_loss", loss=losses)
+    assert table.index.name == "loss" and list(table.index) == losses
+    for loss in losses:
+        one = fastscale.derive(boot, "compute_for_loss", loss=loss).iloc[0]
+        pd.testing.assert_series_equal(table.loc[loss], one, check_names=False)
+    both = fastscale.derive(boot, "data_for_loss", loss=[2.3, 2.2], N=[1e9, 4e9])
+    assert both.index.names == ["loss", "N"] and len(both) == 2
+    assert both.loc[(2.2, 4e9), "estimate"] == fastscale.derive(boot.fit, "data_for_loss", loss=2.2, N=4e9)["estimate"].iloc[0]
+    spread = fastscale.derive(boot, "data_for_loss", loss=[2.3, 2.2], N=1e9)
+    assert spread.index.name == "loss" and spread.loc[2.3, "estimate"] == both.iloc[0]["estimate"]
+
+
+def test_draws_that_never_get_there_are_infinite(vague: fastscale.Bootstrap) -> None:
+    """A loss below the irreducible one of some draws: the interval has no upper end, and says how many."""
+    values = np.array([least_compute(draw, 1.7) for draw in vague.draws[vague.usable].to_dict("records")])
+    share = float(np.isinf(values).mean())
+    assert 0.1 < share < 0.9
+    table = fastscale.derive(vague, "compute_for_loss", loss=1.7)
+    assert table["missing"].iloc[0] == pytest.approx(share)
+    assert table["upper"].iloc[0] == math.inf
+    assert table["lower"].iloc[0] == pytest.approx(np.sort(values)[math.floor(0.025 * (len(values) - 1))], rel=0.2)
+    (note,) = [note for note in table.attrs["warnings"] if note.code == "P21"]
+    assert note.severity == "warning" and note.numbers["missing"] == pytest.approx(share)
+    assert "Infinite draws are part of the interval" in note.advice
+    never = fastscale.derive(vague, "compute_for_loss", loss=1.0)
+    assert never[["estimate", "lower", "upper"]].eq(math.inf).all(axis=None) and never.attrs["missing"] == 1.0
+
+
+def test_quantiles_with_infinite_values() -> None:
+    values = np.array([3.0, 1.0, math.inf, 2.0, math.nan, math.inf])
+    # five values that exist: 1, 2, 3, inf, inf
+    assert quantile(values, [0.0, 0.25, 0.375, 0.5]).tolist() == [1.0, 2.0, 2.5, 3.0]
+    assert quantile(values, [0.6, 1.0]).tolist() == [math.inf, math.inf]
+    assert quantile(np.array([-math.inf, 1.0, 2.0]), [0.2, 0.75]).tolist() == [-math.inf, 1.5]
+    assert np.isnan(quantile(np.array([math.nan]), [0.5])).all()
+
+
+def test_how_far_beyond_the_data(boot: fastscale.Bootstrap) -> None:
+    inside = fastscale.derive(boot, "optimal_size", C=1e21)
+    assert inside.attrs["warnings"] == ()
+    (note,) = fastscale.derive(boot, "optimal_size", C=[1e21, 1e27]).attrs["warnings"]
+    N, C = (boot.fit.support.ranges[name][1] for name in ("N", "C"))
+    size = fastscale.derive(boot.fit, "optimal_size", C=1e27)["estimate"].iloc[0]
+    assert note.code == "P09" and note.count == 1
+    assert note.numbers == pytest.approx({"C": math.log10(1e27 / C), "N": math.log10(size / N)})
+
+
+def test_where_no_interval_can_be_carried_there_is_none() -> None:
+    frame = runs_of(0.004, 5 * 4)
+    frame["run"] = np.repeat(np.arange(5), 4)
+    boot = fastscale.fit("chinchilla", frame, run="run", delta=math.inf).bootstrap(30)
+    table = fastscale.derive(boot, "loss_at_budget", C=1e21)
+    assert table[["lower", "upper"]].isna().all(axis=None) and np.isfinite(table["estimate"].iloc[0])
+    assert "5 runs are too few" in table.attrs["withheld"]
+
+
+def test_parameters_that_are_not_identified_give_nothing() -> None:
+    N = np.exp(np.linspace(17, 23, 30))
+    p = TRUTH
+    frame = pd.DataFrame({"N": N, "D": 20 * N, "loss": p["E"] + p["A"] / N ** p["alpha"] + p["B"] / (20 * N) ** p["beta"]})
+    frame["loss"] *= np.exp(np.random.default_rng(0).normal(0, 0.003, 30))
+    fit = fastscale.fit("chinchilla", frame)
+    with pytest.warns(UnidentifiedWarning):
+        assert fastscale.derive(fit, "optimal_size", C=1e21)["estimate"].isna().all()
+
+
+def test_laws_with_offsets_are_read_at_their_reference() -> None:
+    frame = pd.concat([runs_of(0.002, 60, 1), runs_of(0.002, 60, 2)], ignore_index=True)
+    frame["recipe"] = ["a"] * 60 + ["b"] * 60
+    frame.loc[frame["recipe"] == "b", "loss"] += 0.1
+    fit = fastscale.fit("chinchilla", frame, offset="recipe")
+    found = fastscale.derive(fit, "loss_at_budget", C=1e21)["estimate"].iloc[0]
+    assert found == pytest.approx(float(fit.optimal(1e21)["loss"]), rel=1e-13)
+
+
+def test_further_variables(boot: fastscale.Bootstrap) -> None:
+    """Fit.optimal, Bootstrap.optimal and derive say the same of a law with unique tokens."""
+    rng = np.random.default_rng(0)
+    truth = dict(E=1.87, A=521.0, B=1488.0, alpha=0.353, beta=0.353, R_D=15.4, R_N=5.3)
+    U = rng.choice([1e9, 4e9, 2e10], 200)
+    N, D = np.exp(rng.uniform(17, 22.5, 200)), U * np.exp(rng.uniform(-1, 3.5, 200))
+    given = {"N": N, "D": D, "U": U}
+    loss = fastscale.laws.get("data_constrained")
+    from fastscale.laws.evaluate import evaluate
+
+    assert loss.parsed is not None
+    frame = pd.DataFrame(given).assign(loss=evaluate(loss.parsed, {**truth, **given}) * np.exp(rng.normal(0, 0.002, 200)))
+    fit = fastscale.fit("data_constrained", frame, fixed={k: truth[k] for k in ("E", "A", "B", "alpha", "beta")}, U="U")
+    draws = fit.bootstrap(20)
+    table = draws.optimal(1e21, U=4e9)
+    for quantity, name in (("N", "optimal_size"), ("D", "optimal_data"), ("loss", "loss_at_budget")):
+        found = fastscale.derive(draws, name, C=1e21, U=4e9)
+        columns = ["estimate", "lower", "upper"]
+        np.testing.assert_allclose(found[columns].to_numpy()[0], table.loc[quantity, columns].to_numpy(float), rtol=1e-12)
+        assert fit.optimal(1e21, U=4e9)[quantity] == found["estimate"].iloc[0]
+    epochs = fastscale.derive(draws, "epochs", C=1e21, U=[4e9, 8e9])
+    assert epochs.loc[4e9, "estimate"] == pytest.approx(table.loc["D", "estimate"] / 4e9, rel=1e-12)
+    assert epochs.loc[8e9, "estimate"] < epochs.loc[4e9, "estimate"]
+    # and further variables are in the range of the data or said not to be
+    (note,) = [n for n in fastscale.derive(draws, "loss_at_budget", C=1e20, U=2e12).attrs["warnings"] if n.code == "P09"]
+    assert note.numbers["U"] == pytest.approx(2.0)
+
+
+def test_published_fits_have_quantities_too() -> None:
+    found = fastscale.derive(fastscale.published("hoffmann2022"), "optimal_size", C=5.76e23)
+    assert found["estimate"].iloc[0] / 1e9 == pytest.approx(40.4, abs=0.05) and list(found.columns) == ["estimate"]
+
+
+def test_the_list_is_of_this_law(boot: fastscale.Bootstrap) -> None:
+    table = fastscale.derive(boot)
+    assert table.loc["data_saved", "arguments"] == "loss, N, than"
+    assert table.loc["optimal_size", "optional"] == "N_max, D_max" and table.loc["gain", "optional"] == "factor=2"
+    x = np.exp(np.linspace(0, 5, 20))
+    one = fastscale.fit("power_law", pd.DataFrame({"x": x, "loss": 3 * x**-0.3}), x="x")
+    assert "optimal_size" not in fastscale.derive(one).index
+    assert fastscale.derive(one).loc["elasticity", "arguments"] == "x"
+    assert fastscale.derive(boot, along="N").loc["x_for_target", "arguments"] == "target, D"
+    assert fastscale.derive(fastscale.published("muennighoff2023_c4_tied")).shape[0] == len(table)
+    with pytest.raises(FitError, match="along='n'"):
+        fastscale.derive(boot, along="n")
 
 
 @pytest.mark.parametrize(
     ("name", "arguments", "match"),
     [
         ("compute_for_los", dict(loss=2.0), r"no quantity 'compute_for_los'\. Did you mean 'compute_for_loss'"),
-        ("compute_for_loss", {}, "compute_for_loss takes loss; got none"),
+        ("compute_for_loss", {}, "compute_for_loss of 'chinchilla' takes loss; got none"),
+        ("compute_for_loss", dict(los=2.0), r"takes loss; got los\. Did you mean 'loss'"),
         ("loss_at_budget", dict(C=-1.0), "C=-1.0: a positive number"),
+        ("loss_at_budget", dict(C="much"), "C='much': a number, or several"),
+        ("loss_at_budget", dict(C=[[1e20]]), r"C=\[\[1e\+20\]\]: a positive number, or several"),
+        ("loss_at_budget", dict(C=math.inf), "C=inf: a positive number"),
+        ("data_for_loss", dict(loss=[2.0, 2.1], N=[1e9, 2e9, 3e9]), "go together, element by element; got loss 2, N 3"),
+        ("optimal_size", dict(C=1e20, U=1e9), r"takes C \(and if wanted N_max, D_max\); got C, U"),
+        ("x_for_share", dict(along="D", share=1.5, N=1e9), "share=1.5: between 0 and 1"),
+        ("elasticity", dict(along="N", N=1e9, D=1e10, cost="6*N*D"), "cost= is for quantities of an allocation"),
     ],
 )
-def test_what_is_refused(fit: fastscale.Fit, name: str, arguments: dict[str, float], match: str) -> None:
+def test_what_is_refused(boot: fastscale.Bootstrap, name: str, arguments: dict[str, object], match: str) -> None:
     with pytest.raises(FitError, match=match):
-        fastscale.derive(fit, name, **arguments)
+        fastscale.derive(boot.fit, name, **arguments)  # type: ignore[arg-type]
 
 
-def test_a_law_of_something_else_is_refused() -> None:
-    x = np.exp(np.linspace(0, 5, 20))
-    one = fastscale.fit("power_law", pd.DataFrame({"x": x, "loss": 3 * x**-0.3}), x="x")
-    with pytest.raises(FitError, match="needs a law of N and D; 'power_law' is one of x"):
-        fastscale.derive(one, "irreducible_loss")
+def test_what_it_takes() -> None:
+    with pytest.raises(FitError, match="derive takes a fit, a bootstrap or a published fit; got a dict"):
+        fastscale.derive(TRUTH, "optimal_size", C=1e20)  # type: ignore[arg-type]
+
+
+def test_real_runs_agree_with_the_closed_form() -> None:
+    """On the points of Hoffmann et al.'s figure: the exponent of N*, and N* at Gopher's budget, with their intervals."""
+    frame = pd.read_csv(shared("chinchilla_epoch.csv"))
+    fit = fastscale.fit("chinchilla", frame[frame["used_in_fit"]], N="params_n", D="tokens_d", loss="loss")
+    boot = fit.bootstrap(400)
+    a = fastscale.derive(boot, "size_exponent", C=5.76e23, level=0.8)
+    beta, alpha = boot.draws["beta"], boot.draws["alpha"]
+    np.testing.assert_allclose(a[["lower", "upper"]].to_numpy()[0], (beta / (alpha + beta)).quantile([0.1, 0.9]), rtol=1e-7)
+    # [.493, .542] with 4,000 resamples of the published kind
+    assert a["lower"].iloc[0] == pytest.approx(0.493, abs=0.006) and a["upper"].iloc[0] == pytest.approx(0.542, abs=0.006)
+    assert fastscale.derive(fit, "optimal_size", C=5.76e23)["estimate"].iloc[0] == pytest.approx(73e9, rel=0.02)

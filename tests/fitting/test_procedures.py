@@ -160,8 +160,6 @@ def test_what_takes_one_objective_says_so(name: str, fits: dict[str, fastscale.F
         fastscale.compare([name, "chinchilla"], frame)
     with pytest.raises(FitError, match=rf"sensitivity {match}. fit.leave_one_out\(\)"):
         fits[name].sensitivity()
-    with pytest.raises(FitError, match=f"loss_at_budget {match}"):
-        fastscale.derive(fits[name], "loss_at_budget", C=1e22)
     with pytest.raises(FitError, match="regimes are read off the exponents of"):
         fits[name].regime()
 
@@ -193,10 +191,17 @@ def test_a_procedure_that_is_not_there() -> None:
             fastscale.fit(replace(law, procedure=wrong), NOISY["isoflop"])
 
 
-def test_derived_quantities_are_of_losses() -> None:
-    joint = fastscale.fit("two_step_joint", tasks(noise=0.003)[["N", "D", "accuracy"]], loss="accuracy", delta=np.inf)
-    with pytest.raises(FitError, match="loss_at_budget is of laws of the loss; 'two_step_joint' predicts an accuracy"):
-        fastscale.derive(joint, "loss_at_budget", C=1e22)
+def test_derived_quantities_of_procedures(fits: dict[str, fastscale.Fit]) -> None:
+    """Of a law of compute those along it; of an accuracy of N and D those of an allocation, the best being the highest."""
+    for name in ("isoflop", "envelope"):
+        fit = fits[name]
+        assert fastscale.derive(fit, "elasticity", C=1e20)["estimate"].iloc[0] == pytest.approx(fit.params["a"], rel=1e-6)
+        assert "optimal_size" not in fastscale.derive(fit).index
+    best = fits["two_step"].optimal(1e22)
+    found = fastscale.derive(fits["two_step"], "loss_at_budget", C=1e22)["estimate"].iloc[0]
+    assert found == pytest.approx(best["accuracy"], rel=1e-9)
+    for factor in (0.5, 2.0):
+        assert fits["two_step"].predict(N=best["N"] * factor, D=best["D"] / factor) < found
 
 
 @pytest.mark.parametrize("kind", ["pairs", "strata", "bayesian", "jackknife"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 from test_intervals import checkpoints, surface
@@ -96,3 +97,15 @@ def test_a_law_without_allocation_has_no_optimal_size():
     assert "N_opt" not in table
     with pytest.raises(FitError, match="no compute-optimal size"):
         fastscale.fit("power_offset", frame, x="D").sensitivity(1e22)
+
+
+@pytest.mark.parametrize(("law", "column"), [("data_constrained", "U"), ("hparam_power", "D")])
+def test_laws_of_more_than_a_budget_have_no_optimal_size(law: str, column: str) -> None:
+    """With unique tokens to be given, or with another thing than the loss predicted, the rest of the table is there."""
+    frame = surface()
+    if column == "U":
+        frame["U"] = frame["D"] / np.resize([1.0, 4.0, 16.0], len(frame))
+    else:
+        frame["loss"] = 2.0 * frame["N"] ** -0.7 * frame["D"] ** 0.3
+    table = fastscale.fit(law, frame, delta=math.inf).sensitivity()
+    assert len(table) > 2 and "N_opt" not in table and table["largest_shift"].notna().any()

@@ -8,7 +8,7 @@ import pytest
 from numba import njit
 
 from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, digamma, expm1, lbeta, log1p, trigamma
-from fastscale.laws.evaluate import bounded as by_bisection
+from fastscale.laws.evaluate import bounded as in_numpy
 
 
 @njit(error_model="numpy")
@@ -93,7 +93,7 @@ def test_the_root_solves_its_equation(low: float, high: float) -> None:
     q = rng.uniform(-40, 40, 20_000) * rng.choice([1, 0.05], 20_000)
     z = np.empty_like(a)
     roots(q, a, z)
-    expected = by_bisection(q, a)
+    expected = in_numpy(q, a)
     np.testing.assert_allclose(z, expected, rtol=1e-12, atol=1e-12)
     for i in range(0, 20_000, 2000):
         if abs(z[i]) < EXPONENT_LIMIT:

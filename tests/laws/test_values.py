@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 from scipy import integrate, optimize, stats
@@ -303,3 +304,23 @@ def test_published_says_what_is_wrong() -> None:
         fastscale.published("hofmann2022")
     with pytest.raises(LawError, match="hoffmann2022 is a law of N, D; got N"):
         fastscale.published("hoffmann2022").predict(N=1e9)
+
+
+@pytest.mark.parametrize("x", [1e3, 1e9, 1e14, 1e25])
+def test_a_sharp_break_far_below_does_not_overflow(x: float) -> None:
+    """(x/d)^(1/f) is larger than any number there, its power -c f is not 0."""
+    p = dict(E=0.4, b=2.0, c0=-0.3, d1=50.0, f1=0.03, c1=0.5)
+    law = fastscale.laws.get("bnsl1")
+    assert law.parsed is not None
+    found = float(evaluate(law.parsed, {**p, "x": np.array(x)}))
+    mp = mpmath.mp.clone()
+    mp.dps = 40
+    exact = mp.mpf(0.4) + 2 * mp.mpf(x) ** 0.3 * (1 + (mp.mpf(x) / 50) ** (1 / mp.mpf(0.03))) ** (-0.5 * mp.mpf(0.03))
+    assert found == pytest.approx(float(exact), rel=1e-12)
+
+
+def test_at_infinity_a_power_of_zero_is_one() -> None:
+    law = fastscale.laws.get("power_offset")
+    assert law.parsed is not None
+    values = dict(E=np.array([1.0, 1.0]), A=np.array([3.0, 3.0]), alpha=np.array([0.0, 0.5]), x=np.array(np.inf))
+    assert evaluate(law.parsed, values).tolist() == [4.0, 1.0]

@@ -1,0 +1,116 @@
+"""What a run costs: a formula of N and D, and its inverse."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from fastscale.codegen.formula import Formula, parse
+from fastscale.errors import FitError, FormulaError
+from fastscale.laws import Law
+from fastscale.laws.evaluate import evaluate
+from fastscale.laws.law import Array
+from fastscale.planning.solve import root
+
+# Training FLOP of a dense transformer: Kaplan et al. 2020, arXiv 2001.08361, section 2.1
+DEFAULT_COST = "6*N*D"
+# Model sizes and data looked at, logarithms: in parameters and tokens, or in billions of them
+LOG_RANGE = (np.log(1e-9), np.log(1e21))
+# Laws whose N is not what a token goes through: 6*N*D would be wrong, and this is a first guess.
+OWN_COST = {"vocab": "6*(N + V*d)*D", "sparse_moe": "6*active*N*D"}
+
+
+class Cost:
+    """A cost formula: its value, the D (or N) that a budget leaves, and the factor where it is factor * N * D.
+
+    Parameters
+    ----------
+    text
+        A formula of N and D, and of other variables of the law that are held; `DEFAULT_COST` where None.
+    held
+        The values of those.
+
+    Raises
+    ------
+    FitError, FormulaError
+        It is no formula of N and D.
+    """
+
+    def __init__(self, text: str | None = None, held: Mapping[str, float] | None = None) -> None:
+        self.text = text or DEFAULT_COST
+        self.held = dict(held or {})
+        # a formula has to have a parameter: this one is always 1
+        try:
+            self.formula: Formula = parse(f"({self.text})*one_", variables=None)
+        except FormulaError as error:
+            hint = " Powers are written a**b." if "^" in self.text else ""
+            raise FormulaError(f"cost={self.text!r} is no formula of N and D, such as {DEFAULT_COST!r}.{hint}") from error
+        names = set(self.formula.parameters) | set(self.formula.variables)
+        if not {"N", "D"} <= names or not names <= {"N", "D", "one_", *self.held}:
+            others = f" (also of {', '.join(self.held)})" if self.held else ""
+            raise FitError(f"cost={self.text!r}: a formula of N and D and numbers{others}, such as {DEFAULT_COST!r}")
+        N, D = np.array([1e6, 1e9, 3e11, 1e6]), np.array([1e8, 1e10, 1e12, 1e12])
+        ratio = self(N, D) / (N * D)
+        constant = np.isfinite(ratio).all() and (ratio > 0).all() and np.ptp(ratio) <= 1e-12 * ratio[0]
+        self.factor: float | None = float(ratio[0]) if constant else None
+
+    def __call__(self, N: Array, D: Array) -> Array:
+        return np.asarray(evaluate(self.formula, {**self.held, "N": N, "D": D, "one_": 1.0}))
+
+    def data(self, N: Array, budget: Array) -> Array:
+        """The D at which N costs the budget; NaN where even the least data costs more."""
+        with np.errstate(all="ignore"):
+            if self.factor is not None:
+                return np.asarray(budget / (self.factor * N))
+            # a cost linear in D, as most are
+            shape = np.broadcast_shapes(np.shape(N), np.shape(budget))
+            first, second, third = (self(N, np.full(shape, D)) for D in (0.0, 1e9, 3e12))
+            slope = (third - first) / 3e12
+            if np.allclose(first + slope * 1e9, second, rtol=1e-9):
+                D = (budget - first) / slope
+                return np.where(D > 0, D, np.nan)
+            return self._invert(lambda x: self(N, np.exp(x)), budget, shape)
+
+    def size(self, budget: Array, D: Array) -> Array:
+        """The N at which D tokens cost the budget; NaN where there is none."""
+        with np.errstate(all="ignore"):
+            if self.factor is not None:
+                return np.asarray(budget / (self.factor * D))
+            shape = np.broadcast_shapes(np.shape(budget), np.shape(D))
+            return self._invert(lambda x: self(np.exp(x), D), budget, shape)
+
+    def size_at(self, budget: Array, ratio: Array) -> Array:
+        """The N at which so many tokens a parameter cost the budget; NaN where there is none."""
+        with np.errstate(all="ignore"):
+            if self.factor is not None:
+                return np.asarray(np.sqrt(budget / (self.factor * ratio)))
+            shape = np.broadcast_shapes(np.shape(budget), np.shape(ratio))
+            return self._invert(lambda x: self(np.exp(x), ratio * np.exp(x)), budget, shape)
+
+    @staticmethod
+    def _invert(value: Callable[[Array], Array], budget: Array, shape: tuple[int, ...]) -> Array:
+        """exp(x) at which value(x) is the budget."""
+
+        def miss(x: Array) -> Array:
+            points = x.shape[:-1] + shape
+            return np.broadcast_to(np.log(value(x.reshape(points)) / budget), points).reshape(x.shape)
+
+        return np.exp(root(miss, np.linspace(*LOG_RANGE, 7), math.prod(shape))).reshape(shape)
+
+
+def cost_of(law: Law, text: str | None, held: Mapping[str, float] | None = None) -> Cost:
+    """The cost to be used with a law.
+
+    Raises
+    ------
+    FitError
+        None is given, and the law's N is not what a token goes through.
+    """
+    if text is None and law.name in OWN_COST:
+        raise FitError(
+            f"N of {law.name!r} does not count what a token goes through, so that 6*N*D would be wrong: give a cost, such as "
+            f"cost={OWN_COST[law.name]!r}"
+        )
+    return Cost(text, held)

@@ -1,0 +1,184 @@
+"""Quantities that follow from a law: what there is, what each needs, and for which laws it makes sense.
+
+They are defined in `derived_curve` (along one scale), `derived_surface` (laws of size and data) and `derived_family` (single
+laws).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+
+from fastscale.errors import FitError, did_you_mean
+from fastscale.laws import Law
+from fastscale.laws.law import Array
+from fastscale.planning.allocation import Surface, further_variables, is_surface
+from fastscale.planning.curve import Curve, along, frontier
+from fastscale.planning.draws import Draws
+
+# What stands in a quantity's arguments for the scale that it is along: "C", or the law's variable
+SCALE = "scale"
+
+
+class Question:
+    """Rows of a law's parameters, and the numbers that a quantity was asked for with.
+
+    Attributes
+    ----------
+    draws
+        The law and its rows, nothing held.
+    given
+        The arguments by name, optional ones included.
+    scale
+        The variable that the quantity is along, or "C".
+    """
+
+    def __init__(
+        self, draws: Draws, given: Mapping[str, float], scale: str, cost: str | None, ranges: Mapping[str, tuple[float, float]]
+    ) -> None:
+        self.draws, self.given, self.scale, self.cost, self.ranges = draws, given, scale, cost, ranges
+
+    def __getitem__(self, name: str) -> float:
+        return self.given[self.scale if name == SCALE else name]
+
+    @cached_property
+    def surface(self) -> Surface:
+        """The law as one of size and data."""
+        held = {name: self.given[name] for name in further_variables(self.draws.law)}
+        return Surface(self.draws.with_held(**held), self.cost)
+
+    @cached_property
+    def curve(self) -> Curve:
+        """The law along the scale."""
+        names = self.draws.law.variable_names
+        if self.scale not in names:
+            return frontier(self.surface)
+        return self.curve_at({name: self.given[name] for name in names if name != self.scale})
+
+    def curve_at(self, held: Mapping[str, float]) -> Curve:
+        """The law along the scale with the other variables held at these values."""
+        return along(self.draws.with_held(**held), self.scale, self.ranges)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A quantity that `derive` can compute.
+
+    Attributes
+    ----------
+    name, what
+        Its name; in words, with its unit.
+    kind
+        "surface": of laws of size and data. "compute": of these, and of laws of C. "curve": along the scale of any law.
+        "variable": of laws of one variable, or along one that is named. "law": of the laws that `only` says.
+    arguments
+        Names of the numbers that it needs; `SCALE` for a value of the scale.
+    of
+        From a question to one value a row: NaN where it does not exist, infinity where no scale is enough.
+    optional
+        Further numbers, and what stands for them.
+    positive
+        Whether its values are: intervals that are symmetric are so in the logarithm.
+    unit_of
+        The variable whose unit it has ("N", "D", "C", `SCALE`), so that how far it lies beyond the data can be said.
+    only
+        Which laws, of those of its kind.
+    """
+
+    name: str
+    what: str
+    kind: str
+    arguments: tuple[str, ...]
+    of: Callable[[Question], Array]
+    optional: Mapping[str, float] = field(default_factory=dict)
+    positive: bool = True
+    unit_of: str = ""
+    only: Callable[[Law], bool] = lambda law: True
+
+    def suits(self, law: Law, named: str | None = None) -> bool:
+        """Whether it makes sense for a law, along a variable that was named or along its own scale."""
+        if not self.only(law):
+            return False
+        if self.kind in ("surface", "law"):
+            return named is None and (self.kind == "law" or is_surface(law))
+        if self.kind == "compute":
+            return named is None and (is_surface(law) or law.variable_names == ("C",))
+        if named is not None:
+            return True
+        return len(law.variable_names) == 1 or (self.kind == "curve" and is_surface(law))
+
+    def needs(self, law: Law, named: str | None = None) -> tuple[str, ...]:
+        """Names of its arguments for a law, those of the law's further variables included."""
+        scale = scale_of(law, named)
+        own = [scale if name == SCALE else name for name in self.arguments]
+        if self.kind == "law":
+            return tuple(own)
+        if scale in law.variable_names and (named is not None or not is_surface(law)):
+            others = [name for name in law.variable_names if name != scale]
+        else:
+            others = list(further_variables(law))
+        return tuple(dict.fromkeys([*own, *others]))
+
+    def takes_cost(self, law: Law, named: str | None = None) -> bool:
+        """Whether a cost of runs has a part in it."""
+        if self.kind == "law":
+            return law.variable_names == ("C",)
+        return self.kind != "variable" and named is None and is_surface(law)
+
+    def accepts(self, law: Law, named: str | None = None) -> Mapping[str, float]:
+        """Its optional arguments for a law, with what stands for them."""
+        if self.name != "equivalent":
+            return self.optional
+        return {f"{name}_ref": float("nan") for name in law.variable_names if name != named}
+
+
+def scale_of(law: Law, named: str | None = None) -> str:
+    """The scale that quantities of a law are along: the variable named, its only one, or "C" for laws of size and data."""
+    if named is not None:
+        return named
+    return law.variable_names[0] if len(law.variable_names) == 1 else "C"
+
+
+@cache
+def quantities() -> tuple[Quantity, ...]:
+    """All quantities; one name may stand for the same thing of different laws."""
+    from fastscale.planning import derived_curve, derived_family, derived_surface
+
+    return (*derived_surface.QUANTITIES, *derived_curve.QUANTITIES, *derived_family.QUANTITIES)
+
+
+def suitable(law: Law, named: str | None = None) -> dict[str, Quantity]:
+    """The quantities of a law by name."""
+    return {q.name: q for q in quantities() if q.suits(law, named)}
+
+
+def find(law: Law, name: str, named: str | None = None) -> Quantity:
+    """The quantity of this name for a law, along a variable that was named or along its own scale.
+
+    Raises
+    ------
+    FitError
+        There is none of that name, none for this law, or the scale has to be named.
+    """
+    if named is not None and named not in law.variable_names:
+        close = did_you_mean(named, law.variable_names)
+        raise FitError(f"along={named!r}: a variable of {law.name!r}: {', '.join(law.variable_names)}.{close}")
+    known = {q.name: q for q in reversed(quantities())}  # of one name the most general one
+    if name not in known:
+        own = tuple(suitable(law, named))
+        close = did_you_mean(name, own) or did_you_mean(name, tuple(known))
+        raise FitError(f"no quantity {name!r}.{close} derive(fit) lists the {len(own)} of {law.name!r}")
+    if (found := suitable(law, named).get(name)) is not None:
+        return found
+    variables = ", ".join(law.variable_names)
+    quantity = known[name]
+    if named is None and suitable(law, law.variable_names[0]).get(name) is not None:
+        such = f"such as along={law.variable_names[0]!r}"
+        raise FitError(f"{name}: {law.name!r} is a law of {variables}; say along which of them, {such}")
+    if named is not None and quantity.suits(law):
+        raise FitError(f"{name} of {law.name!r} is not along a variable: leave along={named!r} out")
+    wanted = {"surface": "N and D", "compute": "N and D, or of C"}.get(quantity.kind)
+    if wanted is None:
+        raise FitError(f"{name} makes no sense for {law.name!r}, which predicts {law.predicts} from {variables}")
+    raise FitError(f"{name} needs a law of {wanted}; {law.name!r} is one of {variables} and predicts {law.predicts}")

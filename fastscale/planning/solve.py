@@ -1,0 +1,145 @@
+"""Roots and minima of a function of one variable, for many rows of parameters at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastscale.laws.law import Array, Flags, Ints
+
+Function = Callable[[Array], Array]
+
+# Golden-section steps: a cell of the grid shrinks to 5e-7 of itself, which is about what rounding lets a minimum be known to.
+_GOLDEN_STEPS = 30
+_GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
+# Step of five-point differences in the logarithm of a scale: of first derivatives, and of those that a minimum is polished with.
+FINE, COARSE = 1e-3, 1e-2
+_ITERATIONS = 120
+_BLOCK = 32_768  # numbers that are computed at once on a grid
+_ROUNDING = 1e-12
+_WIDTH = 1e-13  # of the bracket of a root
+
+
+def scan(function: Function, grid: Array, rows: int) -> Array:
+    """Values on a grid of x, (points,) or (points, rows): one value a point and row."""
+    points = np.broadcast_to(grid if np.ndim(grid) == 2 else np.asarray(grid, dtype=float)[:, None], (len(grid), rows))
+    with np.errstate(all="ignore"):
+        step = max(1, _BLOCK // max(rows, 1))
+        return np.concatenate([function(points[k : k + step]) for k in range(0, len(points), step)])
+
+
+def changes(values: Array) -> Flags:
+    """Between which neighbouring points the sign changes, (points - 1, rows); not beside one where there is no value."""
+    finite = np.isfinite(values)
+    return np.asarray(((values[:-1] > 0) != (values[1:] > 0)) & finite[:-1] & finite[1:])
+
+
+def root(function: Function, grid: Array, rows: int) -> Array:
+    """Where the function is 0: in the first cell of the grid over which its sign changes; NaN where there is none.
+
+    Parameters
+    ----------
+    function
+        From x, (..., rows), to one value each.
+    grid
+        Ascending x to look at, (points,), or (points, rows).
+    """
+    values = scan(function, grid, rows)
+    changed = changes(values)
+    return root_in(function, grid, values, changed.argmax(axis=0), np.asarray(changed.any(axis=0)))
+
+
+def root_in(function: Function, grid: Array, values: Array, cell: Ints, there: Flags) -> Array:
+    """The root in one cell of the grid a row, by Chandrupatla's method (1997): bisection, or inverse quadratic interpolation
+    where that is safe."""
+    rows = np.arange(values.shape[1])
+    points = np.broadcast_to(grid if np.ndim(grid) == 2 else grid[:, None], values.shape)
+    a, b = points[cell, rows].astype(float), points[cell + 1, rows].astype(float)
+    fa, fb = values[cell, rows], values[cell + 1, rows]
+    c, fc = a.copy(), fa.copy()
+    t = np.full(len(rows), 0.5)
+    done = ~there
+    with np.errstate(all="ignore"):
+        for _ in range(_ITERATIONS):
+            x = np.where(done, a, a + t * (b - a))
+            fx = np.asarray(function(x))
+            same = (fx > 0) == (fa > 0)
+            moving = ~done
+            new_c, new_fc = np.where(same, a, b), np.where(same, fa, fb)
+            new_b, new_fb = np.where(same, b, a), np.where(same, fb, fa)
+            c, fc = np.where(moving, new_c, c), np.where(moving, new_fc, fc)
+            b, fb = np.where(moving, new_b, b), np.where(moving, new_fb, fb)
+            a, fa = np.where(moving, x, a), np.where(moving, fx, fa)
+            width = np.abs(b - a)
+            least = _WIDTH + 4e-16 * np.abs(a)
+            done = done | (width <= least) | (fa == 0) | ~np.isfinite(fa)
+            if done.all():
+                break
+            xi, phi = (a - b) / (c - b), (fa - fb) / (fc - fb)
+            safe = (phi**2 < xi) & ((1 - phi) ** 2 < 1 - xi)
+            quadratic = fa / (fb - fa) * fc / (fb - fc) + (c - a) / (b - a) * fa / (fc - fa) * fb / (fc - fb)
+            t = np.where(safe & np.isfinite(quadratic), quadratic, 0.5)
+            edge = np.minimum(0.5, 0.5 * least / width)
+            t = np.clip(t, edge, 1 - edge)
+        best = np.where(np.abs(fa) <= np.abs(fb), a, b)
+    return np.where(there & np.isfinite(fa), best, np.nan)
+
+
+def minimum(function: Function, grid: Array, rows: int) -> Array:
+    """Where the function is least: the best cell of the grid, golden section, and Newton's steps on five-point differences.
+
+    Parameters
+    ----------
+    function
+        From x, (..., rows), to one value each; infinite or NaN where it does not exist.
+    grid
+        Ascending x to look at, (points,) or (points, rows), in units in which the function is smooth over 0.05.
+
+    Returns
+    -------
+    (rows,): NaN where the least value lies at an end of the grid or is not below both ends, or nothing is finite.
+    """
+
+    def at(x: Array) -> Array:
+        value = np.asarray(function(x))
+        return np.where(np.isnan(value), np.inf, value)
+
+    with np.errstate(all="ignore"):
+        points = np.broadcast_to(grid if np.ndim(grid) == 2 else np.asarray(grid)[:, None], (len(grid), rows))
+        values = scan(at, points, rows)
+        best, least = values.argmin(axis=0), values.min(axis=0)
+        inside = np.isfinite(least) & (np.minimum(values[0], values[-1]) > least + _ROUNDING * np.abs(least))
+        k = np.clip(best, 1, len(grid) - 2)
+        low, high = points[k - 1, np.arange(rows)], points[k + 1, np.arange(rows)]
+        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+        fa, fb = at(a), at(b)
+        for _ in range(_GOLDEN_STEPS):
+            left = fa < fb
+            low, high = np.where(left, low, a), np.where(left, b, high)
+            # one of the two inner points stays, the other is new
+            x = np.where(left, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
+            fx = at(x)
+            a, b = np.where(left, x, b), np.where(left, a, x)
+            fa, fb = np.where(left, fx, fb), np.where(left, fa, fx)
+        x = 0.5 * (low + high)
+        for _ in range(2):
+            x = x + _newton_step(at, x, high - low)
+    return np.where(inside, x, np.nan)
+
+
+def _newton_step(function: Function, x: Array, width: Array) -> Array:
+    """Towards a zero of the derivative; none where it is longer than what golden section leaves open, as beside a kink."""
+    first, second, middle = differences(function, x, COARSE)
+    step = -first / second
+    open_to = 20 * np.sqrt(np.abs(middle / second) * np.finfo(float).eps) + 4 * width
+    return np.where((second > 0) & (np.abs(step) <= open_to), step, 0.0)
+
+
+def differences(function: Function, x: Array, h: float) -> tuple[Array, Array, Array]:
+    """(first derivative, second derivative, value) at x by five points h apart."""
+    with np.errstate(all="ignore"):
+        v = [np.asarray(function(x + s * h)) for s in (-2, -1, 0, 1, 2)]
+        first = (v[0] - 8 * v[1] + 8 * v[3] - v[4]) / (12 * h)
+        second = (-v[0] + 16 * v[1] - 30 * v[2] + 16 * v[3] - v[4]) / (12 * h * h)
+    return first, second, v[2]

@@ -1,0 +1,75 @@
+"""Roots and minima of many rows at once, against SciPy one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize
+
+from fastscale.planning.solve import changes, differences, minimum, root, scan
+
+GRID = np.linspace(-20.0, 20.0, 41)
+
+
+def test_roots_are_scipys() -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = rng.uniform(0.05, 2, 200), rng.uniform(-8, 8, 200), rng.uniform(-3, 3, 200)
+    found = root(lambda x: np.expm1(a * (x - b)) + 0.01 * c * (x - b), GRID, 200)
+    for k in range(200):
+        if c[k] > 0:  # rising: one root, at b
+            assert found[k] == pytest.approx(b[k], abs=1e-11)
+    steep = root(lambda x: np.tanh(50 * a * (x - b)), GRID, 200)
+    np.testing.assert_allclose(steep, b, atol=1e-11)
+    cubic = root(lambda x: (x - b) ** 3 + 0.1 * a * (x - b) - c, GRID, 200)
+    for k in range(0, 200, 7):
+        exact = optimize.brentq(lambda x, k=k: (x - b[k]) ** 3 + 0.1 * a[k] * (x - b[k]) - c[k], -20, 20, xtol=1e-14)
+        assert cubic[k] == pytest.approx(exact, abs=1e-10)
+
+
+def test_the_first_root_or_none() -> None:
+    phase = np.array([0.0, 0.5, 1.0])
+    first = root(lambda x: np.sin(x - phase), np.linspace(-1.5, 12.0, 100), 3)
+    np.testing.assert_allclose(first, phase, atol=1e-12)
+    assert np.isnan(root(lambda x: 1 + x**2 + 0 * phase, GRID, 3)).all()
+
+
+def test_no_root_beside_a_gap() -> None:
+    """A change of sign across points without a value is none; one row without a value spoils no other."""
+
+    def gap(x: np.ndarray) -> np.ndarray:
+        return np.where(np.abs(x) < 3, np.nan, np.sign(x)) + np.zeros(2)
+
+    assert np.isnan(root(gap, GRID, 2)).all() and not changes(scan(gap, GRID, 2)).any()
+    mixed = root(lambda x: np.where([True, False], np.nan, x - 1.25), GRID, 2)
+    assert np.isnan(mixed[0]) and mixed[1] == pytest.approx(1.25, abs=1e-12)
+
+
+@given(st.floats(0.02, 1.5), st.floats(0.02, 1.5), st.floats(-10, 10), st.floats(-10, 10), st.floats(0, 10))
+def test_minima_of_sums_of_exponentials(alpha: float, beta: float, a: float, b: float, floor: float) -> None:
+    """exp(a - alpha x) + exp(b + beta x) has its minimum where alpha exp(a - alpha x) = beta exp(b + beta x)."""
+    exact = (np.log(alpha / beta) + a - b) / (alpha + beta)
+    found = float(minimum(lambda x: floor + np.exp(a - alpha * x) + np.exp(b + beta * x), np.linspace(-60, 60, 100), 1)[0])
+    if abs(exact) > 55:
+        return
+    size = np.exp(a - alpha * exact) + np.exp(b + beta * exact)
+    # how far x can move before the value does, and what two steps on differences of it leave
+    assert found == pytest.approx(exact, abs=1e-9 + 1e-10 * (floor + size) / (alpha * beta * size))
+
+
+def test_minima_at_an_end_are_none() -> None:
+    rows = np.ones(4)
+    assert np.isnan(minimum(lambda x: x * rows, GRID, 4)).all()
+    assert np.isnan(minimum(lambda x: 1.0 + np.exp(-5 * x) * rows, GRID, 4)).all()  # level at the far end, to rounding
+    assert np.isnan(minimum(lambda x: np.full(x.shape, np.nan), GRID, 4)).all()
+    kink = minimum(lambda x: np.abs(x - np.array([0.1, 1.0, 2.5, -3.7])), GRID, 4)
+    np.testing.assert_allclose(kink, [0.1, 1.0, 2.5, -3.7], atol=1e-6)
+
+
+def test_differences_are_derivatives() -> None:
+    x = np.linspace(-1, 1, 7)
+    first, second, value = differences(np.exp, x, 1e-2)
+    np.testing.assert_allclose(first, np.exp(x), rtol=1e-9)
+    np.testing.assert_allclose(second, np.exp(x), rtol=1e-9)
+    np.testing.assert_array_equal(value, np.exp(x))
