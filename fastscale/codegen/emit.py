@@ -67,7 +67,7 @@ def kernel_source(
         f'"""Kernels of {formula.text}, residual on the {scale} scale. Generated; see fastscale.codegen."""\n\n'
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
         "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
-        "from math import inf, sqrt\n\n\n"
+        "from math import inf, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
     return head + _objective(tape, scale, places) + "\n\n" + _predict(Tape(formula, log_parameters, positive), places)
@@ -177,7 +177,7 @@ class _Steps:
         if atom.kind == "log" and self.checked and not self.tape.is_positive(atom.arguments[0]):
             self.leaves = True
             return [f"{s}_of = {arguments[0]}", f"outside += 1.0 if {s}_of <= 0.0 else 0.0", f"{s} = log({s}_of)"]
-        if atom.kind in ("log", "log1p", "expm1", "bounded", "lbeta", "digamma", "trigamma"):
+        if atom.kind in ("log", "log1p", "expm1", "bounded", "floor", "lbeta", "digamma", "trigamma"):
             return [f"{s} = {atom.kind}({', '.join(arguments)})"]
         if atom.kind == "inverse":
             return [f"{s} = 1.0/({arguments[0]})"]

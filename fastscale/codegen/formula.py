@@ -16,7 +16,7 @@ from fastscale.errors import FormulaError
 # How many arguments each known function takes; `bounded` and `lbeta` are in fastscale.kernels.elementary.
 FUNCTIONS = {
     "exp": 1, "log": 1, "log2": 1, "log10": 1, "log1p": 1, "expm1": 1, "sqrt": 1, "tanh": 1, "sigmoid": 1, "softplus": 1,
-    "min": 2, "max": 2, "bounded": 2, "lbeta": 2,
+    "floor": 1, "min": 2, "max": 2, "bounded": 2, "lbeta": 2,
 }
 LOGARITHMS = ("log", "log2", "log10")
 # Names that stand for a column unless told otherwise; every other name is a parameter.
@@ -93,7 +93,7 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     ----------
     text
         Python's arithmetic with + - * / **, numbers, names and the functions exp, log (natural), log2, log10, log1p, expm1,
-        sqrt, tanh, sigmoid, softplus, min(a, b), max(a, b), lbeta(a, b), the logarithm of the Beta function, and
+        sqrt, tanh, sigmoid, softplus, floor, min(a, b), max(a, b), lbeta(a, b), the logarithm of the Beta function, and
         bounded(q, a), the z for which a*z - (1 - a)*softplus(-z) = q.
     variables
         Names that stand for columns; by default those of `STANDARD_VARIABLES` that occur.

@@ -39,11 +39,15 @@ class Bounded(sp.Function):  # type: ignore[misc]
     """See fastscale.kernels.elementary.bounded."""
 
 
+class Floor(sp.Function):  # type: ignore[misc]
+    """The largest whole number that is not above u; its derivative counts as 0."""
+
+
 class LogBeta(sp.Function):  # type: ignore[misc]
     """See fastscale.kernels.elementary.lbeta."""
 
 
-_KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta"}
+_KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta", Floor: "floor"}
 # the letter of an atom's symbol where it is not its first: those are taken in the kernels
 _LETTERS = {"max": "z", "min": "z", "trigamma": "u"}
 
@@ -52,7 +56,8 @@ _LETTERS = {"max": "z", "min": "z", "trigamma": "u"}
 class Atom:
     """symbol = kind(arguments).
 
-    Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, lbeta, digamma, trigamma; logsumexp of several.
+    Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, floor, lbeta, digamma, trigamma; and logsumexp,
+    of several.
     """
 
     symbol: sp.Symbol
@@ -253,7 +258,7 @@ class Tape:
                 result = (symbol + 1) * inner[0]
             elif atom.kind == "log1p":
                 result = self.atom("inverse", 1 + atom.arguments[0]) * inner[0]
-            elif atom.kind == "above":
+            elif atom.kind in ("above", "floor"):
                 result = sp.Integer(0)
             elif atom.kind in ("max", "min"):
                 a, b = atom.arguments
@@ -338,6 +343,7 @@ def _function(name: str, *u: sp.Expr) -> sp.Expr:
         "min": Smaller,
         "bounded": Bounded,
         "lbeta": LogBeta,
+        "floor": Floor,
         "sqrt": lambda v: _power(v, sp.Rational(1, 2)),
         "softplus": lambda v: sp.log(1 + sp.exp(v)),
         # 1/(1 + exp(-v)) as a power: merged into one stable exponential of a log-sum-exp

@@ -23,6 +23,7 @@ _FUNCTIONS: dict[str, Any] = {
     "min": np.minimum,
     "max": np.maximum,
     "sqrt": np.sqrt,
+    "floor": np.floor,
     "tanh": np.tanh,
     "sigmoid": lambda u: np.exp(-np.logaddexp(0.0, -u)),
     "softplus": lambda u: np.logaddexp(0.0, u),

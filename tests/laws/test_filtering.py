@@ -37,7 +37,7 @@ def compiled(name: str, seen: np.ndarray, epoch: np.ndarray, **params: float) ->
     law = laws.get(name)
     theta = law.to_coordinates(np.array([params[p] for p in law.names]))
     value, J = np.empty(len(seen)), np.empty((4, len(seen)))
-    law.kernels("log").predict(theta, np.array([seen, epoch]), len(seen), value, J)
+    law.kernels("log").predict(theta, law.rows([{"D": seen, "U": epoch}[v] for v in law.variable_names]), len(seen), value, J)
     return value
 
 
@@ -62,7 +62,7 @@ def test_ends(name: str) -> None:
     np.testing.assert_allclose(short, 0.12 + (np.minimum(SEEN, EPOCH) / 4e6) ** -0.16, rtol=1e-12)
     # more epochs than are counted: no less than the last that is
     far = compiled(name, np.array([1e4, 2e4, 1e12]), np.ones(3), **dict(TRUTH, tau=1e6))
-    assert far[0] > far[1] == far[2]
+    assert far[0] > far[1] == far[2] if name == "qqt" else far[0] > far[1] > far[2]
 
 
 def test_the_two_forms_are_two_laws() -> None:
