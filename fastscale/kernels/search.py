@@ -133,7 +133,8 @@ def place(grid, anchors, rows, X, n, s, theta):
     """Write start s of the grid into theta, moved to where the data are.
 
     anchors[j] says what the grid's value is relative to: 0 nothing; 1 the mean of row rows[j] (a row of logarithms, a
-    parameter in logarithms); 2 one over the range of that row; 3 the logarithm of its mean.
+    parameter in logarithms); 2 one over the range of that row; 3 the logarithm of its mean; 4 one over the range of what the row
+    holds the logarithms of.
     """
     for j in range(theta.size):
         theta[j] = grid[s, j]
@@ -149,6 +150,8 @@ def place(grid, anchors, rows, X, n, s, theta):
             theta[j] += mean
         elif anchors[j] == 2:
             theta[j] /= max(high - low, 1e-300)
+        elif anchors[j] == 4:
+            theta[j] /= max(np.exp(high) - np.exp(low), 1e-300)
         else:
             theta[j] += np.log(max(abs(mean), 1e-300))
 

@@ -196,8 +196,10 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
         if not (largest > 0.0 and np.isfinite(largest)):
             status = SINGULAR if largest == 0.0 else NONFINITE
             break
+        # only for a coordinate without curvature: those with some may have units twelve orders apart (a shift of 1/x beside an
+        # exponent), and damping them by the steepest one's would hold them where they are
         for a in range(m):
-            scale[a] = max(scale[a], 1e-12 * largest)
+            scale[a] = max(scale[a], 1e-24 * largest)
         if not factor(Hf, m, damping, scale, L):
             if damping > 1e12:
                 status = SINGULAR
