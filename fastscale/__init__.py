@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         Bootstrap,
         Comparison,
         Fit,
+        GroupComparison,
         GroupFits,
         Status,
         compare,
@@ -36,7 +37,8 @@ _WHERE = {
     "fastscale.archive": ("EXAMPLE_TRUTH", "Note", "Points", "Runs", "example_runs", "read_runs"),
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
     "fastscale.fitting": (
-        "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save",
+        "Bootstrap", "Comparison", "Fit", "GroupComparison", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups",
+        "load", "save",
     ),
     "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
 }
@@ -52,6 +54,7 @@ __all__ = [
     "Fit",
     "FitError",
     "FormulaError",
+    "GroupComparison",
     "GroupFits",
     "Law",
     "LawError",

@@ -2,6 +2,7 @@
 
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.compare import Comparison, compare
+from fastscale.fitting.compare_groups import GroupComparison
 from fastscale.fitting.derive import derive
 from fastscale.fitting.fit import fit
 from fastscale.fitting.groups import GroupFits, fit_groups
@@ -9,4 +10,7 @@ from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.fitting.storage import load, save
 
-__all__ = ["Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save"]
+__all__ = [
+    "Bootstrap", "Comparison", "Fit", "GroupComparison", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load",
+    "save",
+]

@@ -166,7 +166,7 @@ def require(likelihood: Likelihood | None, options: Options, criterion: bool = F
     if (why := why_none(options)) is not None:
         raise FitError(f"no likelihood: {why}")
     if likelihood is None and options.residual == "binomial":
-        raise FitError("no likelihood: give the numbers of trials as weights=; without them, or without an optimum, there is none")
+        raise FitError("no likelihood: give the numbers of trials as weights=; without them, or an optimum, there is none")
     if likelihood is None:
         raise FitError("no likelihood: the fit has no parameters")
     if criterion and options.priors:
