@@ -1,4 +1,4 @@
-"""The command line: fit, batch, optimal, sensitivity, check and laws from the shell.
+"""The command line: fit, batch, compare, optimal, sensitivity, check and laws from the shell.
 
 Nothing here imports the engine until a command needs it, so that help and version answer at once.
 """
@@ -8,6 +8,8 @@ from fastscale.cli.batch import EPILOG as BATCH_EPILOG
 from fastscale.cli.batch import batch
 from fastscale.cli.check import EPILOG as CHECK_EPILOG
 from fastscale.cli.check import check
+from fastscale.cli.compare import EPILOG as COMPARE_EPILOG
+from fastscale.cli.compare import compare
 from fastscale.cli.fit import EPILOG as FIT_EPILOG
 from fastscale.cli.fit import fit
 from fastscale.cli.laws import EPILOG as LAWS_EPILOG
@@ -21,6 +23,7 @@ __all__ = ["app", "main"]
 
 app.command(epilog=FIT_EPILOG)(fit)
 app.command(epilog=BATCH_EPILOG)(batch)
+app.command(epilog=COMPARE_EPILOG)(compare)
 app.command(epilog=OPTIMAL_EPILOG)(optimal)
 app.command(epilog=SENSITIVITY_EPILOG)(sensitivity)
 app.command(epilog=CHECK_EPILOG)(check)

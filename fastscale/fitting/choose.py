@@ -36,8 +36,8 @@ def choose(
     """The laws named, or for "all" those that suit the archive.
 
     "all" are the built-in laws that predict a loss or an error from variables that the archive has: those that are named; where
-    none is, N, D, C, S and U as they are found under their usual names, and others of at least two letters under exactly their
-    own (`width`). Of these laws
+    none is, N, D, C, U, and S where D is not (steps and tokens go together), as they are found under their usual names, and
+    others of at least two letters under exactly their own (`width`). Of these laws
 
     - one of several variables takes part if it needs no other; where there is just one variable, the laws of x, a measure of
       scale, take part with that one;
@@ -91,6 +91,8 @@ def _served(runs: Runs, columns: Mapping[str, str | None]) -> dict[str, str]:
                 found[v] = str(runs.column_of(v))
         elif len(v) > 1 and v in runs.frame.columns:
             found[v] = v
+    if "D" in found:
+        found.pop("S", None)
     return found
 
 
@@ -112,7 +114,7 @@ def _why_not(law: Law, served: Mapping[str, str], residual: str | None) -> str |
         if len(served) != 1:
             return f"of one variable, and there are {', '.join(served)}; name one" if served else "no column for x"
     elif missing := [name for name in names if name not in served]:
-        return f"no column for {', '.join(missing)}"
+        return f"no column is taken for {', '.join(missing)}"
     if residual is None and law.residual != "log":
         return f"its residual is {law.residual}, that of the others log; residual= puts all on one scale"
     return None

@@ -48,6 +48,9 @@ def test_laws_of_one_variable() -> None:
 def test_further_columns_admit_further_laws() -> None:
     assert "data_constrained" in names(archive("N", "D", "U")) and "chinchilla" in names(archive("N", "D", "U"))
     assert "additive_width_depth_D" in names(archive("width", "depth", "tokens"))
+    # steps and tokens go together: steps count where there are no tokens, or where they are named
+    assert "kaplan_ns" not in names(archive("N", "D", "step")) and "kaplan_ns" in names(archive("N", "step"))
+    assert "kaplan_ns" in names(archive("N", "D", "step"), N="N", D="D", S="step")
     # a letter may be anything: distance, depth, rank; where it is named it is meant
     assert "translog" not in names(archive("N", "D", "k", "n"))
     assert "fine_grained_moe" not in names(archive("N", "D", "G"))
@@ -66,7 +69,7 @@ def test_every_law_is_in_or_has_a_reason() -> None:
     assert left["power_law"] == "of one variable, and there are N, D; name one"
     assert left["kaplan_d"] == "of D alone; for one variable the laws of x are taken"
     assert left["bengio_half"].startswith("fixes its exponent")
-    assert left["data_constrained"] == "no column for U"
+    assert left["data_constrained"] == "no column is taken for U"
 
 
 def test_a_residual_for_all_admits_laws_with_another() -> None:
