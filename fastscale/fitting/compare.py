@@ -20,6 +20,7 @@ from fastscale.fitting.data import open_runs, prediction_columns, refuse_few_lev
 from fastscale.fitting.fit import fit, refit
 from fastscale.fitting.holdout import Scheme, Split, Units, units_of
 from fastscale.fitting.intervals import tails_of
+from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.ranking import notes_of, points_of, ranked, verdict_of
 from fastscale.fitting.resampling import FEWEST_RUNS
@@ -236,6 +237,8 @@ def _compare(
 ) -> Comparison:
     ground = _ground(fits, chosen, scheme)
     names = list(fits)
+    size_of_draws = 16 * resamples * len(ground.units.of)
+    refuse_large(size_of_draws, f"{resamples:,} resamples of {len(ground.units.of):,} points", "Ask for fewer resamples.")
     counts = ground.units.counts(seed, resamples) if resamples else np.empty((0, ground.units.count))
     drawn, size = np.zeros((resamples, len(names))), np.zeros(resamples)  # sums of squared errors, and of how many points
     parts: list[pd.DataFrame] = []

@@ -81,11 +81,14 @@ def test_all_laws(shell: Shell, curves: Path) -> None:
     assert f"{len(document['left_out'])} built-in laws are not among all: --json says why" in said.err
 
 
-def test_all_laws_of_a_table_take_the_variables_that_are_named(shell: Shell, runs: Path) -> None:
-    """Whether or not rows were filtered, which resolves every column."""
-    for where in ((), ("--where", "good=true")):
-        document = shell("compare", runs, "--d", "tokens", *where, "--resamples", 0, "--json").document
-        assert "power_offset" in {record["law"] for record in document["laws"]}
+def test_all_laws_of_a_table_take_the_variables_that_are_named(shell: Shell, curves: Path, tmp_path: Path) -> None:
+    """Whether or not rows were filtered, which resolves every column: `step` is S, and not named."""
+    frame = pd.read_csv(curves).rename(columns={"seen": "tokens", "err": "loss"}).assign(step=lambda f: f["tokens"] * 2)
+    frame.to_csv(tmp_path / "all.csv", index=False)
+    frame[frame["task"] == "t1"].to_csv(tmp_path / "one.csv", index=False)
+    for arguments in (("one.csv",), ("all.csv", "--where", "task=t1")):
+        document = shell("compare", *arguments, "--d", "tokens", "--resamples", 0, "--json").document
+        assert {"power_offset", "power_law"} < {record["law"] for record in document["laws"]}
 
 
 @pytest.mark.parametrize(

@@ -257,6 +257,24 @@ def test_weights_and_units_reach_the_training_fits() -> None:
     np.testing.assert_allclose(converted.table["error"], plain.table["error"], rtol=1e-5)
 
 
+def test_offsets_and_errors_go_with_the_training_fits() -> None:
+    rng = np.random.default_rng(6)
+    N, D = np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(1e9, 1e11, 6))
+    frame = pd.DataFrame({"N": N.ravel(), "D": D.ravel(), "cold": np.arange(36) % 2, "se": rng.uniform(0.01, 0.03, 36)})
+    frame["loss"] = 1.7 + 400 / frame["N"] ** 0.34 + 2000 / frame["D"] ** 0.37 + 0.3 * frame["cold"] + rng.normal(0, 0.01, 36)
+    laws = ["chinchilla", "chinchilla_tied"]
+    found = fastscale.compare(laws, frame, offset="cold", errors="se", delta=math.inf, resamples=10)
+    plain = fastscale.compare(laws, frame, delta=math.inf, resamples=0)
+    assert found.table["error"].max() < 0.3 * plain.table["error"].min()
+    C = 6 * frame["N"] * frame["D"]
+    cut = np.unique(C)[int(2 / 3 * C.nunique())]
+    one = fastscale.fit("chinchilla", frame[cut > C], offset="cold", errors="se", delta=math.inf)
+    rest = frame[cut <= C]
+    np.testing.assert_allclose(
+        found.errors["chinchilla"], np.log(one.predict(rest).to_numpy()) - np.log(rest["loss"].to_numpy()), atol=1e-6
+    )
+
+
 def test_delta_is_chosen_from_the_training_points() -> None:
     frame = curve(0, 0.02)
     frame.loc[frame["x"] > np.sort(frame["x"])[45], "loss"] *= 1.5
@@ -310,6 +328,7 @@ def test_the_mixture_is_that_of_the_weights() -> None:
         (dict(along="N"), "along='N': one of x"),
         (dict(cut=1.0), "cut=1 of x leaves nothing to compare"),
         (dict(groups="g"), "groups='g': there is no such column"),
+        (dict(resamples=10**9), "1,000,000,000 resamples of 60 points would take .* Ask for fewer resamples"),
         (dict(resamples=-1), "resamples=-1: a number of resamples, or 0 for none"),
         (dict(level=95), "level=95: a number between 0 and 1. Did you mean 0.95?"),
         (dict(epoch="x"), "epoch= is neither an option nor a variable of the law"),
