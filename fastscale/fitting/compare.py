@@ -57,7 +57,7 @@ class Comparison:
     fits
         Each law on all data.
     errors
-        Prediction minus response of each held-out point (rows) by each law (columns), on the scale.
+        Prediction minus response of each held-out point by each law (columns), on the scale; by division and the archive's row.
     units
         Runs, batches of a curve or points that were held out, which the intervals draw from.
     scale
@@ -77,10 +77,10 @@ class Comparison:
     left_out: Mapping[str, str]
 
     def _weighted(self) -> dict[str, float]:
-        found = {str(name): float(w) for name, w in self.table["weight"].items() if w > 0}
+        found = {str(name): float(w) for name, w in self.table["weight"].items() if w > 0 and self.fits[str(name)].ok}
         if not found:
-            raise FitError("no law could be fitted to all training parts: there are no weights of a mixture")
-        return found
+            raise FitError("no law could be fitted to all training parts and to all data: there are no weights of a mixture")
+        return {name: w / sum(found.values()) for name, w in found.items()}
 
     def predict(self, frame: Any = None, **variables: Any) -> Any:
         """The mixture of the laws (each fitted to all data) by stacked weight: their weighted mean on the errors' scale.
@@ -139,7 +139,8 @@ def compare(
     Parameters
     ----------
     laws
-        Two or more, as for `fit`; or "all": the built-in laws of a loss that the archive's columns can serve (see `choose`).
+        Two or more, as for `fit`; or "all": the built-in laws of a loss that the archive's columns can serve, by the rule of
+        `fastscale.fitting.choose.choose`.
     runs, loss, run
         As for `fit`.
     by
@@ -203,9 +204,10 @@ def _fit_all(chosen: Chosen, every: bool, given: dict[str, Any]) -> tuple[dict[s
 class _Ground:
     """What the laws are compared on: the rows that all of them can use.
 
-    `at[name]` says which of a law's points these are; `splits` and `units` are of these rows.
+    `rows` are their positions in the archive, `at[name]` says which of a law's points they are; `splits` and `units` are of them.
     """
 
+    rows: Ints
     at: Mapping[str, Flags]
     splits: list[Split]
     units: Units
@@ -221,14 +223,14 @@ def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     values: dict[str, Array] = {}
     for name, points in zip(fits, every, strict=True):
         values |= dict(zip(points.variables, points.X[:, at[name]], strict=True))
-    name, along = scheme.variable(values)
+    name, along = scheme.variable(values, chosen.columns)
     known = (one.units[at[law]] for law, one in sorted(fits.items()) if one.units is not None)
     runs = next(known, None)  # a law that fits badly may show runs that another hides: whichever does
     found = scheme.splits(chosen.runs.frame.iloc[rows], along, name, runs)
     held = np.any([split.test for split in found], axis=0)
     curve = scheme.kind != "groups" and all(len(one.law.variable_names) == 1 for one in fits.values())
     scale = scale_of(one.options.residual for one in fits.values())
-    return _Ground(at, found, units_of(held, runs, along, curve), scale)
+    return _Ground(rows, at, found, units_of(held, runs, along, curve), scale)
 
 
 def _compare(
@@ -247,7 +249,7 @@ def _compare(
     for split in ground.splits:
         trained, tested = counts[:, ground.units.of[split.train]], counts[:, ground.units.of[split.test]]
         size += tested.sum(axis=1)
-        part = pd.DataFrame({"split": split.what, "unit": ground.units.of[split.test]})
+        part = pd.DataFrame({"split": split.what, "row": ground.rows[split.test], "unit": ground.units.of[split.test]})
         for j, (name, one) in enumerate(fits.items()):
             points = subset(points_of(one), ground.at[name])
             fitted, test = _refit(one, subset(points, split.train), given), subset(points, split.test)
@@ -262,7 +264,7 @@ def _compare(
                 drawn[:, j] += _squared(boot, test, ground.scale, tested)
                 covered[name].append(_inside(boot, test, level))
         parts.append(part)
-    errors = pd.concat(parts, ignore_index=True)
+    errors = pd.concat(parts).set_index(["split", "row"])
     shares = selected(drawn, size) if resamples else np.full(len(names), np.nan)
     table = ranked(errors, ground.at, ground.scale, fits, failures, covered, shares, level, seed)
     notes = notes_of(table, ground.scale, failures, len(ground.splits), level)

@@ -75,11 +75,10 @@ class GroupComparison:
     def beats(self) -> pd.DataFrame:
         """In how many groups the law of the row is distinguishably better than that of the column."""
         names = list(self.summary.index)
-        found = pd.DataFrame(0, index=pd.Index(names, name="law"), columns=names)
-        for law, other, better in zip(self.pairs["law"], self.pairs["other"], self.pairs["better"], strict=True):
-            if better:
-                found.loc[better, other if better == law else law] += 1
-        return found
+        told = self.pairs[self.pairs["better"] != ""]
+        worse = np.where(told["better"] == told["law"], told["other"], told["law"])
+        found = pd.crosstab(told["better"], worse).reindex(index=names, columns=names, fill_value=0)
+        return found.rename_axis(index="law", columns=None)
 
     def __repr__(self) -> str:
         return f"{self.verdict}\n{self.summary.to_string(float_format=lambda v: f'{v:.4g}')}"

@@ -101,7 +101,7 @@ def ground_of(laws: list[tuple[Law, Runs]], chosen: Chosen, by: list[str], schem
         columns[name] = [np.ascontiguousarray(row[at]) for row in points.X]
         values |= dict(zip(points.variables, columns[name], strict=True))
         response, run_codes = points.y[at], None if points.runs is None else points.runs[at]
-    along_name, along = scheme.variable(values)
+    along_name, along = scheme.variable(values, chosen.columns)
     splits, units, lone = _divide(scheme, frame.iloc[rows], along, along_name, run_codes, offsets, laws, reasons)
     scale = scale_of(given.get("residual") or law.residual for law, _ in laws)
     return Ground(rows, offsets, labels, group_keys(labels), response, columns, splits, units, reasons, scale, lone)

@@ -100,7 +100,7 @@ def fit_groups(
     ----------
     laws, runs
         As for `fit`; several laws give several rows a group. "all": the built-in laws of a loss that the archive's columns can
-        serve (see `choose`); ``about["left_out"]`` says why each of the others is not among them.
+        serve (`fastscale.fitting.choose.choose`); ``about["left_out"]`` says why each of the others is not among them.
     by
         Column, or columns, that name the group.
     bootstrap

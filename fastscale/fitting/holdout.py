@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,8 +87,10 @@ class Scheme:
             if name is not None and name not in names:
                 raise FitError(f"{option}={name!r}: there is no such column.{did_you_mean(name, names)}")
 
-    def variable(self, values: Mapping[str, Array]) -> tuple[str, Array]:
+    def variable(self, values: Mapping[str, Array], named: Collection[str] = ()) -> tuple[str, Array]:
         """The variable that is cut: as asked for, else compute (6ND where only N and D are there), else the first there is.
+
+        The one that was `named` goes by its own name too where it is the x of all laws.
 
         Raises
         ------
@@ -99,6 +101,8 @@ class Scheme:
         if {"N", "D"} <= set(known):
             known.setdefault("C", 6 * known["N"] * known["D"])
         name = self.along or next(v for v in ("C", *STANDARD_VARIABLES, *known) if v in known)
+        if name in named and set(known) == {"x"}:
+            return name, known["x"]
         if name not in known:
             raise FitError(f"along={name!r}: one of {', '.join(known)}")
         return name, known[name]

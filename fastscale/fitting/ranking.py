@@ -82,7 +82,9 @@ def verdict_of(table: pd.DataFrame, scale: str) -> str:
     others = table.iloc[1:]
     lost = [str(name) for name in others.index[others["failed"] > 0]]
     close = [str(name) for name in others.index[~others["distinguishable"] & (others["failed"] == 0)]]
-    text = f"{best} predicts the held-out points best (error {table['error'].iloc[0]:.3g} in {unit_of_errors(scale)})"
+    again = table["selected"].iloc[0]
+    told = f"; again the best in {again:.0%} of resamples" if math.isfinite(again) else ""
+    text = f"{best} predicts the held-out points best (error {table['error'].iloc[0]:.3g} in {unit_of_errors(scale)}{told})"
     if close:
         text += f"; not distinguishable from it with these data: {', '.join(close)}"
     elif len(lost) < len(others):

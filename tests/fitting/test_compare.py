@@ -24,7 +24,7 @@ def test_the_true_law_wins_outside_the_data() -> None:
     found = fastscale.compare(["power_law", "power_offset", "log_law"], curve(0), x="x", delta=math.inf)
     assert found.table.index[0] == "power_offset"
     assert found.table["distinguishable"].tolist() == [False, True, True]
-    assert found.verdict.endswith("and better than all others.")
+    assert found.verdict.endswith("; again the best in 100% of resamples), and better than all others.")
     assert found.table["selected"].sum() == pytest.approx(1)
     assert found.table["weight"].sum() == pytest.approx(1)
     # the error by hand: fitted below the cut, scored above
@@ -36,6 +36,13 @@ def test_the_true_law_wins_outside_the_data() -> None:
     assert found.table.loc["power_law", "error"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-9)
     assert found.table.loc["power_law", "bias"] == pytest.approx(error.mean(), rel=1e-9)
     assert found.table.loc["power_law", "held_out"] == len(rest)
+    assert found.errors.index.names == ["split", "row"]
+    assert found.errors.index.get_level_values("row").tolist() == list(rest.index)
+    np.testing.assert_allclose(found.errors["power_law"], error, atol=1e-9)
+    # the variable that was named may be cut by its own name, though it is the x of the laws
+    named = {"D": "t", "along": "D", "cut": cut}
+    renamed = fastscale.compare(["power_law", "log_law"], frame.rename(columns={"x": "t"}), resamples=0, **named)
+    assert renamed.table.loc["power_law", "held_out"] == len(rest)
 
 
 def test_the_best_in_sample_is_not_the_best_outside() -> None:
