@@ -49,8 +49,8 @@ class GroupComparison:
     verdict
         In plain words.
     warnings
-        P24: in how many groups the law that fits best predicts distinguishably worse than another; groups that could not be
-        compared.
+        P24: in how many groups the law that fits best predicts distinguishably worse than another; P07: in how many the rows look
+        like checkpoints of runs that no column names; groups that could not be compared.
     scale
         "log" or "linear": see `Comparison`.
     left_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import Any
@@ -11,6 +12,7 @@ import pandas as pd
 
 from fastscale.archive import Runs, group_codes
 from fastscale.errors import FitError
+from fastscale.fitting.checkpoints import stretches
 from fastscale.fitting.choose import Chosen
 from fastscale.fitting.groups import group_keys, select_groups
 from fastscale.fitting.holdout import Scheme, Split, Units, units_of
@@ -40,6 +42,8 @@ class Ground:
         Of errors.
     lone
         Whether runs are known and no group has two.
+    checkpoints
+        In how many groups the rows look like checkpoints of runs that no column names.
     """
 
     rows: Ints
@@ -53,6 +57,7 @@ class Ground:
     reasons: dict[int, str]
     scale: str
     lone: bool
+    checkpoints: int
 
     @property
     def groups(self) -> int:
@@ -104,7 +109,13 @@ def ground_of(laws: list[tuple[Law, Runs]], chosen: Chosen, by: list[str], schem
     along_name, along = scheme.variable(values, chosen.columns)
     splits, units, lone = _divide(scheme, frame.iloc[rows], along, along_name, run_codes, offsets, laws, reasons)
     scale = scale_of(given.get("residual") or law.residual for law, _ in laws)
-    return Ground(rows, offsets, labels, group_keys(labels), response, columns, splits, units, reasons, scale, lone)
+    several = max((law for law, _ in laws), key=lambda law: len(law.variable_names))
+    X = np.array(columns[several.name])
+    alike = [stretches(X[:, a:b], several.variable_names) is not None for a, b in itertools.pairwise(offsets)]
+    return Ground(
+        rows, offsets, labels, group_keys(labels), response, columns, splits, units, reasons, scale, lone,
+        sum(alike) if run_codes is None else 0,
+    )
 
 
 def _divide(

@@ -255,7 +255,7 @@ def verdict_of(summary: pd.DataFrame, pairs: pd.DataFrame, by: list[str], ground
 
 
 def notes_of(table: pd.DataFrame, by: list[str], ground: Ground) -> tuple[Note, ...]:
-    """P24 over all groups; the groups that could not be compared."""
+    """P24 over all groups; P07 where checkpoints count as rows; the groups that could not be compared."""
     found = []
     L = len(table) // ground.groups
     inner = table["in_sample"].to_numpy().reshape(-1, L)
@@ -267,6 +267,13 @@ def notes_of(table: pd.DataFrame, by: list[str], ground: Ground) -> tuple[Note, 
         message = f"In {count:,} of {int(there.sum()):,} groups the law that fits best predicts held-out points worse."
         advice = "Extrapolate with the law that predicts best."
         found.append(Note("P24", message, count, "warning", advice, {"groups": count, "of": int(there.sum())}))
+    if ground.checkpoints:
+        message = (
+            f"In {ground.checkpoints:,} groups the rows look like checkpoints of runs that no column names: p takes them as "
+            "independent."
+        )
+        numbers = {"groups": ground.checkpoints, "of": ground.groups}
+        found.append(Note("P07", message, ground.checkpoints, "warning", "Name the run column, run='…'.", numbers))
     if ground.reasons:
         group, reason = next(iter(ground.reasons.items()))
         label = ", ".join(f"{name}={ground.labels[name].iloc[group]}" for name in by)
