@@ -1,4 +1,4 @@
-"""The command line: fit, batch, optimal, derive, sensitivity, check and laws from the shell.
+"""The command line: fit, batch, compare, optimal, derive, sensitivity, check and laws from the shell.
 
 Nothing here imports the engine until a command needs it, so that help and version answer at once.
 """
@@ -8,6 +8,8 @@ from fastscale.cli.batch import EPILOG as BATCH_EPILOG
 from fastscale.cli.batch import batch
 from fastscale.cli.check import EPILOG as CHECK_EPILOG
 from fastscale.cli.check import check
+from fastscale.cli.compare import EPILOG as COMPARE_EPILOG
+from fastscale.cli.compare import compare
 from fastscale.cli.derive import EPILOG as DERIVE_EPILOG
 from fastscale.cli.derive import derive
 from fastscale.cli.fit import EPILOG as FIT_EPILOG
@@ -23,6 +25,7 @@ __all__ = ["app", "main"]
 
 app.command(epilog=FIT_EPILOG)(fit)
 app.command(epilog=BATCH_EPILOG)(batch)
+app.command(epilog=COMPARE_EPILOG)(compare)
 app.command(epilog=OPTIMAL_EPILOG)(optimal)
 app.command(epilog=DERIVE_EPILOG)(derive)
 app.command(epilog=SENSITIVITY_EPILOG)(sensitivity)

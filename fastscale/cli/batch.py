@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,12 +21,15 @@ Examples:
   fastscale batch --by family
   fastscale batch runs.parquet --by family --bootstrap 1000 --out fits.parquet
   fastscale batch runs.csv --by task --by metric --law power_offset --law power_law --x flops --out fits.csv
+  fastscale batch curves.parquet --by curve_id --law all --x seen_examples --delta inf
   fastscale batch runs.csv --by family --json | jq '.fits[] | {group, status}'
 
 A group that cannot be fitted gets a row whose status and message say why; the others are not affected.
 'fastscale.load' reads a .parquet file back in Python. In a .csv file text that a spreadsheet would run as a
 formula begins with an apostrophe.
 """
+
+ALL = "all"
 
 ByOption = Annotated[list[str], typer.Option("--by", metavar="COLUMN", help="Column that names the group; repeatable.")]
 OutOption = Annotated[Path | None, typer.Option("--out", metavar="PATH", help="Write the table: .parquet or .csv.")]
@@ -70,15 +74,23 @@ def batch(
     from fastscale.laws import get
 
     names = law or ["chinchilla"]
+    every = names == [ALL]
     for option, given in (("--law", names), ("--by", by)):
         if len(set(given)) < len(given):
             raise FitError(f"{option}: {next(name for name in given if given.count(name) > 1)!r} is given twice")
     for name in names:
-        if name.isidentifier():
+        if name.isidentifier() and not every:
             get(name)  # a wrong name is said before any work
     archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=False)
     for name in by:
         check_column(archive.runs.frame, name, "--by")
+    left_out: dict[str, str] = {}
+    if every:
+        from fastscale.fitting.choose import choose
+
+        chosen = choose(ALL, archive.named, columns, keywords["residual"])
+        names, left_out = [law.name for law in chosen.laws if not isinstance(law, str)], chosen.left_out
+        archive, columns = replace(archive, runs=chosen.runs), {name: column for name, column in chosen.columns.items() if column}
     output.announce_compiling("batch_chunk", quiet)
     keywords |= {
         "bootstrap": bootstrap,
@@ -88,7 +100,7 @@ def batch(
         "threads": threads,
     }
     tables = _fit(archive, names, by, {**keywords, **columns, "progress": output.progress_wanted(quiet)})
-    fits = groups.join(tables)
+    fits = groups.join(tables, left_out)
     written = None
     if out is not None:
         output.write_csv(fits, out) if out.suffix == ".csv" else fits.save(out)
@@ -97,6 +109,8 @@ def batch(
         output.print_json(groups.document(archive, tables, fits, written))
     else:
         typer.echo(groups.text(archive, tables, written, quiet))
+        if left_out and not quiet:
+            output.say(f"{len(left_out)} built-in laws are not among all: --json says why")
     failed = len(fits.failures())
     if len(tables) < len(names):
         output.say(f"interrupted: {len(tables)} of {len(names)} laws were finished ({', '.join(names[: len(tables)])})")

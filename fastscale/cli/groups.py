@@ -17,14 +17,14 @@ ROWS_SHOWN = 10
 FAILURES_SHOWN = 20
 
 
-def join(tables: list[GroupFits]) -> GroupFits:
+def join(tables: list[GroupFits], left_out: dict[str, str]) -> GroupFits:
     """The tables of several laws as one, the rows of a group together, as `fit_groups` gives them."""
     if len(tables) == 1:
-        return tables[0]
+        return GroupFits.of(pd.DataFrame(tables[0]), {**tables[0].about, "left_out": left_out})
     joined = pd.concat([pd.DataFrame(part) for part in tables]).sort_index(kind="stable").reset_index(drop=True)
     kept = ("data_fingerprint", "residual")
     by_law = {key: {law: value for table in tables for law, value in table.about[key].items()} for key in kept}
-    return GroupFits.of(joined, {**tables[0].about, **by_law})
+    return GroupFits.of(joined, {**tables[0].about, **by_law, "left_out": left_out})
 
 
 def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: bool) -> str:
@@ -33,7 +33,7 @@ def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: 
     for part in tables:
         lines += [*_summary(part, archive.rows), ""]
     if written is not None:
-        rows, columns = sum(map(len, tables)), len(join(tables).columns)
+        rows, columns = sum(map(len, tables)), len(join(tables, {}).columns)
         lines.append(f"written: {written} ({rows:,} rows x {columns} columns)")
     return "\n".join(lines).rstrip()
 

@@ -83,7 +83,8 @@ LawOption = Annotated[
 LawsOption = Annotated[
     Many,
     typer.Option(
-        "--law", metavar="NAME|FORMULA", show_default="chinchilla", help="A law by name, or a formula; repeatable."
+        "--law", metavar="NAME|FORMULA|all", show_default="chinchilla",
+        help="A law by name, or a formula; repeatable. all: the built-in laws of a loss that the columns can serve.",
     ),
 ]
 NOption = Annotated[str | None, typer.Option("--n", metavar="COLUMN", help="Column of N, parameters.")]

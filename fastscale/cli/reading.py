@@ -66,6 +66,11 @@ class Archive:
         """The files, or what else was read."""
         return self.runs.origin.name
 
+    @property
+    def named(self) -> Runs:
+        """The runs with no column named but by the caller: what "all" laws are chosen from."""
+        return replace(self.runs, explicit=dict(self.columns))
+
     def read_line(self) -> str:
         """What was read, in a line."""
         kept = f", of which {len(self.runs.frame):,} where {' and '.join(self.where)}" if self.where else ""

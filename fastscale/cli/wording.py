@@ -8,7 +8,9 @@ _OPTIONS = {
     **{name: f"--{name.lower()}" for name in ("N", "D", "C", "x", "loss", "run")},
     **{name: f"--{name}" for name in ("cost", "delta", "residual", "bootstrap", "kind", "seed", "level", "diverged")},
     **{name: f"--{name}" for name in ("starts", "threads", "by", "errors", "offset", "interval")},
+    **{name: f"--{name}" for name in ("scheme", "along", "cut", "groups", "train")},
     "resamples": "--bootstrap",
+    "laws": "--law",
 }
 # N='params' or run=..., as a message quotes a keyword; not an option of a law, as in annealing(warmup='count')
 _KEYWORD = re.compile(r"(?<![\w-])(?<!\w\()(\w+)=(?:'([^']*)'|\"([^\"]*)\"|(\.\.\.|…)|(-?[\d.]+(?:e[+-]?\d+)?\b))")

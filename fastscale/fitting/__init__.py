@@ -2,6 +2,7 @@
 
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.compare import Comparison, compare
+from fastscale.fitting.compare_groups import GroupComparison
 from fastscale.fitting.derive import derive
 from fastscale.fitting.fit import fit
 from fastscale.fitting.groups import GroupFits, fit_groups
@@ -12,6 +13,6 @@ from fastscale.fitting.storage import load, save
 from fastscale.fitting.versus import versus
 
 __all__ = [
-    "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "Versus", "compare", "derive", "fit", "fit_groups", "load", "save",
-    "versus",
+    "Bootstrap", "Comparison", "Fit", "GroupComparison", "GroupFits", "Status", "Versus", "compare", "derive", "fit",
+    "fit_groups", "load", "save", "versus",
 ]

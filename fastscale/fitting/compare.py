@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import math
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import reduce
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
-from scipy import optimize
 
-from fastscale.archive import Note, Runs
-from fastscale.errors import FitError
-from fastscale.fitting.data import open_runs, prediction_columns, resolve_law
-from fastscale.fitting.fit import fit
-from fastscale.fitting.holdout import Split, splits
+from fastscale.archive import Note, Points
+from fastscale.errors import DataError, FitError
+from fastscale.fitting.bootstrap import Bootstrap, seed_of
+from fastscale.fitting.choose import ALL, Chosen, choose, resolve_all
+from fastscale.fitting.compare_groups import GroupComparison, compare_groups
+from fastscale.fitting.data import open_runs, prediction_columns, refuse_few_levels
+from fastscale.fitting.fit import fit, refit
+from fastscale.fitting.holdout import Scheme, Split, Units, units_of
 from fastscale.fitting.intervals import tails_of
+from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.procedures import refuse_procedures
+from fastscale.fitting.ranking import notes_of, points_of, ranked, verdict_of
+from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.result import Fit
-from fastscale.fitting.schedules import follows, masked
+from fastscale.fitting.schedules import follows
+from fastscale.fitting.score import errors_of, scale_of, selected, squares
+from fastscale.fitting.sensitivity import subset
 from fastscale.laws import Law
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Flags, Ints
 
-# Draws of held-out runs for the interval of a difference in error.
-_DRAWS = 2000
-# Squared errors that differ by less than this share of the best are the same: rounding of two forms of one law.
-_SAME = 1e-6
-_COMPUTE = {"N", "D"}
+_RESAMPLES = 200
+_AT_A_TIME = 4_000_000  # predictions held at a time
+_OPTIONS = frozenset(
+    p.name for p in inspect.signature(fit).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in ("loss", "run")
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,21 +46,27 @@ class Comparison:
     Attributes
     ----------
     table
-        A row a law, best first: error (root mean square of log loss, held out), median_error, bias (mean of log prediction over
-        loss), coverage of the held-out points by the prediction interval (NaN without resamples), worse_by with lower and upper
-        (by how much its squared error exceeds the best law's, paired over held-out runs), distinguishable, selected (share of
-        draws of held-out runs in which it is the best), weight
-        (stacked), failed (splits without an optimum), in_sample (objective a point), aicc.
+        A row a law, best first: error (root mean square, held out), median_error, bias (mean of prediction less response),
+        coverage (share of the held-out points inside the law's prediction interval), worse_by with lower and upper and p (by how
+        much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are),
+        distinguishable (p below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
+        anew, is the best), weight (stacked), failed (divisions without an optimum), in_sample (the error of the fit to all
+        points), aicc (where the objective is a likelihood, and the same for all laws), parameters, held_out (points).
     verdict
         In plain words.
     warnings
-        P24 where the law that fits best is not the one that predicts best.
+        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why.
     fits
         Each law on all data.
     errors
-        Log prediction minus log loss of each held-out point (rows) by each law (columns).
+        Prediction minus response of each held-out point by each law (columns), on the scale; by division and the archive's row.
     units
-        Runs (points where none are known) that were held out, which the intervals draw from.
+        Runs, batches of a curve or points that were held out, which the intervals draw from.
+    scale
+        "log": errors are of the logarithm of the response, as the fits are; "linear": of the response itself, because some law
+        is fitted to it or may be negative.
+    left_out
+        Of laws that "all" leaves out, why.
     """
 
     table: pd.DataFrame
@@ -61,25 +75,39 @@ class Comparison:
     fits: Mapping[str, Fit]
     errors: pd.DataFrame
     units: int
+    scale: str
+    left_out: Mapping[str, str]
+
+    def _weighted(self) -> dict[str, float]:
+        found = {str(name): float(w) for name, w in self.table["weight"].items() if w > 0 and self.fits[str(name)].ok}
+        if not found:
+            raise FitError("no law could be fitted to all training parts and to all data: there are no weights of a mixture")
+        return {name: w / sum(found.values()) for name, w in found.items()}
 
     def predict(self, frame: Any = None, **variables: Any) -> Any:
-        """The mean of the laws' predictions (each fitted to all data), by stacked weight: see `Fit.predict`."""
-        parts = [w * self.fits[str(name)].predict(frame, **variables) for name, w in self.table["weight"].items() if w > 0]
-        return sum(parts[1:], parts[0])
+        """The mixture of the laws (each fitted to all data) by stacked weight: their weighted mean on the errors' scale.
+
+        On "log" that is the weighted geometric mean. See `Fit.predict` for the arguments.
+        """
+        parts = [(w, self.fits[name].predict(frame, **variables)) for name, w in self._weighted().items()]
+        if self.scale == "log":
+            mean = sum(w * np.log(value) for w, value in parts)
+            return np.exp(mean) if np.ndim(mean) else float(np.exp(mean))
+        return sum(w * value for w, value in parts)
 
     def band(
         self, frame: Any = None, *, resamples: int = 500, level: float = 0.95, seed: int = 0, **variables: Any
     ) -> pd.DataFrame:
         """Pointwise band of the mixture: draws of each law in number proportional to its weight."""
+        tails = tails_of(level)
         draws = []
-        for name, w in self.table["weight"].items():
-            count = round(w * resamples)
-            if count:
-                one = self.fits[str(name)]
+        for name, w in self._weighted().items():
+            if count := round(w * resamples):
+                one = self.fits[name]
                 boot = one.bootstrap(count, seed=seed)
                 columns, _ = prediction_columns(one.law, one.columns, frame, variables)
                 draws.append(predict_points(one.law, one.options.residual, boot.thetas[boot.usable], columns))
-        ends = np.quantile(np.concatenate(draws), tails_of(level), axis=0)
+        ends = np.quantile(np.concatenate(draws), tails, axis=0)
         estimate = np.atleast_1d(np.asarray(self.predict(frame, **variables), dtype=float))
         return pd.DataFrame({"estimate": estimate, "lower": ends[0], "upper": ends[1]})
 
@@ -87,36 +115,49 @@ class Comparison:
         return f"{self.verdict}\n{self.table.to_string(float_format=lambda v: f'{v:.4g}')}"
 
 
+@overload
+def compare(laws: str | Sequence[Law | str], runs: Any, *, by: None = None, **options: Any) -> Comparison: ...
+@overload
+def compare(laws: str | Sequence[Law | str], runs: Any, *, by: str | Sequence[str], **options: Any) -> GroupComparison: ...
 def compare(
-    laws: Sequence[Law | str],
+    laws: str | Sequence[Law | str],
     runs: Any,
     *,
-    scheme: str = "cut",
+    by: str | Sequence[str] | None = None,
+    scheme: str | None = None,
     along: str | None = None,
     cut: float | None = None,
     groups: str | None = None,
-    resamples: int = 0,
+    train: str | None = None,
+    resamples: int | None = None,
     level: float = 0.95,
-    seed: int = 0,
+    seed: int | None = 0,
     loss: str | None = None,
     run: str | None = None,
     **options: Any,
-) -> Comparison:
+) -> Comparison | GroupComparison:
     """Compare laws by their error on runs that they were not fitted to.
 
     Parameters
     ----------
     laws
-        Two or more, as for `fit`.
+        Two or more, as for `fit`; or "all": the built-in laws of a loss that the archive's columns can serve, by the rule of
+        `fastscale.fitting.choose.choose`.
     runs, loss, run
         As for `fit`.
-    scheme, along, cut, groups
+    by
+        Column, or columns, that name groups: the laws are compared in each (`GroupComparison`), and p corrected for many tests.
+    scheme, along, cut, groups, train
         "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable), score above; "expanding":
-        several cuts; "groups": leave each level of the column `groups` out (laws over a learning-rate schedule need that).
+        several cuts; "groups": leave each level of the column `groups` out (laws over a learning-rate schedule need that);
+        "column": the column `train` says which rows train (1, true) and which are held out (0, false). To name `groups=` or
+        `train=` is enough.
     resamples
-        For the coverage of the held-out points by each law's prediction interval; 0 leaves it out.
+        Resamples of the runs (points where none are known) on which every law is fitted anew, to the training part of each, and
+        scored on its held-out part: for `selected`, and for the coverage by prediction intervals. 200 by default; with `by` 0,
+        which leaves both out.
     level, seed
-        Of that interval and of the paired intervals of differences.
+        Of the intervals, and 1 - level for what counts as distinguishable; of all draws.
     **options
         Columns of the variables, and options of `fit` such as delta.
 
@@ -125,168 +166,159 @@ def compare(
     FitError
         Fewer than two laws, a scheme or cut that leaves nothing to compare; and what `fit` raises.
     """
-    if isinstance(laws, str) or len(laws) < 2:
-        raise FitError("compare takes two laws or more")
-    no_columns = ("delta", "scale", "residual", "offset", "errors")
-    columns = {k: v for k, v in options.items() if isinstance(v, str) and k not in no_columns}
+    if laws != ALL and (isinstance(laws, str | Law) or len(laws) < 2):
+        raise FitError("compare takes two laws or more, or 'all'")
+    tails_of(level)
+    if resamples is None:
+        resamples = _RESAMPLES if by is None else 0
+    if isinstance(resamples, bool) or not isinstance(resamples, int | np.integer) or resamples < 0:
+        raise FitError(f"resamples={resamples!r}: a number of resamples, or 0 for none")
+    columns = {name: value for name, value in options.items() if name not in _OPTIONS}
+    given = {name: value for name, value in options.items() if name in _OPTIONS}
+    wanted = Scheme.of(scheme, along, cut, groups, train)
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
-    resolved = [resolve_law(law, opened, columns)[0] for law in laws]
+    chosen = choose(laws, opened, columns, given.get("residual"))
+    resolved = [law for law, _ in resolve_all(chosen)]
     refuse_procedures(resolved, "compare", "Hold runs out and compare its predictions yourself.")
-    names = [law.name for law in resolved]
-    if scheme in ("cut", "expanding") and (along_rate := [law.name for law in resolved if follows(law, opened)]):
+    _refuse_along([law for law in resolved if follows(law, opened)], wanted, by)
+    wanted.check_columns(chosen.runs.frame)
+    seed = seed_of(seed)
+    if by is not None:
+        return compare_groups(chosen, [by] if isinstance(by, str) else list(by), wanted, int(resamples), level, seed, given)
+    fits, left_out = _fit_all(chosen, laws == ALL, given)
+    return _compare(fits, left_out, chosen, wanted, int(resamples), level, seed, given)
+
+
+def _refuse_along(laws: list[Law], scheme: Scheme, by: object) -> None:
+    """Laws that follow a learning rate: their runs all start at the first step."""
+    if not laws:
+        return
+    if by is not None:
+        raise FitError(f"by={by!r}: {laws[0].name!r} follows the learning rate of whole runs; compare within one group at a time")
+    if scheme.kind in ("cut", "expanding"):
         raise FitError(
-            f"scheme={scheme!r}: runs of {along_rate[0]!r} start at the first step, so none lies above a cut; leave whole runs "
-            "out, scheme='groups', groups= the column that names them or their schedules"
+            f"scheme={scheme.kind!r}: runs of {laws[0].name!r} start at the first step, so none lies above a cut; leave whole "
+            "runs out, scheme='groups', groups= the column that names them or their schedules"
         )
-    fits = dict(zip(names, [fit(law, opened, loss=loss, run=run, **options) for law in laws], strict=True))
-    if len(fits) < len(names):
-        raise FitError("laws: one is named twice")
-    divisions, rows, units = _divisions(fits, opened, scheme, along, cut, groups)
-    parts, failed = [], dict.fromkeys(names, 0)
-    covered: dict[str, list[Array]] = {name: [] for name in names}
-    given = dict(options, loss=loss, run=run)
-    for split in divisions:
-        part, inside = _held_out(resolved, opened, split, rows, units, given, resamples, level, seed)
-        parts.append(part)
-        for name in names:
-            failed[name] += int(part[name].isna().all())
-            covered[name].append(inside[name])
-    errors = pd.concat(parts, ignore_index=True)
-    table = _table(errors, names, fits, failed, covered, level, seed)
-    return Comparison(table, _verdict(table), _notes(table), fits, errors[names], errors["unit"].nunique())
 
 
-def _divisions(
-    fits: Mapping[str, Fit], opened: Runs, scheme: str, along: str | None, cut: float | None, groups: str | None
-) -> tuple[list[Split], np.ndarray, np.ndarray]:
-    """The splits of the rows that all laws can use; these rows; and the unit of each: its run, known or inferred, else itself.
+def _fit_all(chosen: Chosen, every: bool, given: dict[str, Any]) -> tuple[dict[str, Fit], dict[str, str]]:
+    """Each law on all data; of "all" those that the data cannot carry (P05) are left out."""
+    fits: dict[str, Fit] = {}
+    left_out = dict(chosen.left_out)
+    for law, runs in resolve_all(chosen):
+        try:
+            fits[law.name] = fit(law, runs, **given)
+        except DataError as error:
+            if not every:
+                raise
+            left_out[law.name] = str(error)
+    if len(fits) < 2:
+        why = "; ".join(f"{name}: {reason}" for name, reason in left_out.items() if name not in chosen.left_out)
+        raise FitError(f"laws='all' leaves {len(fits)} of {len(chosen.laws)} laws to compare. {why}")
+    return fits, left_out
 
-    A point that several windows hold out is one unit all the same.
+
+@dataclass(frozen=True)
+class _Ground:
+    """What the laws are compared on: the rows that all of them can use.
+
+    `rows` are their positions in the archive, `at[name]` says which of a law's points they are; `splits` and `units` are of them.
     """
-    rows = None
-    for one in fits.values():
-        assert one.points is not None
-        rows = one.points.rows if rows is None else np.intersect1d(rows, one.points.rows)
-    assert rows is not None
-    first = next(iter(fits.values()))
-    assert first.points is not None
-    at = np.isin(first.points.rows, rows)
-    values = dict(zip(first.points.variables, first.points.X[:, at], strict=True))
-    if set(values) >= _COMPUTE:
-        values.setdefault("C", 6 * values["N"] * values["D"])
-    name = along or ("C" if "C" in values else first.law.variable_names[0])
-    if name not in values:
-        raise FitError(f"along={name!r}: one of {', '.join(values)}")
-    units = None if first.units is None else first.units[at]
-    frame = opened.frame.iloc[first.points.rows[at]]
-    found = splits(frame, values[name], name, scheme, cut, groups, units)
-    return found, first.points.rows[at], first.points.rows[at] if units is None else units
+
+    rows: Ints
+    at: Mapping[str, Flags]
+    splits: list[Split]
+    units: Units
+    scale: str
 
 
-def _held_out(
-    laws: list[Law], opened: Runs, split: Split, rows: np.ndarray, units: np.ndarray, options: dict[str, Any], resamples: int,
-    level: float, seed: int,
-) -> tuple[pd.DataFrame, dict[str, Array]]:
-    """Errors of each law on the rows held out, fitted without them; whether the prediction interval holds each."""
-    train, test = (opened.frame.iloc[rows[keep]] for keep in (split.train, split.test))
-    given = {**opened.explicit, **{k: v for k, v in options.items() if v is not None}}
-    response = np.log(pd.to_numeric(test[opened.column_of("loss")]).to_numpy(dtype=float))
-    part = pd.DataFrame({"split": split.what, "unit": units[split.test]})
-    inside = {}
-    for law in laws:
-        name = law.name
-        # a learning-rate schedule is told by all rows of its run, those without a loss too
-        whole = masked(law, opened, rows[split.train])
-        one = fit(law, train if whole is None else whole, **given)
-        values = np.full(len(test), np.nan)
-        if one.ok:
-            predicted = one.predict(test) if whole is None else one.predict(opened.frame).iloc[rows[split.test]]
-            values = np.asarray(predicted, dtype=float)
-        with np.errstate(all="ignore"):
-            part[name] = np.log(values) - response
-        inside[name] = np.full(len(test), np.nan)
-        if resamples and one.ok:
-            boot = one.bootstrap(resamples, seed=seed)
-            if boot.withheld is None:
-                band = boot.band(test if whole is None else opened.frame, kind="prediction", level=level)
-                band = band if whole is None else band.iloc[rows[split.test]]
-                low, high = (np.log(band[side].to_numpy()) for side in ("lower", "upper"))
-                inside[name] = ((response >= low) & (response <= high)).astype(float)
-    return part, inside
+def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
+    every = [points_of(one) for one in fits.values()]
+    rows: Ints = reduce(np.intersect1d, (points.rows for points in every))
+    if not len(rows):
+        raise FitError("the laws have no row in common: each needs columns that are empty where another's are not")
+    at = {name: np.isin(points.rows, rows) for name, points in zip(fits, every, strict=True)}
+    values: dict[str, Array] = {}
+    for name, points in zip(fits, every, strict=True):
+        values |= dict(zip(points.variables, points.X[:, at[name]], strict=True))
+    name, along = scheme.variable(values, chosen.columns)
+    known = (one.units[at[law]] for law, one in sorted(fits.items()) if one.units is not None)
+    runs = next(known, None)  # a law that fits badly may show runs that another hides: whichever does
+    found = scheme.splits(chosen.runs.frame.iloc[rows], along, name, runs)
+    held = np.any([split.test for split in found], axis=0)
+    curve = scheme.kind != "groups" and all(len(one.law.variable_names) == 1 for one in fits.values())
+    scale = scale_of(one.options.residual for one in fits.values())
+    return _Ground(rows, at, found, units_of(held, runs, along, curve), scale)
 
 
-def _table(
-    errors: pd.DataFrame, names: list[str], fits: Mapping[str, Fit], failed: Mapping[str, int],
-    covered: Mapping[str, list[Array]], level: float, seed: int,
-) -> pd.DataFrame:
-    E = errors[names].to_numpy(dtype=float)
-    square = np.where(np.isfinite(E), E**2, np.inf)  # a law that gives no prediction is as wrong as can be
-    largest = square[np.isfinite(square)].max(initial=1.0)
-    size = np.sqrt(square.mean(axis=0))
-    order = sorted(range(len(names)), key=lambda j: (size[j], names[j]))
-    best = order[0]
-    codes = pd.factorize(errors["unit"])[0]
-    sums = np.zeros((codes.max() + 1, len(names)))
-    np.add.at(sums, codes, np.minimum(square, 1e6 * largest))
-    counts = np.bincount(codes)
-    picks = np.random.default_rng(seed).multinomial(len(counts), np.full(len(counts), 1 / len(counts)), size=_DRAWS)
-    means = picks @ sums / (picks @ counts)[:, None]
-    gap = means - means[:, [best]]
-    ends = np.quantile(gap, tails_of(level), axis=0)
-    winners = np.bincount(means.argmin(axis=1), minlength=len(names)) / _DRAWS
-    weights = stacked(np.where(np.isfinite(E), E, np.nan))
-    rows = []
-    with np.errstate(all="ignore"):
-        for j in order:
-            one, name = fits[names[j]], names[j]
-            scores = np.concatenate(covered[name])
-            finite = E[np.isfinite(E[:, j]), j]
-            rows.append({
-                "law": name, "error": size[j], "median_error": np.median(np.abs(finite)) if len(finite) else np.nan,
-                "bias": finite.mean() if len(finite) else np.nan,
-                "coverage": np.nanmean(scores) if np.isfinite(scores).any() else np.nan,
-                "worse_by": square[:, j].mean() - square[:, best].mean(), "lower": ends[0, j], "upper": ends[1, j],
-                "distinguishable": bool(ends[0, j] > _SAME * max(size[best] ** 2, 1e-300)), "selected": winners[j],
-                "weight": weights[j], "failed": failed[name],
-                "in_sample": one.objective / one.n, "aicc": one.aicc if one.options.scale else np.nan,
-                "parameters": len(one.law.names), "held_out": len(E),
-            })
-    return pd.DataFrame(rows).set_index("law")
+def _compare(
+    fits: dict[str, Fit], left_out: dict[str, str], chosen: Chosen, scheme: Scheme, resamples: int, level: float, seed: int,
+    given: dict[str, Any],
+) -> Comparison:
+    ground = _ground(fits, chosen, scheme)
+    names = list(fits)
+    size_of_draws = 16 * resamples * len(ground.units.of)
+    refuse_large(size_of_draws, f"{resamples:,} resamples of {len(ground.units.of):,} points", "Ask for fewer resamples.")
+    counts = ground.units.counts(seed, resamples) if resamples else np.empty((0, ground.units.count))
+    drawn, size = np.zeros((resamples, len(names))), np.zeros(resamples)  # sums of squared errors, and of how many points
+    parts: list[pd.DataFrame] = []
+    failures: dict[str, list[str]] = {name: [] for name in names}
+    covered: dict[str, list[Array]] = {name: [] for name in names}
+    for split in ground.splits:
+        trained, tested = counts[:, ground.units.of[split.train]], counts[:, ground.units.of[split.test]]
+        size += tested.sum(axis=1)
+        part = pd.DataFrame({"split": split.what, "row": ground.rows[split.test], "unit": ground.units.of[split.test]})
+        for j, (name, one) in enumerate(fits.items()):
+            points = subset(points_of(one), ground.at[name])
+            fitted, test = _refit(one, subset(points, split.train), given), subset(points, split.test)
+            if isinstance(fitted, str):
+                failures[name].append(f"{split.what}: {fitted}")
+                part[name], drawn[:, j] = np.nan, np.nan
+                continue
+            values = predict_points(fitted.law, fitted.options.residual, fitted.theta[None], list(test.X))[0]
+            part[name] = errors_of(values, test.y, ground.scale)
+            if resamples:
+                boot = fitted.bootstrap(weights=trained, seed=seed, threads=given.get("threads"))
+                drawn[:, j] += _squared(boot, test, ground.scale, tested)
+                covered[name].append(_inside(boot, test, level))
+        parts.append(part)
+    errors = pd.concat(parts).set_index(["split", "row"])
+    shares = selected(drawn, size) if resamples else np.full(len(names), np.nan)
+    table = ranked(errors, ground.at, ground.scale, fits, failures, covered, shares, level, seed)
+    notes = notes_of(table, ground.scale, failures, len(ground.splits), level)
+    units = errors["unit"].nunique()
+    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[names], units, ground.scale, left_out)
 
 
-def stacked(errors: Array) -> Array:
-    """Weights from 0 up that add to 1 and make the mean square of the weighted errors least; 0 for laws that failed anywhere."""
-    usable = np.flatnonzero(np.isfinite(errors).all(axis=0))
-    weights = np.zeros(errors.shape[1])
-    if not len(usable):
-        return np.full(errors.shape[1], np.nan)
-    part = errors[:, usable]
-    scale = float(np.sqrt((part**2).mean())) or 1.0
-    heavy = 1e4  # of the row that makes them add to 1
-    A = np.vstack([part / scale, np.full(len(usable), heavy)])
-    found, _ = optimize.nnls(A, np.append(np.zeros(len(part)), heavy))
-    weights[usable] = found / found.sum()
-    return weights
+def _refit(one: Fit, points: Points, given: dict[str, Any]) -> Fit | str:
+    """The law on some of the points, or why it has no optimum there."""
+    try:
+        refuse_few_levels(one.law if one.law.offset is None else one.law.offset.base, points, one.options)
+    except DataError as error:
+        return str(error)
+    fitted = refit(one, points, given.get("delta") == "auto", given.get("starts", "screen"), given.get("threads"))
+    return fitted if fitted.ok else fitted.status.message
 
 
-def _verdict(table: pd.DataFrame) -> str:
-    best = table.index[0]
-    if not math.isfinite(table["error"].iloc[0]):
-        return "No law could be fitted to the training points."
-    close = [str(name) for name in table.index[1:] if not table.loc[name, "distinguishable"]]
-    text = f"{best} predicts the held-out points best (error {table['error'].iloc[0]:.3g} in log loss)"
-    if not close:
-        return f"{text}, and better than all others."
-    return f"{text}; not distinguishable from it with these data: {', '.join(close)}."
+def _squared(boot: Bootstrap, test: Points, scale: str, counts: Array) -> Array:
+    """Sums of squared errors over the held-out points of each resample, by the law as fitted to its training part; NaN if not."""
+    fitted = boot.fit
+    found = np.zeros(len(boot))
+    step = max(1, _AT_A_TIME // max(len(boot), 1))
+    for a in range(0, test.n, step):
+        piece = slice(a, a + step)
+        values = predict_points(fitted.law, fitted.options.residual, boot.thetas, [row[piece] for row in test.X])
+        square = np.where(counts[:, piece] > 0, squares(errors_of(values, test.y[piece], scale)), 0.0)
+        found += (counts[:, piece] * square).sum(axis=1)
+    return np.where(boot.usable, found, np.nan)
 
 
-def _notes(table: pd.DataFrame) -> tuple[Note, ...]:
-    inner = str(table.index[int(np.argmin(table["in_sample"].to_numpy()))])
-    best = str(table.index[0])
-    if inner == best or not table.loc[inner, "distinguishable"]:
-        return ()
-    message = (
-        f"{inner} fits these points best but predicts held-out ones worse than {best} "
-        f"({float(table['error'][inner]):.3g} against {float(table['error'][best]):.3g} in log loss)."
-    )
-    return (Note("P24", message, 1, "warning", f"Extrapolate with {best}.", {"in_sample": inner, "held_out": best}),)
+def _inside(boot: Bootstrap, test: Points, level: float) -> Array:
+    """1 for held-out points inside the prediction interval, 0 outside; NaN where the data carry no interval."""
+    fitted = boot.fit
+    units = fitted.units
+    if boot.withheld is not None or (units is not None and int(units.max()) + 1 < FEWEST_RUNS):
+        return np.full(test.n, np.nan)
+    band = boot.band(kind="prediction", level=level, **dict(zip(fitted.law.variable_names, test.X, strict=True)))
+    return ((test.y >= band["lower"].to_numpy()) & (test.y <= band["upper"].to_numpy())).astype(float)

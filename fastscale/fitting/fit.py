@@ -234,6 +234,14 @@ def fit_points(
     )
 
 
+def refit(one: Fit, points: Points, automatic: bool, starts: str | pd.DataFrame, threads: int | None) -> Fit:
+    """A fit's law and options on other points; `automatic`: delta is chosen anew from them."""
+    options = one.options
+    if automatic and points.n >= Space.of(one.law, options).free_count:
+        options = _automatic(one.law, points, replace(options, delta=math.inf), starts, threads)
+    return fit_points(one.law, points, options, starts, threads, one.columns)
+
+
 def _starts(
     law: Law, points: Points, options: Options, starts: str | pd.DataFrame, threads: int | None
 ) -> str | Array:

@@ -13,7 +13,8 @@ import pandas as pd
 from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.bootstrap import MOST_FAILED, seed_of
-from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, select
+from fastscale.fitting.choose import choose, resolve_all
+from fastscale.fitting.data import open_runs, select
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
 from fastscale.fitting.intervals import tails_of
@@ -100,7 +101,8 @@ def fit_groups(
     Parameters
     ----------
     laws, runs
-        As for `fit`; several laws give several rows a group.
+        As for `fit`; several laws give several rows a group. "all": the built-in laws of a loss that the archive's columns can
+        serve (`fastscale.fitting.choose.choose`); ``about["left_out"]`` says why each of the others is not among them.
     by
         Column, or columns, that name the group.
     bootstrap
@@ -132,13 +134,10 @@ def fit_groups(
     by = [by] if isinstance(by, str) else list(by)
     if not by:
         raise FitError("by: name at least one column")
-    several = list(laws) if isinstance(laws, Sequence) and not isinstance(laws, str) else [laws]
-    if not several:
-        raise FitError("laws: name at least one law")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
-    resolved = [resolve_law(given, opened, columns) for given in several]
+    chosen = choose(laws, opened, columns, residual)
+    resolved = resolve_all(chosen)
     refuse_procedures([law for law, _ in resolved], "fit_groups", "Fit the groups one by one with fit().")
-    refuse_unknown(columns, [law for law, _ in resolved])
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws, fingerprints = [], {}, {}
     for law, mapped in resolved:
@@ -153,6 +152,7 @@ def fit_groups(
     about = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level, "seed": plan.seed}
     about["residual"] = {law.name: residual or law.residual for law, _ in resolved}
     about["data_fingerprint"] = fingerprints  # of the points of each law
+    about["left_out"] = chosen.left_out
     return GroupFits.of(table, about, draws)
 
 
@@ -201,7 +201,7 @@ def _fit_law(
         if name not in runs.frame.columns:
             runs.column_of(name)  # raises, with the near names
     space = Space.of(law, options)
-    points, broken = _select(law, runs, by, options, weights)
+    points, broken = select_groups(law, runs, by, options, weights)
     all_codes, labels = group_codes(runs.frame[by])
     codes = all_codes[points.rows]
     total = len(labels)
@@ -277,7 +277,7 @@ def _one_type(labels: pd.Series) -> Any:
     return [_canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
 
 
-def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
+def select_groups(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
     """Points of every group that can be used; and, by group number, why the others cannot."""
     try:
         return select(law, runs, options, weights, within=by), {}
@@ -380,13 +380,13 @@ def _sorted(
             unit_counts = run_counts
     strata = np.zeros(2 * total, dtype=np.int64)
     strata[1::2] = unit_counts
-    keys = _keys(labels) if plan.resamples else np.zeros(total, dtype=np.uint64)
+    keys = group_keys(labels) if plan.resamples else np.zeros(total, dtype=np.uint64)
     rho = np.array([options.delta, options.penalty, ROUNDING])
     bounds = np.arange(0, 2 * total + 1, 2)
     return _Batch(X, np.ascontiguousarray(y), w, log_rows, offsets, units, strata, bounds, keys, rho, run_counts)
 
 
-def _keys(labels: pd.DataFrame) -> np.ndarray:
+def group_keys(labels: pd.DataFrame) -> np.ndarray:
     """A 64-bit key of each group from its labels alone: its draws are the same whatever other groups there are."""
     columns = [[_canonical(v) for v in labels[name]] for name in labels.columns]
     joined = np.array(["\x1f".join(parts) for parts in zip(*columns, strict=True)], dtype=object)

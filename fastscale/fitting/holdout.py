@@ -1,18 +1,24 @@
-"""Which points train and which are held out: cuts of compute, size or data, expanding windows, groups left out."""
+"""Which points train and which are held out; and what is drawn again and again when held-out errors are compared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fastscale.errors import FitError
-from fastscale.laws.law import Flags
+from fastscale.codegen.formula import STANDARD_VARIABLES
+from fastscale.errors import FitError, did_you_mean
+from fastscale.kernels.draws import unit_counts
+from fastscale.laws.law import Array, Flags, Ints
 
+SCHEMES = ("cut", "expanding", "groups", "column")
 _SHARES = (0.5, 0.6, 0.7, 0.8)  # of an expanding window: this share of the levels below each cut
+# Points of one curve err together, so they are drawn in so many batches of neighbours: 10 to 30 leave most of the power and
+# bear correlation over a batch's length (Schmeiser 1982, Operations Research 30).
+BATCHES = 20
 
 
 @dataclass(frozen=True)
@@ -24,38 +30,193 @@ class Split:
     what: str
 
 
-def splits(
-    frame: pd.DataFrame, along: np.ndarray, name: str, scheme: str, cut: float | None, groups: str | None, units: Any
-) -> list[Split]:
-    """The divisions that a scheme asks for.
+@dataclass(frozen=True)
+class Scheme:
+    """How points are divided, as `compare` is told.
 
-    "cut": points below `cut` of the variable train, those above are scored; by default the cut leaves the upper third of the
-    levels. "expanding": four such cuts, at 50 to 80 % of the levels. "groups": each level of the column `groups` is left out
-    once. A run that has points on both sides of a cut trains with those below it and is not scored: its points above would leak.
+    Attributes
+    ----------
+    kind
+        "cut": points below `cut` of a variable train, those above are scored; by default the cut leaves the upper third of its
+        levels. "expanding": four such cuts, at 50 to 80 % of the levels. "groups": each level of a column is left out once.
+        "column": a column says which rows train.
+    along
+        The variable that is cut; None for the law's compute or first variable.
+    cut
+        Where, in its unit.
+    groups, train
+        Names of columns.
     """
-    if scheme == "groups":
-        if groups is None or groups not in frame.columns:
-            raise FitError(f"groups={groups!r}: scheme='groups' leaves out the levels of a column; name one")
-        labels = frame[groups].to_numpy()
-        levels = pd.unique(labels)
-        if len(levels) < 2:
-            raise FitError(f"groups={groups!r} has one level; leaving it out leaves nothing to train on")
-        return [Split(labels != level, labels == level, f"without {groups}={level}") for level in levels]
-    if scheme not in ("cut", "expanding"):
-        raise FitError(f"scheme={scheme!r}: 'cut', 'expanding' or 'groups'")
-    levels = np.unique(along)
-    if len(levels) < 4:
-        raise FitError(f"{name} has {len(levels)} levels; a cut needs at least 4")
-    shares: Sequence[float] = (2 / 3,) if scheme == "cut" else _SHARES
-    cuts = [float(levels[min(int(share * len(levels)), len(levels) - 1)]) for share in shares] if cut is None else [float(cut)]
-    found = []
-    for value in dict.fromkeys(cuts):
-        train, test = along < value, along >= value
-        if units is not None:
-            test &= ~np.isin(units, np.unique(units[train]))
-        if not train.any() or not test.any():
-            why = "no run lies above it alone" if train.any() else "no point lies below it"
-            ends = f"{name} goes from {levels[0]:g} to {levels[-1]:g}"
-            raise FitError(f"cut={value:g} of {name} leaves nothing to compare: {why}; {ends}")
-        found.append(Split(train, test, f"{name} < {value:.4g}"))
-    return found
+
+    kind: str
+    along: str | None = None
+    cut: float | None = None
+    groups: str | None = None
+    train: str | None = None
+
+    @classmethod
+    def of(
+        cls, scheme: str | None, along: str | None, cut: float | None, groups: str | None, train: str | None
+    ) -> Scheme:
+        """The options checked; a column that is named says the scheme.
+
+        Raises
+        ------
+        FitError
+            No such scheme, or options that belong to another.
+        """
+        implied = [kind for kind, given in (("groups", groups), ("column", train), ("cut", cut)) if given is not None]
+        kind = scheme if scheme is not None else implied[0] if implied else "cut"
+        if kind not in SCHEMES:
+            raise FitError(f"scheme={kind!r}: one of {', '.join(map(repr, SCHEMES))}.{did_you_mean(kind, SCHEMES)}")
+        own = {"groups": groups, "train": train, "cut": cut, "along": along}
+        goes = {"groups": ("groups",), "train": ("column",), "cut": ("cut",), "along": ("cut", "expanding", "column")}
+        for name, value in own.items():
+            if value is not None and kind not in goes[name]:
+                raise FitError(f"{name}={value!r} goes with scheme={goes[name][0]!r}, not with scheme={kind!r}")
+        if kind == "groups" and groups is None:
+            raise FitError("scheme='groups' leaves out the levels of a column; name it, such as groups='family'")
+        if kind == "column" and train is None:
+            raise FitError("scheme='column' takes the training rows from a column; name it, such as train='is_train'")
+        return cls(kind, along, None if cut is None else float(cut), groups, train)
+
+    def check_columns(self, frame: pd.DataFrame) -> None:
+        """Refuse a column that is not there."""
+        names = [str(name) for name in frame.columns]
+        for option, name in (("groups", self.groups), ("train", self.train)):
+            if name is not None and name not in names:
+                raise FitError(f"{option}={name!r}: there is no such column.{did_you_mean(name, names)}")
+
+    def variable(self, values: Mapping[str, Array], named: Collection[str] = ()) -> tuple[str, Array]:
+        """The variable that is cut: as asked for, else compute (6ND where only N and D are there), else the first there is.
+
+        The one that was `named` goes by its own name too where it is the x of all laws.
+
+        Raises
+        ------
+        FitError
+            There is none of that name.
+        """
+        known = dict(values)
+        if {"N", "D"} <= set(known):
+            known.setdefault("C", 6 * known["N"] * known["D"])
+        name = self.along or next(v for v in ("C", *STANDARD_VARIABLES, *known) if v in known)
+        if name in named and set(known) == {"x"}:
+            return name, known["x"]
+        if name not in known:
+            raise FitError(f"along={name!r}: one of {', '.join(known)}")
+        return name, known[name]
+
+    def splits(self, frame: pd.DataFrame, along: Array, name: str, runs: Any = None) -> list[Split]:
+        """The divisions of the rows of `frame`; `along` holds the variable `name`, `runs` the runs where they are known.
+
+        A run that has points on both sides of a cut trains with those below it and is not scored: its points above would leak.
+        A lone run is a curve that is to be continued, and a column says what it says.
+
+        Raises
+        ------
+        FitError
+            A division would leave nothing to train on, or nothing to score; a cell of the column `train` says neither.
+        """
+        if self.kind == "groups":
+            labels = frame[self.groups].to_numpy()
+            levels = pd.unique(labels)
+            if len(levels) < 2:
+                raise FitError(f"groups={self.groups!r} has one level; leaving it out leaves nothing to train on")
+            return [Split(labels != level, labels == level, f"without {self.groups}={level}") for level in levels]
+        if self.kind == "column":
+            train = training_rows(frame[self.train])
+            if train.all() or not train.any():
+                none = "trains" if not train.any() else "is held out"
+                raise FitError(f"train={self.train!r}: no row {none}; every cell says {frame[self.train].iloc[0]}")
+            return [Split(train, ~train, f"where {self.train} says so")]
+        levels = np.unique(along)
+        if len(levels) < 4:
+            raise FitError(f"{name} has {len(levels)} level{'s' * (len(levels) != 1)}; a cut needs at least 4")
+        shares: Sequence[float] = (2 / 3,) if self.kind == "cut" else _SHARES
+        cuts = [levels[min(int(share * len(levels)), len(levels) - 1)] for share in shares] if self.cut is None else [self.cut]
+        found = []
+        for value in dict.fromkeys(float(cut) for cut in cuts):
+            train, test = along < value, along >= value
+            if runs is not None and len(np.unique(runs)) > 1:
+                test &= ~np.isin(runs, np.unique(runs[train]))
+            if not train.any() or not test.any():
+                why = "no point lies below it"
+                if train.any():
+                    why = "no run lies above it alone; hold out whole runs with groups=…, or say with train=… which rows train"
+                ends = f"{name} goes from {levels[0]:g} to {levels[-1]:g}"
+                raise FitError(f"cut={value:g} of {name} leaves nothing to compare ({ends}): {why}")
+            found.append(Split(train, test, f"{name} < {value:.4g}"))
+        return found
+
+
+def training_rows(column: pd.Series[Any]) -> Flags:
+    """Which cells say that their row trains: true, 1 or "train" against false, 0 or "test".
+
+    Raises
+    ------
+    FitError
+        A cell says neither.
+    """
+    said = {"true": True, "1": True, "1.0": True, "train": True, "false": False, "0": False, "0.0": False, "test": False}
+    values = column.astype(str).str.strip().str.casefold().map(said)
+    wrong = np.flatnonzero(values.isna().to_numpy())
+    if len(wrong):
+        raise FitError(
+            f"train={column.name!r}: {len(wrong):,} cells say neither that a row trains (1, true, train) nor that it is held out "
+            f"(0, false, test); the first is {column.iloc[int(wrong[0])]}"
+        )
+    return values.to_numpy(dtype=bool)
+
+
+@dataclass(frozen=True)
+class Units:
+    """What is drawn: `of[i]` is the unit of row i; those below `trains` are never held out."""
+
+    of: Ints
+    trains: int
+    count: int
+
+    @property
+    def held(self) -> int:
+        """How many units are held out in some division."""
+        return self.count - self.trains
+
+    def counts(self, seed: int, resamples: int, key: int = 0) -> Array:
+        """How often each unit is in each resample, (resamples, units).
+
+        Of the units that are never held out, and of the others, as many are drawn as there are.
+        """
+        strata = np.unique(np.array([0, self.trains, self.count], dtype=np.int64))
+        return draw(seed, resamples, strata, key)
+
+
+def draw(seed: int, resamples: int, strata: Ints, key: int = 0) -> Array:
+    """How often each unit is in each resample, (resamples, units); resample b depends on (seed, key, b) alone."""
+    counts = np.empty((resamples, int(strata[-1])))
+    unit_counts(np.uint64(seed), np.uint64(key), strata, 0, resamples, counts)
+    return counts
+
+
+def units_of(held: Flags, runs: np.ndarray | None, along: Array, curve: bool) -> Units:
+    """Units of rows of which some (`held`) are held out in some division.
+
+    Whole runs where there are several. Of a curve, which is a lone run or what a law of one variable is fitted to, the points
+    held out come in up to `BATCHES` batches of neighbours along the curve. Else each row is one.
+    """
+    n = len(held)
+    if runs is not None and len(np.unique(runs)) > 1:
+        codes = pd.factorize(runs)[0]
+        out = np.zeros(int(codes.max()) + 1, dtype=bool)
+        out[codes[held]] = True
+    else:
+        codes = np.arange(n)
+        if curve or runs is not None:
+            order = np.flatnonzero(held)[np.argsort(along[held], kind="stable")]
+            codes[order] = n + np.arange(len(order)) * min(len(order), BATCHES) // max(len(order), 1)
+            codes = pd.factorize(codes)[0]
+        out = np.zeros(int(codes.max()) + 1, dtype=bool)
+        out[codes[held]] = True
+    number = np.empty(len(out), dtype=np.int64)
+    number[np.argsort(out, kind="stable")] = np.arange(len(out))
+    return Units(number[codes], int((~out).sum()), len(out))

@@ -3,7 +3,7 @@
 With weights w the density of a residual r is exp(-w h(r/sigma))/(sigma Z(w)), h being Huber's function with delta in units of
 sigma: where all w are 1 the likelihood of Besiroglu et al. 2024 (arXiv 2404.10102). Infinite delta is the normal distribution
 with variance sigma^2/w, delta = 0 the double exponential exp(-w |r|/sigma). Weights count relative to their mean, points of
-weight 0 not at all.
+weight 0 not at all. Rates of trials have the binomial likelihood of their counts instead, with the numbers of trials as weights.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import erf
+from scipy.special import erf, gammaln, xlog1py, xlogy
 
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import predictions
@@ -27,11 +27,12 @@ class Likelihood:
     Attributes
     ----------
     scale
-        sigma, on the residual's scale.
+        sigma, on the residual's scale; 1 for rates of trials, whose number says how far they spread.
     log_likelihood
-        Of the residuals on their scale (of log loss by default): comparable between fits to the same points on the same scale.
+        Of the residuals on their scale (of log loss by default), of rates that of their counts: comparable between fits to the
+        same points on the same scale.
     parameters
-        Those fitted, sigma included.
+        Those fitted, sigma included where there is one.
     points, units
         How many points there are; how many independent units: runs where they are known, else points.
     """
@@ -119,6 +120,8 @@ def likelihood_of(problem: Problem, theta: Array, runs: np.ndarray | None) -> Li
     options = problem.options
     if why_none(options) or not np.isfinite(theta).all():
         return None
+    if options.residual == "binomial":
+        return _of_counts(problem, theta, runs)
     residual, _ = predictions(problem, theta)
     w = relative_weights(problem)
     sigma = best_scale(residual, w, options.delta)
@@ -126,6 +129,21 @@ def likelihood_of(problem: Problem, theta: Array, runs: np.ndarray | None) -> Li
     units = n if runs is None else len(np.unique(runs[w > 0]))
     value = log_likelihood(residual, w, options.delta, sigma)
     return Likelihood(sigma, value, problem.space.free_count + 1, n, units)
+
+
+def _of_counts(problem: Problem, theta: Array, runs: np.ndarray | None) -> Likelihood | None:
+    """The binomial likelihood of k successes in n trials; None where no numbers of trials are known."""
+    used = problem.w[: problem.n] > 0
+    trials, rate = problem.w[: problem.n][used], problem.y[: problem.n][used]
+    if (trials == 1.0).all() and ((rate > 0) & (rate < 1)).any():
+        return None
+    value, slopes = np.empty(problem.padded), np.empty((len(theta), problem.padded))
+    problem.kernels.predict(np.ascontiguousarray(theta), problem.X, problem.padded, value, slopes)
+    p, k = value[: problem.n][used], rate * trials
+    ways = gammaln(trials + 1) - gammaln(k + 1) - gammaln(trials - k + 1)
+    total = float((ways + xlogy(k, p) + xlog1py(trials - k, -p)).sum())
+    units = len(trials) if runs is None else len(np.unique(runs[used]))
+    return Likelihood(1.0, total, problem.space.free_count, len(trials), units)
 
 
 def why_none(options: Options) -> str | None:
@@ -147,6 +165,8 @@ def require(likelihood: Likelihood | None, options: Options, criterion: bool = F
     """
     if (why := why_none(options)) is not None:
         raise FitError(f"no likelihood: {why}")
+    if likelihood is None and options.residual == "binomial":
+        raise FitError("no likelihood: give the numbers of trials as weights=; without them, or an optimum, there is none")
     if likelihood is None:
         raise FitError("no likelihood: the fit has no parameters")
     if criterion and options.priors:

@@ -89,7 +89,7 @@ def solve_group(
         total += w[i]
     for wider in range(2):
         # residuals of several delta: a law that fits badly, whose objective has the most shallow minima
-        if wider == 1 and not best > _ROUGH * rho[0] * rho[0] * total:
+        if wider == 1 and status <= AT_BOUND and not best > _ROUGH * rho[0] * rho[0] * total:
             break
         count = choose(cells, start_values, wanted if wider == 1 else min(wanted, 4), wider == 1, chosen, taken)
         # Straight from the best start, which is close; from the others by stages. Where points are few or the straight way

@@ -209,7 +209,9 @@ def set_scale(theta, free, slot, gf, Hf, share, scale, seen):
     """The unit of each moving coordinate for damping; returns the largest, 0 or not finite where there is none.
 
     The diagonal can vanish, where curvatures cancel or no residual is within delta. g^2/f is a curvature too: no step along one
-    coordinate alone may promise more than the whole objective. And curvature that was there is remembered for a while.
+    coordinate alone may promise more than the whole objective. And curvature that was there is remembered for a while. A share
+    of the largest is only for a coordinate without curvature: those with some may have units twelve orders apart (a shift of 1/x
+    beside an exponent), and damping them by the steepest one's would hold them where they are.
     """
     largest = 0.0
     for j in range(theta.size):
@@ -220,7 +222,7 @@ def set_scale(theta, free, slot, gf, Hf, share, scale, seen):
     for j in range(theta.size):
         if free[j] >= 0 and slot[free[j]] >= 0:
             a = slot[free[j]]
-            scale[a] = max(scale[a], 1e-12 * largest)
+            scale[a] = max(scale[a], 1e-24 * largest)
             seen[free[j]] = _REMEMBERED * scale[a]
     return largest
 

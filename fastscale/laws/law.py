@@ -313,7 +313,7 @@ class Law:
         name = relative_to.removeprefix("1/")
         row = self.variable_names.index(name)
         if inverse:
-            return 2, row
+            return (8 if name in self.log_variables else 2), row
         if not is_log:
             raise LawError("start values relative to a variable need a parameter that is fitted as its logarithm")
         return (1 if name in self.log_variables else 3), row

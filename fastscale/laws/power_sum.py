@@ -73,7 +73,10 @@ LAWS = (
         ),
         latex=r"L = E + \left[(A/N)^{\alpha p} + (B/D)^{\beta p}\right]^{1/p}",
         source="derived: the p-norm of the two shares; power_sum_offset with gamma = 1/p",
-        reduces_to=(Reduction("chinchilla", fixed={"p": 1.0}, names={"A": "A**alpha", "B": "B**beta"}),),
+        reduces_to=(
+            Reduction("chinchilla", fixed={"p": 1.0}, names={"A": "A**alpha", "B": "B**beta"}),
+            Reduction("power_sum_offset", names={"alpha": "alpha*p", "beta": "beta*p", "gamma": "1/p"}),
+        ),
         falls_with=("N", "D"),
         allocation=allocation,
     ),

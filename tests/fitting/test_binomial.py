@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import optimize, special
+from scipy import optimize, special, stats
 
 import fastscale
 from fastscale.errors import DataError, FitError
@@ -51,6 +51,29 @@ def test_the_maximum_of_the_likelihood() -> None:
     np.testing.assert_allclose(fit.standard_errors, np.sqrt(np.diag(V)), rtol=1e-8)
 
 
+def test_the_likelihood_is_that_of_the_counts() -> None:
+    """Against SciPy's binomial distribution; no scale is counted as a parameter."""
+    frame = trials()
+    fit = fastscale.fit(LAW, frame, x="x", residual="binomial", weights="n")
+    k = np.rint(frame["loss"] * frame["n"])
+    p = special.expit(fit.params["a"] + fit.params["b"] * frame["x"])
+    assert fit.log_likelihood == pytest.approx(stats.binom.logpmf(k, frame["n"], p).sum(), rel=1e-10)
+    assert fit.aic == pytest.approx(4 - 2 * fit.log_likelihood) and fit.scale == 1.0
+    assert fit.bic == pytest.approx(2 * math.log(40) - 2 * fit.log_likelihood)
+    # a law with one more parameter is nested: its likelihood is no less, and twice the difference is that of the deviances
+    wider = fastscale.Law("sigmoid(a + b*x + c*x**2)", parameters=tuple(
+        fastscale.Parameter(name, start=(-2.0, 0.1, 2.0)) for name in "abc"
+    ))
+    other = fastscale.fit(wider, frame, x="x", residual="binomial", weights="n")
+    assert other.log_likelihood - fit.log_likelihood == pytest.approx(fit.objective - other.objective, rel=1e-8)
+
+
+def test_without_trials_there_is_no_likelihood() -> None:
+    fit = fastscale.fit(LAW, trials(), x="x", residual="binomial")
+    with pytest.raises(FitError, match="no likelihood: give the numbers of trials as weights="):
+        _ = fit.aic
+
+
 def test_rates_of_nothing_and_of_all() -> None:
     frame = pd.DataFrame({"x": [0.0, 1, 2, 3, 4, 5], "loss": [0.0, 0.1, 0.4, 0.8, 1.0, 1.0], "n": [10] * 6})
     fit = fastscale.fit(LAW, frame, x="x", residual="binomial", weights="n")
@@ -72,8 +95,6 @@ def test_groups_and_resamples_are_those_of_single_fits() -> None:
         np.testing.assert_allclose(draw, logistic(frame.iloc[rows]), rtol=1e-5)
     profile = fit.test("b = 1.1")
     held = fastscale.fit(LAW, frame, x="x", residual="binomial", weights="n", fixed={"b": 1.1})
-    from scipy import stats
-
     assert profile.p_profile == pytest.approx(stats.chi2.sf(2 * (held.objective - fit.objective), 1), rel=1e-9)
 
 

@@ -11,8 +11,7 @@ import pytest
 
 import fastscale
 from fastscale.errors import FitError
-from fastscale.fitting.compare import stacked
-from fastscale.fitting.holdout import splits
+from fastscale.fitting.holdout import draw
 
 
 def curve(seed: int, noise: float = 0.01, n: int = 60) -> pd.DataFrame:
@@ -25,7 +24,7 @@ def test_the_true_law_wins_outside_the_data() -> None:
     found = fastscale.compare(["power_law", "power_offset", "log_law"], curve(0), x="x", delta=math.inf)
     assert found.table.index[0] == "power_offset"
     assert found.table["distinguishable"].tolist() == [False, True, True]
-    assert found.verdict.endswith("and better than all others.")
+    assert found.verdict.endswith("; again the best in 100% of resamples), and better than all others.")
     assert found.table["selected"].sum() == pytest.approx(1)
     assert found.table["weight"].sum() == pytest.approx(1)
     # the error by hand: fitted below the cut, scored above
@@ -37,6 +36,13 @@ def test_the_true_law_wins_outside_the_data() -> None:
     assert found.table.loc["power_law", "error"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-9)
     assert found.table.loc["power_law", "bias"] == pytest.approx(error.mean(), rel=1e-9)
     assert found.table.loc["power_law", "held_out"] == len(rest)
+    assert found.errors.index.names == ["split", "row"]
+    assert found.errors.index.get_level_values("row").tolist() == list(rest.index)
+    np.testing.assert_allclose(found.errors["power_law"], error, atol=1e-9)
+    # the variable that was named may be cut by its own name, though it is the x of the laws
+    named = {"D": "t", "along": "D", "cut": cut}
+    renamed = fastscale.compare(["power_law", "log_law"], frame.rename(columns={"x": "t"}), resamples=0, **named)
+    assert renamed.table.loc["power_law", "held_out"] == len(rest)
 
 
 def test_the_best_in_sample_is_not_the_best_outside() -> None:
@@ -73,13 +79,6 @@ def test_order_of_laws_does_not_matter() -> None:
         pd.testing.assert_frame_equal(table, tables[0], rtol=1e-9)
 
 
-def test_runs_are_not_cut_in_two() -> None:
-    frame = pd.DataFrame({"x": [1.0, 2, 3, 4, 5, 6, 7, 8], "run": list("aabbccdd")})
-    (split,) = splits(frame, frame["x"].to_numpy(), "x", "cut", 4.0, None, pd.factorize(frame["run"])[0])
-    assert split.train.tolist() == [True] * 3 + [False] * 5
-    assert split.test.tolist() == [False] * 4 + [True] * 4  # run b has a point on each side
-
-
 def test_groups_are_left_out_once_each() -> None:
     frame = pd.concat([curve(k).assign(family=k % 3) for k in range(3)])
     found = fastscale.compare(
@@ -89,14 +88,20 @@ def test_groups_are_left_out_once_each() -> None:
     assert found.table.index[0] == "power_offset"
 
 
-def test_points_of_different_splits_are_different_units() -> None:
+def test_units_that_are_drawn() -> None:
     frame = pd.concat([curve(k).assign(family=k) for k in range(3)])
-    found = fastscale.compare(["power_law", "power_offset"], frame, x="x", delta=math.inf, scheme="groups", groups="family")
-    assert found.units == len(frame)
-    windows = fastscale.compare(["power_law", "power_offset"], curve(0), x="x", delta=math.inf, scheme="expanding")
-    assert windows.units == 30 < len(windows.errors)  # half of the levels lie above the first cut; later windows repeat them
+    laws = ["power_law", "power_offset"]
+    found = fastscale.compare(laws, frame, x="x", delta=math.inf, groups="family", resamples=0)
+    assert found.units == len(frame)  # points of different families are different units
+    windows = fastscale.compare(laws, curve(0), x="x", delta=math.inf, scheme="expanding", resamples=0)
+    assert windows.units == 20 < 30 < len(windows.errors)  # batches of a curve; later windows hold the same points out again
     runs = curve(0).assign(run=np.arange(60) // 3)
-    assert fastscale.compare(["power_law", "power_offset"], runs, x="x", delta=math.inf).units == 6
+    assert fastscale.compare(laws, runs, x="x", delta=math.inf, resamples=0).units == 6
+    rows = pd.DataFrame({"N": np.repeat([1e8, 1e9], 12), "D": np.tile(np.geomspace(1e9, 1e11, 12), 2)})
+    rows["loss"] = 1.5 + 300 / rows["N"] ** 0.3 + 2000 / rows["D"] ** 0.35 + np.random.default_rng(0).normal(0, 0.01, 24)
+    found = fastscale.compare(["E + A/N**a + B/D**b", "A/N**a + B/D**b"], rows.assign(N=rows["N"] * (1 + np.arange(24) % 3)),
+                              delta=math.inf, resamples=0)
+    assert found.units == found.table["held_out"].iloc[0]  # laws of several variables: each row
 
 
 def test_prediction_intervals_cover_held_out_points() -> None:
@@ -111,28 +116,229 @@ def test_prediction_intervals_cover_held_out_points() -> None:
     assert ((band["lower"] <= band["estimate"]) & (band["estimate"] <= band["upper"])).all()
 
 
-def test_stacked_weights_are_the_best_of_a_grid() -> None:
+def test_selection_is_of_laws_fitted_anew_to_each_resample() -> None:
+    """By hand: straight lines in x and in log x, by NumPy's weighted least squares, on the draws of the engine."""
+    rng = np.random.default_rng(5)
+    x = rng.uniform(1, 30, 40)
+    frame = pd.DataFrame({"x": x, "loss": 3 + 0.5 * np.log(x) + 0.06 * x + rng.normal(0, 0.4, 40), "in": rng.random(40) < 0.6})
+    frame["run"] = np.arange(40) // 2
+    frame["in"] = frame.groupby("run")["in"].transform("first")
+    options = {"x": "x", "residual": "linear", "delta": math.inf, "train": "in"}
+    found = fastscale.compare(["linear_law", "log_law"], frame, resamples=60, seed=3, **options)
+    train, runs = frame["in"].to_numpy(), frame["run"].to_numpy()
+    order = [*pd.unique(runs[train]), *pd.unique(runs[~train])]
+    few = len(pd.unique(runs[train]))
+    counts = draw(3, 60, np.array([0, few, 20], dtype=np.int64))
+    times = counts[:, [order.index(run) for run in runs]]
+    wins = np.zeros(2)
+    for row in times:
+        scores = []
+        for column in (x, np.log(x)):
+            A, root = np.column_stack([np.ones(40), column]), np.sqrt(row)
+            beta = np.linalg.lstsq((A * root[:, None])[train], (frame["loss"].to_numpy() * root)[train], rcond=None)[0]
+            scores.append((row * (A @ beta - frame["loss"].to_numpy()) ** 2)[~train].sum())
+        wins[int(np.argmin(scores))] += 1 / 60
+    assert 0.05 < wins[0] < 0.95
+    np.testing.assert_allclose(found.table.loc[["linear_law", "log_law"], "selected"], wins, atol=1e-12)
+
+
+def test_resamples_left_out() -> None:
+    found = fastscale.compare(["power_law", "power_offset"], curve(0), x="x", delta=math.inf, resamples=0)
+    assert found.table[["selected", "coverage"]].isna().all(axis=None) and found.table["p"].notna().sum() == 1
+
+
+def test_the_same_seed_gives_the_same_bits() -> None:
+    one, other, third = (
+        fastscale.compare(["power_law", "power_offset"], curve(0, 0.3), x="x", seed=seed, resamples=40, threads=threads).table
+        for seed, threads in ((1, 1), (1, 2), (2, None))
+    )
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
+    assert not (one["p"].iloc[1] == third["p"].iloc[1] and one["coverage"].equals(third["coverage"]))
+
+
+def test_a_column_says_what_trains() -> None:
+    frame = curve(0)
+    by_cut = fastscale.compare(["power_law", "power_offset"], frame, x="x", delta=math.inf)
+    cut = np.sort(frame["x"])[40]
+    by_column = fastscale.compare(
+        ["power_law", "power_offset"], frame.assign(fit=np.where(frame["x"] < cut, "train", "test")), x="x", delta=math.inf,
+        train="fit",
+    )
+    pd.testing.assert_frame_equal(by_column.table, by_cut.table, check_exact=True)
+
+
+def test_responses_that_are_not_positive_are_scored_as_they_are() -> None:
+    """A law of a reward that may be negative has no log error."""
+    rng = np.random.default_rng(2)
+    x = np.exp(np.linspace(0, 6, 45))
+    frame = pd.DataFrame({"x": x, "loss": -1.0 + 0.4 * np.log(x) + rng.normal(0, 0.02, 45)})
+    found = fastscale.compare(["linear_law", "log_law"], frame, x="x", residual="linear", delta=math.inf)
+    assert found.scale == "linear" and found.table.index[0] == "log_law"
+    assert found.verdict.startswith("log_law predicts the held-out points best (error 0.0")
+    assert "in the response's own unit" in found.verdict and found.table.attrs["error"].endswith("in the response's own unit")
+    train, rest = frame[:30], frame[30:]
+    A = np.column_stack([np.ones(45), np.log(x)])
+    beta = np.linalg.lstsq(A[:30], train["loss"], rcond=None)[0]
+    error = A[30:] @ beta - rest["loss"]
+    assert found.table.loc["log_law", "error"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-7)
+    assert found.table.loc["log_law", "bias"] == pytest.approx(error.mean(), rel=1e-6)
+    assert 0 < found.table.loc["log_law", "coverage"] <= 1
+    assert found.predict(x=2.0) == pytest.approx(
+        sum(w * found.fits[name].predict(x=2.0) for name, w in found.table["weight"].items()), rel=1e-12
+    )
+
+
+def test_laws_with_different_residuals_are_scored_on_one_scale() -> None:
+    rng = np.random.default_rng(4)
+    x = np.exp(np.linspace(2, 9, 40))
+    frame = pd.DataFrame({"x": x, "loss": np.clip(0.9 - 2.0 * x**-0.4 + rng.normal(0, 0.01, 40), 0.01, 1)})
+    found = fastscale.compare(["power_ceiling", "power_law"], frame, x="x")
+    assert found.scale == "linear" and found.table["aicc"].isna().all()
+    assert found.table.index[0] == "power_ceiling"
+
+
+def test_predictions_without_a_logarithm_are_as_wrong_as_can_be() -> None:
+    """A falling line goes below zero where it is continued: no log error, and no winner."""
+    x = np.linspace(1, 30, 60)
+    frame = pd.DataFrame({"x": x, "loss": 4.0 * np.exp(-x / 6) + 0.05})
+    found = fastscale.compare(["linear_law", "exp_law"], frame, x="x", delta=math.inf)
+    assert found.table.loc["linear_law", "error"] == math.inf and found.table.loc["linear_law", "failed"] == 0
+    assert found.table.loc["linear_law", "distinguishable"] and found.table.loc["linear_law", "selected"] == 0
+
+
+def test_information_criteria_only_of_likelihoods() -> None:
+    laws = ["power_law", "power_offset"]
+    huber, squares, fitted = (
+        fastscale.compare(laws, curve(0), x="x", resamples=0, **options)
+        for options in ({}, {"delta": math.inf}, {"scale": "fitted", "delta": 1.345})
+    )
+    assert huber.table["aicc"].isna().all()
+    for found in (squares, fitted):
+        for name in laws:
+            assert found.table.loc[name, "aicc"] == found.fits[name].aicc
+    # n log(mean square) + 2 p + …: the textbook form, up to a constant of the data
+    one, other = (squares.fits[name] for name in laws)
+    n = one.n
+    by_hand = [n * math.log(f.objective) + 2 * k + 2 * k * (k + 1) / (n - k - 1) for f, k in ((one, 3), (other, 4))]
+    assert one.aicc - other.aicc == pytest.approx(by_hand[0] - by_hand[1], rel=1e-9)
+
+
+def test_rates_of_trials_have_one() -> None:
     rng = np.random.default_rng(0)
-    errors = rng.normal(size=(200, 3)) * [1.0, 1.3, 2.0] + [0.3, -0.5, 0.0]
-    weights = stacked(errors)
-    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
-    grid = [(a, b, 1 - a - b) for a in np.linspace(0, 1, 101) for b in np.linspace(0, 1 - a, 101)]
-    best = min(((errors @ np.array(w)) ** 2).mean() for w in grid)
-    assert ((errors @ weights) ** 2).mean() <= best * (1 + 1e-6)
-    broken = errors.copy()
-    broken[0, 0] = np.nan
-    assert stacked(broken)[0] == 0
+    x = rng.uniform(0.2, 4, 60)
+    n = rng.integers(20, 200, 60)
+    rate = 1 / (1 + np.exp(2 - 1.1 * x))
+    frame = pd.DataFrame({"x": x, "loss": rng.binomial(n, rate) / n, "n": n})
+    laws = [
+        fastscale.Law("sigmoid(a + b*x)", name="one", parameters=_starts("ab")),
+        fastscale.Law("sigmoid(a + b*x + c*x**2)", name="two", parameters=_starts("abc")),
+    ]
+    found = fastscale.compare(laws, frame, x="x", residual="binomial", weights="n", resamples=30)
+    assert found.scale == "linear"
+    for law in laws:
+        assert found.table.loc[law.name, "aicc"] == found.fits[law.name].aicc
+    assert abs(found.table.loc["one", "aicc"] - found.table.loc["two", "aicc"]) < 12
+
+
+def _starts(names: str) -> tuple[fastscale.Parameter, ...]:
+    return tuple(fastscale.Parameter(name, start=(-2.0, 0.1, 2.0)) for name in names)
+
+
+def test_weights_and_units_reach_the_training_fits() -> None:
+    """Given as an array, and converted while reading."""
+    frame = curve(0, 0.05)
+    weights = np.random.default_rng(1).uniform(0.2, 3, 60)
+    laws = ["power_law", "power_offset"]
+    as_array = fastscale.compare(laws, frame, x="x", weights=weights, resamples=0)
+    as_column = fastscale.compare(laws, frame.assign(w=weights), x="x", weights="w", resamples=0)
+    pd.testing.assert_frame_equal(as_array.table, as_column.table, check_exact=True)
+    train = frame[frame["x"] < np.sort(frame["x"])[40]]
+    one = fastscale.fit("power_law", train, x="x", weights=weights[: len(train)])
+    assert as_array.errors["power_law"].iloc[0] == pytest.approx(
+        math.log(one.predict(x=float(frame["x"].iloc[40]))) - math.log(frame["loss"].iloc[40]), rel=1e-9
+    )
+    sizes = frame.assign(x=[f"{value:.12f}M" for value in frame["x"]]).rename(columns={"x": "params", "loss": "final_loss"})
+    read = fastscale.read_runs(sizes, units={"loss": "bits"})
+    plain = fastscale.compare(laws, frame, x="x", delta=math.inf, resamples=0)
+    converted = fastscale.compare(laws, read, N="params", delta=math.inf, resamples=0)
+    np.testing.assert_allclose(converted.table["error"], plain.table["error"], rtol=1e-5)
+
+
+def test_offsets_and_errors_go_with_the_training_fits() -> None:
+    rng = np.random.default_rng(6)
+    N, D = np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(1e9, 1e11, 6))
+    frame = pd.DataFrame({"N": N.ravel(), "D": D.ravel(), "cold": np.arange(36) % 2, "se": rng.uniform(0.01, 0.03, 36)})
+    frame["loss"] = 1.7 + 400 / frame["N"] ** 0.34 + 2000 / frame["D"] ** 0.37 + 0.3 * frame["cold"] + rng.normal(0, 0.01, 36)
+    laws = ["chinchilla", "chinchilla_tied"]
+    found = fastscale.compare(laws, frame, offset="cold", errors="se", delta=math.inf, resamples=10)
+    plain = fastscale.compare(laws, frame, delta=math.inf, resamples=0)
+    assert found.table["error"].max() < 0.3 * plain.table["error"].min()
+    C = 6 * frame["N"] * frame["D"]
+    cut = np.unique(C)[int(2 / 3 * C.nunique())]
+    one = fastscale.fit("chinchilla", frame[cut > C], offset="cold", errors="se", delta=math.inf)
+    rest = frame[cut <= C]
+    np.testing.assert_allclose(
+        found.errors["chinchilla"], np.log(one.predict(rest).to_numpy()) - np.log(rest["loss"].to_numpy()), atol=1e-6
+    )
+
+
+def test_delta_is_chosen_from_the_training_points() -> None:
+    frame = curve(0, 0.02)
+    frame.loc[frame["x"] > np.sort(frame["x"])[45], "loss"] *= 1.5
+    found = fastscale.compare(["power_law", "power_offset"], frame, x="x", delta="auto", resamples=0)
+    train = frame[frame["x"] < np.sort(frame["x"])[40]]
+    one = fastscale.fit("power_offset", train, x="x", delta="auto")
+    first = float(frame["x"].iloc[40])
+    assert found.errors["power_offset"].iloc[0] == pytest.approx(
+        math.log(one.predict(x=first)) - math.log(frame["loss"].iloc[40]), rel=1e-9
+    )
+
+
+def test_what_cannot_be_fitted_says_why() -> None:
+    frame = curve(0, n=12)
+    found = fastscale.compare(["power_law", "power_offset", "bnsl2"], frame, x="x", delta=math.inf, resamples=20)
+    assert found.table.loc["bnsl2", "failed"] == 1 and found.table.loc["bnsl2", "weight"] == 0
+    assert math.isnan(found.table.loc["bnsl2", "p"]) and not found.table.loc["bnsl2", "distinguishable"]
+    assert found.verdict.endswith("without an optimum: bnsl2.")
+    (note,) = [note for note in found.warnings if note.code == "held_out_failed"]
+    assert note.numbers["law"] == "bnsl2" and "fewer points than free parameters" in note.message
+
+
+def test_all_laws_that_the_archive_can_serve() -> None:
+    found = fastscale.compare("all", curve(0, 0.02), delta=math.inf, resamples=0)
+    assert {"power_law", "power_offset", "bnsl1"} < set(found.table.index)
+    assert set(found.table.index) | set(found.left_out) == set(fastscale.laws.registry())
+    rng = np.random.default_rng(0)
+    runs = pd.DataFrame({"N": 1e8, "D": np.geomspace(1e9, 1e11, 20), "loss": np.linspace(3, 2, 20) + rng.normal(0, 0.01, 20)})
+    with pytest.raises(FitError, match=r"laws='all' leaves 0 of \d laws to compare\. chinchilla: N has the value 1e\+08"):
+        fastscale.compare("all", runs)
+
+
+def test_the_mixture_is_that_of_the_weights() -> None:
+    found = fastscale.compare(["power_law", "power_offset", "log_law"], curve(8, 0.2), x="x", delta=math.inf)
+    weights = found.table["weight"]
+    logs = sum(w * math.log(found.fits[name].predict(x=3e5)) for name, w in weights.items())
+    assert found.predict(x=3e5) == pytest.approx(math.exp(logs), rel=1e-12)
+    series = found.predict(pd.DataFrame({"x": [1e3, 1e6]}, index=["a", "b"]))
+    assert series.index.tolist() == ["a", "b"]
+    # the squared error of the mixture on what was held out is the least of all weights, so none above a single law's
+    assert ((found.errors @ weights[found.errors.columns]) ** 2).mean() <= (found.errors**2).mean().min() * (1 + 1e-9)
 
 
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        (dict(laws=["power_law"]), "two laws or more"),
-        (dict(laws=["power_law", "power_law"]), "named twice"),
-        (dict(scheme="random"), "scheme='random': 'cut', 'expanding' or 'groups'"),
-        (dict(scheme="groups"), "groups=None: scheme='groups' leaves out the levels of a column"),
+        (dict(laws=["power_law"]), "two laws or more, or 'all'"),
+        (dict(laws="power_law"), "two laws or more, or 'all'"),
+        (dict(laws=["power_law", "power_law"]), "'power_law' is named twice"),
+        (dict(scheme="random"), "scheme='random': one of 'cut'"),
         (dict(along="N"), "along='N': one of x"),
-        (dict(cut=1.0), "cut=1 of x leaves nothing to compare: no point lies below it"),
+        (dict(cut=1.0), "cut=1 of x leaves nothing to compare"),
+        (dict(groups="g"), "groups='g': there is no such column"),
+        (dict(resamples=10**9), "1,000,000,000 resamples of 60 points would take .* Ask for fewer resamples"),
+        (dict(resamples=-1), "resamples=-1: a number of resamples, or 0 for none"),
+        (dict(level=95), "level=95: a number between 0 and 1. Did you mean 0.95?"),
+        (dict(epoch="x"), "epoch= is neither an option nor a variable of the law"),
     ],
 )
 def test_what_is_refused(options: dict, match: str) -> None:

@@ -263,7 +263,8 @@ def test_saved_and_loaded_bit_for_bit(fit, tmp_path):
     again = fastscale.load(path)
     assert again.params.equals(fit.params)
     assert again.standard_errors.equals(fit.standard_errors)
-    assert (again.objective, again.status, again.search, again.n) == (fit.objective, fit.status, fit.search, fit.n)
+    assert (again.objective, again.status, again.n) == (fit.objective, fit.status, fit.n)
+    assert repr(again.search) == repr(fit.search)  # a next basin that is not there is NaN, which equals nothing
     assert again.options == fit.options
     assert again.fingerprint == fit.fingerprint
     assert again.predict(N=1e9, D=1e10) == fit.predict(N=1e9, D=1e10)

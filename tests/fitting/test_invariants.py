@@ -41,6 +41,19 @@ def test_units_of_size_and_data_move_only_their_scales(u, v, delta):
     assert plain.to_numpy() == close(moved, 1e-4)
 
 
+@pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e6, 1e12])
+def test_unit_of_a_variable_whose_inverse_is_shifted(unit):
+    """g is in units of 1/x: as far from the other coordinates as the unit makes it."""
+    rng = np.random.default_rng(0)
+    x = np.exp(rng.uniform(0, 6, 40))
+    frame = pd.DataFrame({"x": x, "loss": 2.0 * (1 / x + 0.05) ** 0.04 * np.exp(rng.normal(0, 1e-3, 40))})
+    plain, moved = (fastscale.fit("power_shift", f, x="x", delta=math.inf) for f in (frame, frame.assign(x=x * unit)))
+    assert plain.ok and moved.ok
+    assert moved.objective == pytest.approx(plain.objective, rel=1e-9)
+    assert moved.params["g"] * unit == pytest.approx(plain.params["g"], rel=1e-4)
+    assert moved.params["alpha"] == pytest.approx(plain.params["alpha"], rel=1e-4)
+
+
 @FEW
 @given(st.integers(0, 1000))
 def test_order_of_rows(seed):

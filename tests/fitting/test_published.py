@@ -44,7 +44,7 @@ def test_search_is_accounted_for(chinchilla):
     fit = chinchilla_fit(points(chinchilla, 240))
     assert fit.search.evaluated >= 4500
     assert 2 <= fit.search.at_best <= fit.search.refined <= fit.search.evaluated
-    assert fit.search.next_basin > 2 * fit.objective
+    assert not fit.search.next_basin <= 2 * fit.objective  # NaN where there is none
     every = chinchilla_fit(points(chinchilla, 240), starts="all")
     assert every.search.refined >= 4500
     assert every.objective == pytest.approx(fit.objective, rel=1e-12)

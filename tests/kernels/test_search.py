@@ -133,15 +133,16 @@ def test_singular_equations_leave_an_infinite_value() -> None:
 
 
 def test_starts_are_placed_where_the_data_are() -> None:
-    """Anchors 1 mean of a row, 2 one over its range, 3 logarithm of its mean, 4 to 7 least and largest response."""
+    """Anchors 1 mean of a row, 2 one over its range, 3 logarithm of its mean, 4 to 7 ends of the response, 8 as 2 of exp."""
     law, rng = laws.registry()["chinchilla"], np.random.default_rng(1)
     columns = support.columns_for(law, 13, rng)  # padded to 16: the copies must not count
     grid = rng.normal(size=(4, 5))
-    anchors, rows = np.array([0, 1, 2, 3, 1]), np.array([0, 1, 0, 0, 0])
+    anchors, rows = np.array([8, 1, 2, 3, 1]), np.array([1, 1, 0, 0, 0])
     one = np.ones(13)
     points, thetas, _ = project(law, grid, columns, one, one, "log", linear=np.zeros(5), anchors=anchors, rows=rows)
     X = points.rows
     expected = grid.copy()
+    expected[:, 0] /= np.ptp(np.exp(X[1]))
     expected[:, 1] += X[1].mean()
     expected[:, 2] /= np.ptp(X[0])
     expected[:, 3] += np.log(X[0].mean())
@@ -156,6 +157,19 @@ def test_starts_are_placed_where_the_data_are() -> None:
     low, high = response[1:].min(), response[1:].max()
     expected = grid * [1, low, high, 1, 1] + [0, 0, 0, np.log(low), np.log(high)]
     np.testing.assert_allclose(thetas, expected, rtol=1e-13)
+
+
+def test_starts_are_multiples_of_one_over_the_range_of_the_variable_itself() -> None:
+    """Whether the law takes the variable as it is or as its logarithm."""
+    x = np.array([3.0, 10.0, 50.0])
+    for name in ("exp_law", "power_shift"):
+        law = laws.registry()[name]
+        (j,) = [k for k, p in enumerate(law.parameters) if p.relative_to == "1/x"]
+        grid = law.search_grid()
+        _, thetas, _ = project(
+            law, grid.values, [x], np.ones(3), np.ones(3), "linear", linear=np.zeros(3), anchors=grid.anchors, rows=grid.rows
+        )
+        np.testing.assert_allclose(thetas[:, j] * 47.0, grid.values[:, j], rtol=1e-13)
 
 
 def naive_choice(cells: np.ndarray, values: np.ndarray, wanted: int, fill: bool) -> list[int]:

@@ -1,0 +1,112 @@
+"""Laws in the order of their held-out errors: the table, the verdict and the warnings of a comparison."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from fastscale.archive import Note, Points
+from fastscale.fitting.holdout import draw
+from fastscale.fitting.predict import predict_points
+from fastscale.fitting.result import Fit
+from fastscale.fitting.score import DRAWS, errors_of, paired, same, squares, stacked, unit_of_errors
+from fastscale.fitting.sensitivity import subset
+from fastscale.laws.law import Array, Flags
+
+
+def points_of(one: Fit) -> Points:
+    """The points of a fit that was made from data."""
+    assert one.points is not None
+    return one.points
+
+
+def ranked(
+    errors: pd.DataFrame, at: Mapping[str, Flags], scale: str, fits: Mapping[str, Fit], failures: Mapping[str, list[str]],
+    covered: Mapping[str, list[Array]], selected: Array, level: float, seed: int,
+) -> pd.DataFrame:
+    names = list(fits)
+    E = errors[names].to_numpy(dtype=float)
+    square = squares(E)
+    means = square.mean(axis=0)
+    order = sorted(range(len(names)), key=lambda j: (means[j], names[j]))
+    best = order[0]
+    codes = pd.factorize(errors["unit"])[0]
+    sums = np.zeros((codes.max() + 1, len(names)))
+    np.add.at(sums, codes, square)
+    pairs = np.array([(j, best) for j in order], dtype=np.int64)
+    counts = np.bincount(codes).astype(float)
+    against = paired(sums, counts, pairs, draw(seed, DRAWS, np.array([0, len(counts)], dtype=np.int64), key=1), level)
+    weights = stacked(np.where(np.isfinite(E), E, np.nan))
+    likelihoods = len({one.options.residual for one in fits.values()}) == 1 and len({one.n for one in fits.values()}) == 1
+    rows = []
+    with np.errstate(all="ignore"):
+        for k, j in enumerate(order):
+            name = names[j]
+            one, inside = fits[name], np.concatenate([*covered[name], []])
+            finite = E[np.isfinite(E[:, j]), j]
+            untold = bool(failures[name]) or k == 0
+            twin = bool(same(means[j], means[best]))
+            rows.append({
+                "law": name, "error": math.sqrt(means[j]), "median_error": np.median(np.abs(finite)) if len(finite) else np.nan,
+                "bias": finite.mean() if len(finite) else np.nan,
+                "coverage": np.nanmean(inside) if np.isfinite(inside).any() else np.nan,
+                "worse_by": means[j] - means[best], "lower": math.nan if untold else against.lower[k],
+                "upper": math.nan if untold else against.upper[k], "p": math.nan if untold else 1.0 if twin else against.p[k],
+                "distinguishable": not untold and not twin and bool(against.p[k] < 1 - level), "selected": selected[j],
+                "weight": weights[j], "failed": len(failures[name]), "in_sample": _in_sample(one, at[name], scale),
+                "aicc": _aicc(one) if likelihoods else math.nan, "parameters": len(one.law.names), "held_out": len(E),
+            })
+    table = pd.DataFrame(rows).set_index("law")
+    table.attrs["error"] = f"root mean square, in {unit_of_errors(scale)}"
+    return table
+
+
+def _in_sample(one: Fit, at: Flags, scale: str) -> float:
+    points = subset(points_of(one), at)
+    values = predict_points(one.law, one.options.residual, one.theta[None], list(points.X))[0]
+    return math.sqrt(float(squares(errors_of(values, points.y, scale)).mean()))
+
+
+def _aicc(one: Fit) -> float:
+    """AICc where the objective is a likelihood."""
+    return math.nan if one.likelihood is None or one.options.priors else one.aicc
+
+
+def verdict_of(table: pd.DataFrame, scale: str) -> str:
+    best = table.index[0]
+    if not math.isfinite(table["error"].iloc[0]):
+        return "No law could be fitted to the training points."
+    others = table.iloc[1:]
+    lost = [str(name) for name in others.index[others["failed"] > 0]]
+    close = [str(name) for name in others.index[~others["distinguishable"] & (others["failed"] == 0)]]
+    again = table["selected"].iloc[0]
+    told = f"; again the best in {again:.0%} of resamples" if math.isfinite(again) else ""
+    text = f"{best} predicts the held-out points best (error {table['error'].iloc[0]:.3g} in {unit_of_errors(scale)}{told})"
+    if close:
+        text += f"; not distinguishable from it with these data: {', '.join(close)}"
+    elif len(lost) < len(others):
+        text += ", and better than all others" if not lost else ", and better than all others that could be fitted"
+    return f"{text}{'; without an optimum: ' + ', '.join(lost) if lost else ''}."
+
+
+def notes_of(table: pd.DataFrame, scale: str, failures: Mapping[str, list[str]], splits: int, level: float) -> tuple[Note, ...]:
+    found = []
+    inner = str(table.index[int(np.argmin(table["in_sample"].to_numpy()))])
+    best = str(table.index[0])
+    # worse by the errors held out, or hardly ever chosen when the choice is made again
+    lost = bool(table["distinguishable"][inner]) or bool(table["failed"][inner]) or float(table["selected"][inner]) < 1 - level
+    if inner != best and lost:
+        message = (
+            f"{inner} fits these points best but predicts held-out ones worse than {best} "
+            f"({float(table['error'][inner]):.3g} against {float(table['error'][best]):.3g} in {unit_of_errors(scale)})."
+        )
+        found.append(Note("P24", message, 1, "warning", f"Extrapolate with {best}.", {"in_sample": inner, "held_out": best}))
+    for name, reasons in failures.items():
+        if reasons:
+            message = f"{name} has no optimum on the training points of {len(reasons)} of {splits} divisions ({reasons[0]})."
+            advice = "Its errors there count as infinite; fix parameters, or leave it out."
+            found.append(Note("held_out_failed", message, len(reasons), "warning", advice, {"law": name, "divisions": reasons}))
+    return tuple(found)

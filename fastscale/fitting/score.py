@@ -1,0 +1,165 @@
+"""Held-out errors: on which scale, by how much one law's exceed another's, and which mixture of laws has the least."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastscale.laws.law import Array, Flags, Ints
+
+# Resamples of held-out units behind an interval or a p of a difference: p has steps of 1/2000.
+DRAWS = 1999
+# Mean squares that differ by less than this share of the smaller are the same: rounding of two forms of one law.
+SAME = 1e-6
+_WORDS = {"log": "log loss", "linear": "the response's own unit"}
+
+
+def scale_of(residuals: Iterable[str]) -> str:
+    """The scale of errors that all laws share: "log" where each is fitted to logarithms, else "linear".
+
+    A law that may predict nothing or less, such as a normalised loss or a reward, has no logarithm to be scored on.
+    """
+    return "log" if set(residuals) == {"log"} else "linear"
+
+
+def unit_of_errors(scale: str) -> str:
+    """In words: what an error is counted in."""
+    return _WORDS[scale]
+
+
+def errors_of(predicted: Array, response: Array, scale: str) -> Array:
+    """Prediction minus response on a scale; not finite where there is none."""
+    with np.errstate(all="ignore"):
+        return np.asarray(np.log(predicted) - np.log(response) if scale == "log" else predicted - response)
+
+
+def squares(errors: Array) -> Array:
+    """Squared errors; infinite where there is no prediction."""
+    return np.where(np.isfinite(errors), errors, np.inf) ** 2
+
+
+def same(a: Array | float, b: Array | float) -> Flags:
+    """Whether mean squares agree but for rounding."""
+    with np.errstate(invalid="ignore"):
+        found: Flags = (np.asarray(a) == b) | (np.abs(np.subtract(a, b)) <= SAME * np.minimum(a, b))
+    return found
+
+
+def winners(means: Array) -> Array:
+    """The share of each law (last axis) in being the best of its row: 1, divided among those that are the same.
+
+    Means that are not finite do not win; a row of them has no winner.
+    """
+    there = np.isfinite(means)
+    finite = np.where(there, means, np.inf)
+    won = there & same(finite, finite.min(axis=-1, keepdims=True))
+    return np.asarray(won / np.maximum(won.sum(axis=-1, keepdims=True), 1))
+
+
+def selected(sums: Array, size: Array) -> Array:
+    """The share of resamples in which each law is the best, of those that have one; NaN where none has.
+
+    Parameters
+    ----------
+    sums
+        Squared errors added up over the held-out points of each resample, (resamples, laws); NaN without an optimum.
+    size
+        How many points these are; none may have been drawn.
+    """
+    with np.errstate(all="ignore"):
+        shares = winners(sums / size[:, None])
+    decided = shares.sum(axis=1) > 0
+    return np.asarray(shares[decided].mean(axis=0)) if decided.any() else np.full(sums.shape[1], np.nan)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """Differences of mean squared errors between pairs of laws, each an array over the pairs.
+
+    Attributes
+    ----------
+    difference, lower, upper
+        Of the first law's minus the second's; the interval is the estimate plus and minus the quantile of |t| over the draws,
+        times the standard error.
+    p
+        Two-sided: the share of draws whose |t| is at least that of the data; never below 2^(1 - units), which is the least
+        that the signs of so many differences could give, whatever the draws say.
+    """
+
+    difference: Array
+    lower: Array
+    upper: Array
+    p: Array
+
+
+def paired(sums: Array, counts: Array, pairs: Ints, picks: Array, level: float) -> Paired:
+    """Studentised paired bootstrap of the difference in mean squared error.
+
+    Parameters
+    ----------
+    sums
+        Squared errors of each law added up over the points of a unit, (units, laws); infinite where a point has no prediction,
+        which is a matter of counting: then p is that of the signs of the units in which one law of the two has none, and there is
+        no interval.
+    counts
+        Points of each unit.
+    pairs
+        Which laws, (pairs, 2).
+    picks
+        How often each unit is in each resample, (resamples, units).
+    level
+        Of the interval.
+
+    Notes
+    -----
+    The mean over points is a ratio of sums over units; its standard error is that of the ratio (Cochran 1977, section 6.4).
+    Plain percentiles reject too often with few units (12 to 16 % at 5 % with six, by simulation of squared normal errors);
+    the studentised draws do not (Efron, Tibshirani 1993, section 16.4).
+    """
+    n = len(counts)
+    none: Flags = ~np.isfinite(sums)
+    D = np.where(none, 0.0, sums)[:, pairs[:, 0]] - np.where(none, 0.0, sums)[:, pairs[:, 1]]
+    total = float(counts.sum())
+    difference = D.sum(axis=0) / total
+    if n < 2:
+        nothing = np.full(len(pairs), np.nan)
+        return Paired(difference, nothing, nothing, np.ones(len(pairs)))
+    rest = D - counts[:, None] * difference
+    error = np.sqrt(n / (n - 1) * (rest**2).sum(axis=0)) / total
+    # draws of the residuals about the estimate: their mean is the draw's difference less the estimate
+    size = picks @ counts
+    with np.errstate(all="ignore"):
+        shift = picks @ rest / size[:, None]
+        square = picks @ rest**2 - 2 * shift * (picks @ (rest * counts[:, None])) + shift**2 * (picks @ counts**2)[:, None]
+        spread = np.sqrt(n / (n - 1) * np.maximum(square, 0.0)) / size[:, None]
+        t = np.where(spread > 0, np.abs(shift) / spread, np.where(shift == 0, 0.0, np.inf))
+        observed = np.where(error > 0, np.abs(difference) / error, np.where(difference == 0, 0.0, np.inf))
+    p = ((t >= observed).sum(axis=0) + 1) / (len(picks) + 1)
+    reach = np.quantile(t, level, axis=0, method="higher") * error  # an order statistic: t may be infinite
+    p = np.where(difference == 0, 1.0, np.maximum(p, 2.0 ** (1 - n)))
+    for k in np.flatnonzero(none[:, pairs[:, 0]].any(axis=0) | none[:, pairs[:, 1]].any(axis=0)):
+        first, second = none[:, pairs[k, 0]], none[:, pairs[k, 1]]
+        fewer, more = sorted((int((first & ~second).sum()), int((second & ~first).sum())))
+        p[k] = min(1.0, 2.0 * sum(math.comb(fewer + more, i) for i in range(fewer + 1)) / 2.0 ** (fewer + more))
+        difference[k], reach[k] = math.nan, math.nan
+    return Paired(difference, difference - reach, difference + reach, p)
+
+
+def stacked(errors: Array) -> Array:
+    """Weights from 0 up that add to 1 and make the mean square of the weighted errors least; 0 for laws that failed anywhere."""
+    from scipy.optimize import nnls
+
+    usable = np.flatnonzero(np.isfinite(errors).all(axis=0))
+    weights = np.zeros(errors.shape[1])
+    if not len(usable):
+        return np.full(errors.shape[1], np.nan)
+    part = errors[:, usable]
+    scale = float(np.sqrt((part**2).mean())) or 1.0
+    heavy = 1e4  # of the row that makes them add to 1
+    A = np.vstack([part / scale, np.full(len(usable), heavy)])
+    found, _ = nnls(A, np.append(np.zeros(len(part)), heavy))
+    weights[usable] = found / found.sum()
+    return weights

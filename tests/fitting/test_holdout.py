@@ -1,0 +1,120 @@
+"""Divisions into what trains and what is held out, and the units that are drawn."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fastscale.errors import FitError
+from fastscale.fitting.holdout import BATCHES, Scheme, training_rows, units_of
+
+
+def scheme(**options: object) -> Scheme:
+    given_ = {"scheme": None, "along": None, "cut": None, "groups": None, "train": None} | options
+    return Scheme.of(**given_)  # type: ignore[arg-type]
+
+
+def test_runs_are_not_cut_in_two() -> None:
+    frame = pd.DataFrame({"x": [1.0, 2, 3, 4, 5, 6, 7, 8], "run": list("aabbccdd")})
+    runs = pd.factorize(frame["run"])[0]
+    (split,) = scheme(cut=4.0).splits(frame, frame["x"].to_numpy(), "x", runs)
+    assert split.train.tolist() == [True] * 3 + [False] * 5
+    assert split.test.tolist() == [False] * 4 + [True] * 4  # run b has a point on each side
+    # a lone run is a curve to be continued
+    (split,) = scheme(cut=4.0).splits(frame, frame["x"].to_numpy(), "x", np.zeros(8))
+    assert split.test.tolist() == [False] * 3 + [True] * 5
+
+
+def test_cuts_leave_shares_of_the_levels() -> None:
+    x = np.repeat(np.arange(1.0, 11.0), 3)
+    (split,) = scheme().splits(pd.DataFrame({"x": x}), x, "x")
+    assert set(x[split.train]) == set(range(1, 7)) and set(x[split.test]) == set(range(7, 11))
+    windows = scheme(scheme="expanding").splits(pd.DataFrame({"x": x}), x, "x")
+    assert [len(set(x[w.train])) for w in windows] == [5, 6, 7, 8]
+    assert all((w.train ^ w.test).all() for w in windows)
+
+
+def test_a_named_column_says_the_scheme() -> None:
+    assert scheme().kind == "cut" and scheme(groups="g").kind == "groups" and scheme(train="t").kind == "column"
+
+
+@pytest.mark.parametrize(
+    "cells", [[1, 0, 1], [True, False, True], ["train", "test", " Train "], [1.0, 0.0, 1.0], ["TRUE", "false", "1"]]
+)
+def test_cells_that_say_what_trains(cells: list[object]) -> None:
+    assert training_rows(pd.Series(cells, name="t")).tolist() == [True, False, True]
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1), st.integers(8, 90), st.booleans(), st.booleans())
+def test_units_cover_the_rows_once(seed: int, n: int, curve: bool, known: bool) -> None:
+    rng = np.random.default_rng(seed)
+    along, held = rng.normal(size=n), rng.random(n) < 0.4
+    held[:2] = False, True
+    runs = rng.integers(0, 6, n) if known else None
+    units = units_of(held, runs, along, curve)
+    assert set(units.of) == set(range(units.count)) and units.trains + units.held == units.count
+    assert (units.of[held] >= units.trains).all()
+    counts = units.counts(3, 5)
+    assert counts.shape == (5, units.count)
+    assert (counts[:, : units.trains].sum(axis=1) == units.trains).all()
+    assert (counts[:, units.trains :].sum(axis=1) == units.held).all()
+    if runs is not None and len(set(runs)) > 1:
+        assert len(set(zip(units.of, runs, strict=True))) == units.count  # a unit is a run
+    elif curve:
+        assert units.held == min(int(held.sum()), BATCHES)
+        in_order = units.of[held][np.argsort(along[held], kind="stable")]
+        assert np.count_nonzero(np.diff(in_order)) == units.held - 1  # neighbours, batch by batch
+        assert np.ptp(np.bincount(in_order)[units.trains :]) <= 1
+    else:
+        assert units.count == n
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        (dict(scheme="random"), "scheme='random': one of 'cut', 'expanding', 'groups', 'column'"),
+        (dict(scheme="expandin"), "Did you mean 'expanding'"),
+        (dict(scheme="groups"), "scheme='groups' leaves out the levels of a column; name it"),
+        (dict(scheme="column"), "scheme='column' takes the training rows from a column; name it"),
+        (dict(scheme="expanding", cut=3.0), "cut=3.0 goes with scheme='cut', not with scheme='expanding'"),
+        (dict(groups="g", train="t"), "train='t' goes with scheme='column', not with scheme='groups'"),
+        (dict(groups="g", along="N"), "along='N' goes with scheme='cut', not with scheme='groups'"),
+    ],
+)
+def test_options_that_contradict_each_other(options: dict, match: str) -> None:
+    with pytest.raises(FitError, match=match):
+        scheme(**options)
+
+
+FRAME = pd.DataFrame({"x": [1.0, 2, 3, 4, 5], "one": 1, "odd": [1, 0, 1, 2, 0], "none": [1, 0, None, 1, 0]})
+
+
+@pytest.mark.parametrize(
+    ("options", "runs", "match"),
+    [
+        (dict(cut=1.0), None, r"cut=1 of x leaves nothing to compare \(x goes from 1 to 5\): no point lies below it"),
+        (dict(cut=9.0), None, "no run lies above it alone"),
+        (dict(cut=4.0), [0, 1, 1, 0, 1], "hold out whole runs with groups=…, or say with train=… which rows train"),
+        (dict(groups="one"), None, "groups='one' has one level; leaving it out leaves nothing to train on"),
+        (dict(train="one"), None, "train='one': no row is held out; every cell says 1"),
+        (dict(train="odd"), None, r"train='odd': 1 cells say neither that a row trains .* the first is 2"),
+        (dict(train="none"), None, "train='none': 1 cells say neither"),
+    ],
+)
+def test_divisions_that_leave_nothing(options: dict, runs: object, match: str) -> None:
+    with pytest.raises(FitError, match=match):
+        scheme(**options).splits(FRAME, FRAME["x"].to_numpy(), "x", None if runs is None else np.array(runs))
+
+
+def test_few_levels_and_missing_columns() -> None:
+    with pytest.raises(FitError, match="x has 3 levels; a cut needs at least 4"):
+        scheme().splits(FRAME, np.array([1.0, 1, 2, 2, 3]), "x")
+    with pytest.raises(FitError, match="train='is_trian': there is no such column. Did you mean 'is_train'"):
+        scheme(train="is_trian").check_columns(pd.DataFrame({"is_train": [1]}))
+    with pytest.raises(FitError, match="along='Q': one of N, D, C"):
+        scheme(along="Q").variable({"N": np.ones(1), "D": np.ones(1)})
+    assert scheme().variable({"D": np.full(1, 3.0), "N": np.full(1, 2.0)}) == ("C", np.full(1, 36.0))

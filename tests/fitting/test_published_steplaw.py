@@ -1,0 +1,98 @@
+"""The step law (Li et al. 2025, arXiv 2503.04715): best learning rate and batch size against size and data, from grids of runs.
+
+Published: the mean of 1,000 bootstrap fits and their 95 % intervals. Which runs were fitted is not known. Their released code
+pools the runs within 0.25 % of a cell's best loss; on the released table that gives exponents of the learning rate of -.77 and
+.20 and .61 of the batch, of which the first alone lies inside. The best of a noisy grid lies on the grid besides.
+
+Here the rule is: in each cell (N, D), with the runs near its best loss, the vertex of a paraboloid in log learning rate and log
+batch; near being the smallest of 0.25, 0.5, 1, 2, 4 % that leaves every cell three runs a parameter. Then power laws through the
+vertices, by least squares.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from support import shared
+
+import fastscale
+
+P = fastscale.Parameter
+BOWL = fastscale.Law(
+    "m + p*(u - u0)**2 + q*(v - v0)**2 + r*(u - u0)*(v - v0)",
+    name="bowl",
+    variables=("u", "v"),
+    parameters=(
+        P("m", "least loss", positive=True), P("p", positive=True), P("q", positive=True), P("r"),
+        P("u0", "log of the best learning rate", start=(-8.0, -7.0, -6.0, -5.0)),
+        P("v0", "log of the best batch", start=(11.0, 12.5, 14.0)),
+    ),
+)
+SEQUENCE = 2048
+
+
+def vertices(runs: pd.DataFrame) -> pd.DataFrame:
+    best = runs["loss"] / runs.groupby(["N", "D"])["loss"].transform("min") - 1
+    for near in (0.0025, 0.005, 0.01, 0.02, 0.04):
+        kept = runs[best < near]
+        if kept.groupby(["N", "D"]).size().min() >= 3 * len(BOWL.names):
+            break
+    cells = fastscale.fit_groups(BOWL, kept, by=["N", "D"], u="u", v="v", delta=math.inf)
+    inside = []
+    for row in cells.itertuples():
+        own = kept[(kept["N"] == row.N) & (kept["D"] == row.D)]
+        inside.append(own["u"].min() <= row.u0 <= own["u"].max() and own["v"].min() <= row.v0 <= own["v"].max())
+    # a paraboloid without a least loss, or with it outside the sweep, says nothing of its cell
+    return pd.DataFrame(cells)[cells["status"].eq("ok") & np.array(inside)]
+
+
+def laws(cells: pd.DataFrame) -> tuple[fastscale.Fit, fastscale.Fit]:
+    rates = pd.DataFrame({"N": cells["N"], "D": cells["D"], "loss": np.exp(cells["u0"])})
+    sizes = pd.DataFrame({"D": cells["D"], "loss": np.exp(cells["v0"])})
+    return fastscale.fit("hparam_power", rates, delta=math.inf), fastscale.fit("bcrit_data", sizes, delta=math.inf)
+
+
+def test_step_law() -> None:
+    table = pd.read_csv(shared("steplaw.csv"))
+    published = pd.read_csv(shared("steplaw_reference_bootstrap.csv"))
+    ends = published.quantile([0.025, 0.975])
+    assert ends["lr_coefN"].round(3).tolist() == [-0.774, -0.655] and ends["bs_coefD"].round(3).tolist() == [0.534, 0.606]
+    runs = table[table["kind"] == "dense"].rename(columns={"params_n_nonembed": "N", "tokens_d": "D"})
+    runs = pd.DataFrame({
+        "N": runs["N"], "D": runs["D"], "loss": runs["smooth_loss"], "u": np.log(runs["lr"]),
+        "v": np.log(SEQUENCE * runs["batch_size_seqs"]),
+    })
+    cells = vertices(runs)
+    assert len(cells) == 17 == runs.groupby(["N", "D"]).ngroups  # every cell has its vertex inside the sweep
+    rate, batch = laws(cells)
+    # the exponent of the batch lies in the published interval
+    assert ends["bs_coefD"].iloc[0] <= batch.params["nu"] <= ends["bs_coefD"].iloc[1]
+    # those of the learning rate lie by it, -.83 and .23 against [-.774, -.655] and [.271, .345]: the intervals overlap
+    own = rate.bootstrap(2000).interval()
+    for name, column in (("p", "lr_coefN"), ("q", "lr_coefD")):
+        low, high = ends[column]
+        assert own.loc[name, "lower"] < high and own.loc[name, "upper"] > low
+    assert own.loc["q", "lower"] < published["lr_coefD"].mean() < own.loc["q", "upper"]
+    # least squares in logarithms, by NumPy
+    A = np.column_stack([np.ones(17), np.log(cells["N"]), np.log(cells["D"])])
+    np.testing.assert_allclose(rate.params[["p", "q"]], np.linalg.lstsq(A, cells["u0"], rcond=None)[0][1:], rtol=1e-7)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_same_rule_finds_a_planted_law(seed: int) -> None:
+    """Runs on a grid, with noise of 0.1 % of the loss, whose best cells miss the optimum by the grid's step."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for N in (2e8, 5e8, 1e9):
+        for D in (4e9, 2e10, 8e10):
+            u, v = np.meshgrid(np.log(np.geomspace(2e-4, 2e-2, 12)), np.log(np.geomspace(3e4, 4e6, 10)))
+            u0, v0 = np.log(1.8) - 0.7 * np.log(N) + 0.3 * np.log(D), np.log(0.6) + 0.57 * np.log(D)
+            bowl = 0.005 * (u - u0) ** 2 + 0.004 * (v - v0) ** 2 - 0.003 * (u - u0) * (v - v0)
+            loss = (1.7 + 400 / N**0.34 + 2000 / D**0.37) * (1 + bowl) * np.exp(rng.normal(0, 1e-3, u.shape))
+            parts.append(pd.DataFrame({"N": N, "D": D, "loss": loss.ravel(), "u": u.ravel(), "v": v.ravel()}))
+    rate, batch = laws(vertices(pd.concat(parts, ignore_index=True)))
+    assert rate.params["p"] == pytest.approx(-0.7, abs=0.05) and rate.params["q"] == pytest.approx(0.3, abs=0.03)
+    assert batch.params["nu"] == pytest.approx(0.57, abs=0.04)

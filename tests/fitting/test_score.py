@@ -1,0 +1,144 @@
+"""Statistics of held-out errors, against plain loops and simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from fastscale.fitting.holdout import draw
+from fastscale.fitting.score import errors_of, paired, same, scale_of, selected, squares, stacked, winners
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+def by_hand(sums: np.ndarray, counts: np.ndarray, picks: np.ndarray, level: float) -> tuple[float, float, float, float]:
+    """The studentised bootstrap of one difference, resample by resample, units written out."""
+
+    def estimate(S: np.ndarray, c: np.ndarray) -> tuple[float, float]:
+        n = len(S)
+        mean = S.sum() / c.sum()
+        return mean, math.sqrt(n / (n - 1) * ((S - mean * c) ** 2).sum()) / c.sum()
+
+    n = len(counts)
+    d = sums[:, 0] - sums[:, 1]
+    mean, error = estimate(d, counts)
+    t = []
+    for row in picks:
+        units = np.repeat(np.arange(n), row.astype(int))
+        m, s = estimate(d[units], counts[units])
+        t.append(abs(m - mean) / s if s > 1e-9 * abs(m) else math.inf)
+    reach = float(np.quantile(t, level, method="higher")) * error
+    p = (sum(value >= abs(mean) / error for value in t) + 1) / (len(t) + 1)
+    return mean, mean - reach, mean + reach, max(p, 2.0 ** (1 - n))
+
+
+@settings(max_examples=20)
+@given(SEEDS, st.integers(4, 30))
+def test_paired_like_a_plain_loop(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(1, 6, n).astype(float)
+    sums = rng.gamma(0.5, size=(n, 2)) * counts[:, None]
+    picks = rng.multinomial(n, np.full(n, 1 / n), size=200).astype(float)
+    found = paired(sums, counts, np.array([(0, 1), (1, 0)]), picks, 0.9)
+    mean, lower, upper, p = by_hand(sums, counts, picks, 0.9)
+    assert found.difference[0] == pytest.approx(mean, rel=1e-12)
+    assert (found.lower[0], found.upper[0]) == pytest.approx((lower, upper), rel=1e-6)
+    assert found.p[0] == pytest.approx(p, abs=1.5 / 201)
+    # the other way round
+    assert found.difference[1] == -found.difference[0] and found.p[1] == found.p[0]
+    assert (found.lower[1], found.upper[1]) == pytest.approx((-upper, -lower), rel=1e-6)
+
+
+def test_few_units_tell_little() -> None:
+    """However clear the difference: the signs of n differences are all alike with probability 2^(1 - n)."""
+    pairs = np.array([(0, 1)])
+    for n in (1, 2, 3, 5):
+        sums = np.column_stack([np.full(n, 9.0) + np.arange(n), np.full(n, 1.0)])
+        picks = draw(0, 999, np.array([0, n], dtype=np.int64))
+        assert paired(sums, np.ones(n), pairs, picks, 0.95).p[0] >= 2.0 ** (1 - n)
+    same_sums = np.ones((8, 2))
+    found = paired(same_sums, np.ones(8), pairs, draw(0, 999, np.array([0, 8], dtype=np.int64)), 0.95)
+    assert (found.p[0], found.difference[0]) == (1.0, 0.0)
+
+
+def test_units_without_a_prediction_are_counted() -> None:
+    """An exact test of signs, against SciPy's; units in which both laws fail say nothing."""
+    rng = np.random.default_rng(0)
+    for fails in ((0, 7), (2, 7), (5, 4), (0, 1)):
+        sums = rng.gamma(1.0, size=(20, 3))
+        sums[: fails[0], 0] = np.inf
+        sums[fails[0] : sum(fails), 1] = np.inf
+        sums[18:, :2] = np.inf
+        found = paired(sums, np.ones(20), np.array([(0, 1), (2, 2)]), draw(0, 99, np.array([0, 20], dtype=np.int64)), 0.95)
+        assert found.p[0] == pytest.approx(stats.binomtest(fails[0], sum(fails)).pvalue, rel=1e-12)
+        assert np.isnan([found.difference[0], found.lower[0], found.upper[0]]).all() and found.p[1] == 1.0
+
+
+@pytest.mark.parametrize(("n", "most"), [(6, 0.05), (20, 0.065)])
+def test_false_alarms_and_power(n: int, most: float) -> None:
+    """Two laws with errors of one size, alike in part, are told apart in no more than 5 % of trials; one of twice the size is."""
+    rng = np.random.default_rng(n)
+    alarms, found, trials = 0, 0, 400
+    for k in range(trials):
+        common = rng.normal(size=n)
+        errors = np.column_stack([common + rng.normal(size=n), common + rng.normal(size=n)])
+        picks = draw(k, 499, np.array([0, n], dtype=np.int64))
+        pairs, ones = np.array([(0, 1)]), np.ones(n)
+        alarms += paired(errors**2, ones, pairs, picks, 0.95).p[0] < 0.05
+        found += paired((errors + np.array([0.0, 3.0])) ** 2, ones, pairs, picks, 0.95).p[0] < 0.05
+    assert alarms / trials <= most
+    assert found / trials > (0.25 if n == 6 else 0.97)
+
+
+def test_draws_are_the_engines_and_depend_on_their_number_alone() -> None:
+    strata = np.array([0, 3, 10], dtype=np.int64)
+    many, few = draw(7, 20, strata, key=5), draw(7, 8, strata, key=5)
+    assert (many[:8] == few).all()
+    assert (many[:, :3].sum(axis=1) == 3).all() and (many[:, 3:].sum(axis=1) == 7).all()
+    assert not (draw(7, 8, strata, key=6) == few).all() and not (draw(8, 8, strata, key=5) == few).all()
+
+
+def test_ties_share_a_win() -> None:
+    means = np.array([
+        [1.0, 2.0, 3.0], [2.0, 2.0 * (1 + 1e-8), 3.0], [np.nan, 5.0, np.inf], [np.nan, np.inf, np.nan], [0.0, 0.0, 0.0],
+        [1.0, 1.01, 0.99999],
+    ])
+    expected = [[1, 0, 0], [0.5, 0.5, 0], [0, 1, 0], [0, 0, 0], [1 / 3] * 3, [0, 0, 1]]
+    np.testing.assert_allclose(winners(means), expected)
+    assert same(0.0, 0.0) and same(np.inf, np.inf) and not same(np.nan, 1.0) and not same(1.0, 2.0)
+    sums = means * 4
+    # the fourth row has no winner and is not counted; nor is one of which nothing was drawn
+    np.testing.assert_allclose(selected(sums, np.full(6, 4.0)), np.delete(np.array(expected), 3, axis=0).mean(axis=0))
+    sums[1], size = 0.0, np.array([4.0, 0, 4, 4, 4, 4])
+    np.testing.assert_allclose(selected(sums, size), np.delete(np.array(expected), [1, 3], axis=0).mean(axis=0))
+    assert np.isnan(selected(np.full((3, 2), np.nan), np.ones(3))).all()
+
+
+def test_scale_of_errors() -> None:
+    assert scale_of(["log", "log"]) == "log" and scale_of(["log", "linear"]) == "linear" and scale_of(["logit"]) == "linear"
+    predicted, response = np.array([2.0, -1.0, np.nan]), np.array([1.0, 1.0, 1.0])
+    assert errors_of(predicted, response, "log")[0] == math.log(2.0)
+    assert not np.isfinite(errors_of(predicted, response, "log")[1:]).any()
+    np.testing.assert_array_equal(errors_of(predicted, response, "linear"), [1.0, -2.0, np.nan])
+    square = squares(np.array([[1.0, np.nan], [2.0, -np.inf]]))
+    np.testing.assert_array_equal(square, [[1.0, np.inf], [4.0, np.inf]])
+
+
+def test_stacked_weights_are_the_best_of_a_grid() -> None:
+    rng = np.random.default_rng(0)
+    errors = rng.normal(size=(200, 3)) * [1.0, 1.3, 2.0] + [0.3, -0.5, 0.0]
+    weights = stacked(errors)
+    assert weights.sum() == pytest.approx(1) and (weights >= 0).all()
+    grid = [(a, b, 1 - a - b) for a, b in itertools.product(np.linspace(0, 1, 101), repeat=2) if a + b <= 1]
+    best = min(((errors @ np.array(w)) ** 2).mean() for w in grid)
+    assert ((errors @ weights) ** 2).mean() <= best * (1 + 1e-6)
+    broken = errors.copy()
+    broken[0, 0] = np.nan
+    assert stacked(broken)[0] == 0
+    assert np.isnan(stacked(np.full((3, 2), np.nan))).all()
