@@ -92,7 +92,8 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 def test_ctrl_c(tmp_path: Path) -> None:
     """Interrupted while it bootstraps: the fit is printed, the code is 130."""
     code = (
-        "import sys, time, fastscale\n"
+        "import signal, sys, time, fastscale\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # which a shell's background job ignores
         "def wait(*_, **__):\n    print('bootstrapping', file=sys.stderr, flush=True)\n    time.sleep(100)\n"
         "fastscale.Fit.bootstrap = wait\nfrom fastscale.cli import main\nsys.argv = ['fastscale', 'fit']\nmain()"
     )
