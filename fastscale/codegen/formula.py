@@ -79,6 +79,18 @@ class Formula:
         return frozenset(found) & frozenset(self.parameters)
 
     @cached_property
+    def term_exponents(self) -> dict[str, tuple[float, str]]:
+        """Of variables that occur once, in a term A/v**p of their own: the sign that makes v**-(sign p) of it, and p."""
+        found: dict[str, tuple[float, str]] = {}
+        used = [name for name in _names(self.tree) if name in self.variables]
+        for term in _terms(self.tree):
+            inside = [name for name in _names(term) if name in self.variables]
+            power = _power_of(term, inside[0]) if len(inside) == 1 and used.count(inside[0]) == 1 else None
+            if power is not None and power[1] in self.parameters:
+                found[inside[0]] = power
+        return found
+
+    @cached_property
     def offset_parameters(self) -> frozenset[str]:
         """Parameters that stand alone as a term of the outermost sum, such as an irreducible loss."""
         return frozenset(
@@ -211,6 +223,28 @@ def _terms(node: ast.expr) -> Iterator[ast.expr]:
             yield from _terms(operand)
         case _:
             yield node
+
+
+def _power_of(node: ast.expr, variable: str) -> tuple[float, str] | None:
+    """(sign, p) where a product has the factor variable**-(sign p), and the variable nowhere else; None otherwise."""
+
+    def has(piece: ast.expr) -> bool:
+        return variable in _names(piece)
+
+    match node:
+        case ast.UnaryOp(operand=operand):
+            return _power_of(operand, variable)
+        case ast.BinOp(left=left, op=ast.Mult() | ast.Div() as op, right=right):
+            found = _power_of(left if has(left) else right, variable)
+            return found if found is None or has(left) or isinstance(op, ast.Mult) else (-found[0], found[1])
+        case ast.BinOp(left=base, op=ast.Pow(), right=exponent) if variable in _factors(base) and not has(exponent):
+            sign = 1.0
+            while isinstance(exponent, ast.UnaryOp):
+                sign, exponent = -sign if isinstance(exponent.op, ast.USub) else sign, exponent.operand
+            if isinstance(exponent, ast.Name):
+                below = isinstance(base, ast.BinOp) and isinstance(base.op, ast.Div) and has(base.right)
+                return (sign if below else -sign, exponent.id)
+    return None
 
 
 def _is_small_integer(node: ast.AST) -> bool:

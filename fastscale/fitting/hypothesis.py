@@ -1,4 +1,4 @@
-"""`Fit.test`: is an exponent what somebody says it is? And `Fit.regime`: which regime does an exponent speak of?"""
+"""`Fit.test`: is an exponent what somebody says it is?"""
 
 from __future__ import annotations
 
@@ -219,50 +219,3 @@ def _verdict(differences: pd.DataFrame, p: float, alpha: float) -> str:
     if p >= alpha:
         return f"not rejected (p = {p:.2g}); these data would hide a difference of about {width / 2:.2g}"
     return f"rejected (p = {p:.2g}); the difference is {size:.2g}, which matters or not by its size, not by p"
-
-
-# -- regimes
-
-_EXPONENTS = {
-    "power_offset": {"x": "alpha"}, "chinchilla": {"N": "alpha", "D": "beta"}, "power_ceiling": {"x": "alpha"},
-    "bahri_resolution_data": {"D": "alpha"}, "bahri_resolution_model": {"N": "alpha"}, "power_law": {"x": "e"},
-    "chinchilla_tied": {"N": "alpha", "D": "alpha"},
-}
-
-
-def regime(fit: Fit, level: float = 0.95) -> pd.DataFrame:
-    """See `Fit.regime`."""
-    if fit.law.name not in _EXPONENTS:
-        known = ", ".join(_EXPONENTS)
-        raise FitError(f"regimes are read off the exponents of {known}; {fit.law.name!r} is none of them")
-    ends = fit.interval(level).astype(float)
-    rows = []
-    for variable, name in _EXPONENTS[fit.law.name].items():
-        sign = -1.0 if name == "e" else 1.0
-        row = ends[["estimate", "lower", "upper"]].to_numpy()[fit.law.names.index(name)]
-        estimate, *sides = (sign * float(value) for value in row)
-        low, high = sorted(sides)
-        rows.append({
-            "variable": variable, "column": fit.columns.get(variable, variable), "exponent": estimate, "lower": low,
-            "upper": high, "regime": _regime(low, high), "dimension": 4 / estimate, "dimension_lower": 4 / high,
-            "dimension_upper": 4 / low if low > 0 else math.inf,
-        })
-    table = pd.DataFrame(rows).set_index("variable")
-    table.attrs["note"] = (
-        "Variance-limited: exponent 1 in data, or in width, which goes with the square root of N in deep networks. "
-        "Resolution-limited: exponent about 4/d below 1. For smooth losses; for accuracy on 1 - accuracy the form is empirical. "
-        "Bahri et al. 2021, arXiv 2102.06701."
-    )
-    return table
-
-
-def _regime(low: float, high: float) -> str:
-    if not (math.isfinite(low) and math.isfinite(high)):
-        return "cannot be told: no interval"
-    if high <= 0:
-        return "no scaling in this direction"
-    if low <= 0:
-        return "cannot be told: the exponent may be 0"
-    if low > 1:
-        return "neither: falls faster than 1/x"
-    return "resolution-limited" if high < 1 else "variance-limited" if low > 0.75 else "cannot be told: both are possible"

@@ -326,10 +326,15 @@ class Fit:
     def regime(self, level: float = 0.95) -> pd.DataFrame:
         """Variance-limited (exponent 1) or resolution-limited (about 4/d, below 1), from the exponents' sandwich intervals.
 
-        Bahri et al. 2021, arXiv 2102.06701. A row a variable: exponent, lower, upper, regime, the dimension d = 4/exponent that
-        a resolution-limited regime implies; ``attrs["note"]`` says what the theory is about.
+        Bahri et al. 2021, arXiv 2102.06701. A row a variable: parameter, exponent, lower, upper, regime, the dimension
+        d = 4/exponent that a resolution-limited regime implies; ``attrs["note"]`` says what the theory is about.
+
+        Raises
+        ------
+        FitError
+            The law of a loss, error or accuracy has no free exponent of one variable in a term of its own.
         """
-        from fastscale.fitting.hypothesis import regime
+        from fastscale.fitting.regime import regime
 
         return regime(self, level)
 

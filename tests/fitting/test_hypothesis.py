@@ -11,6 +11,9 @@ from scipy import stats
 
 import fastscale
 from fastscale.errors import FitError
+from fastscale.fitting.regime import _exponents
+from fastscale.laws import registry
+from fastscale.laws.evaluate import evaluate
 
 
 def line(n: int, e: float, noise: float, seed: int) -> pd.DataFrame:
@@ -120,5 +123,44 @@ def test_regimes(alpha: float, expected: str) -> None:
     assert table.loc["x", "dimension"] == pytest.approx(4 / fit.params["alpha"])
     assert table.loc["x", "dimension_lower"] == pytest.approx(4 / table.loc["x", "upper"])
     assert "2102.06701" in table.attrs["note"]
-    with pytest.raises(FitError, match="'log_law' is none of them"):
+    with pytest.raises(FitError, match="'log_law' has none"):
         fastscale.fit("log_law", pd.DataFrame({"x": x, "loss": loss}), x="x").regime()
+
+
+REGIMES = {
+    "chinchilla": {"N": "alpha", "D": "beta"}, "kaplan_nd": {"N": "alpha_N", "D": "alpha_D"}, "kaplan_d": {"D": "alpha_D"},
+    "additive_N_S": {"N": "alpha_N", "S": "alpha_S"}, "vocab": {"N": "alpha1", "D": "beta"}, "power_ceiling": {"x": "alpha"},
+    "parscale": {}, "upstream_downstream": {}, "alloc_power": {}, "ft_joint": {}, "bahri_variance_data": {},
+    "sparse_moe": {"D": "beta"},
+}
+
+
+@pytest.mark.parametrize("name", REGIMES)
+def test_regimes_of_laws(name: str) -> None:
+    """An exponent is one where it alone says how the loss falls with its variable, far out: by the law's own numbers."""
+    law = registry()[name]
+    found = {variable: power[1] for variable, power in _exponents(law).items()} if REGIMES[name] else {}
+    assert found == REGIMES[name]
+    if not found:
+        with pytest.raises(FitError, match="regimes are read off exponents"):
+            _exponents(law)
+    assert law.parsed is not None
+    theta = dict.fromkeys(law.names, 0.7) | dict.fromkeys(found.values(), 0.3)
+    for variable in found:
+        far = dict.fromkeys(law.variable_names, 1e60)
+        values = [float(evaluate(law.parsed, {**theta, **far, variable: x})) for x in (1e6, 1e8, 1e60)]
+        assert np.log((values[0] - values[2]) / (values[1] - values[2])) / np.log(100) == pytest.approx(0.3, rel=0.01)
+
+
+def test_regimes_of_groups_with_a_shared_exponent() -> None:
+    rng = np.random.default_rng(5)
+    x = np.tile(np.geomspace(1e3, 1e7, 20), 2)
+    frame = pd.DataFrame({"x": x, "domain": np.repeat(["a", "b"], 20)})
+    frame["loss"] = (np.where(frame["domain"] == "a", 1.0, 2.0) + 20 / x**0.3) * np.exp(rng.normal(0, 0.002, 40))
+    fit = fastscale.fit("power_offset", frame, by="domain", shared=["alpha"], x="x")
+    table = fit.regime()
+    assert table.loc["x", "exponent"] == fit.params["alpha"] and table.loc["x", "regime"] == "resolution-limited"
+    own = fastscale.fit("power_offset", frame, by="domain", shared=["E"], x="x")
+    with pytest.raises(FitError, match=r"each group has its own alpha: ask fit.group\(label\).regime\(\)"):
+        own.regime()
+    assert own.group("a").regime().loc["x", "regime"] == "resolution-limited"
