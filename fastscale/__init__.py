@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         fit_groups,
         load,
         save,
+        verdicts,
     )
     from fastscale.laws import Law, Parameter, Published, Variable, published
 
@@ -37,6 +38,7 @@ _WHERE = {
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
     "fastscale.fitting": (
         "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save",
+        "verdicts",
     ),
     "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
 }
@@ -72,6 +74,7 @@ __all__ = [
     "published",
     "read_runs",
     "save",
+    "verdicts",
 ]
 
 

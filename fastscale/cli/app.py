@@ -19,6 +19,7 @@ Examples:
   fastscale check runs.csv                         what is in an archive
   fastscale fit runs.csv --law chinchilla --bootstrap 4000 --save fit.json
   fastscale batch 'runs/*.parquet' --by family --out fits.parquet
+  fastscale verdicts scores.parquet --by task --x flops --better higher --loss accuracy
   fastscale optimal --fit fit.json --budget 1e24
   fastscale laws chinchilla
 

@@ -8,5 +8,8 @@ from fastscale.fitting.groups import GroupFits, fit_groups
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.fitting.storage import load, save
+from fastscale.fitting.verdicts import verdicts
 
-__all__ = ["Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save"]
+__all__ = [
+    "Bootstrap", "Comparison", "Fit", "GroupFits", "Status", "compare", "derive", "fit", "fit_groups", "load", "save", "verdicts",
+]

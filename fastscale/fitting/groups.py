@@ -198,7 +198,7 @@ def _fit_law(
         if name not in runs.frame.columns:
             runs.column_of(name)  # raises, with the near names
     space = Space.of(law, options)
-    points, broken = _select(law, runs, by, options, weights)
+    points, broken = select_groups(law, runs, by, options, weights)
     all_codes, labels = group_codes(runs.frame[by])
     codes = all_codes[points.rows]
     total = len(labels)
@@ -250,7 +250,7 @@ def _fit_law(
     # one point gives the same resample again and again, and a few runs nearly so: an interval of little width, which is none
     by_run = points.runs is not None and plan.kind != "pairs"
     carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] >= (FEWEST_RUNS if by_run else 2)
-    data: dict[str, Any] = {str(name): _one_type(labels[name]) for name in labels}
+    data: dict[str, Any] = {str(name): one_type(labels[name]) for name in labels}
     data |= {"law": np.full(total, law.name, dtype=object), "status": state, "message": message, "n": sizes}
     if points.runs is not None:
         data["runs"] = batch.run_counts
@@ -269,12 +269,12 @@ def _fit_law(
     return pd.DataFrame(data), (draws if plan.keep_draws else None), points.fingerprint
 
 
-def _one_type(labels: pd.Series) -> Any:
+def one_type(labels: pd.Series) -> Any:
     """Labels as they are; where numbers stand beside "<missing>", all as texts, which a file can hold."""
     return [_canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
 
 
-def _select(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
+def select_groups(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
     """Points of every group that can be used; and, by group number, why the others cannot."""
     try:
         return select(law, runs, options, weights), {}
