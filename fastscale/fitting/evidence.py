@@ -35,6 +35,8 @@ _UNDONE, _BENT = 0.1, 0.025
 _TWO_RUNS = 1.96 * math.sqrt(2.0)
 # Curves with p above this are left out of the family, and the others judged on that condition.
 _DISCARD = 0.9
+# Leverage of a point, or a run, on which one law hangs; p-value of a break up to which it is looked at again without that.
+_HELD, _DOUBTFUL = 0.9, 0.2
 # Curves at a time: the statistics of each take some kilobytes before they are p-values.
 _SLAB = 16_384
 
@@ -72,7 +74,46 @@ class Curves:
 
 
 def evidence(curves: Curves, threads: int | None = None) -> dict[str, Array]:
-    """Estimates, locations and p-values of every curve, by name; NaN where there is none."""
+    """Estimates, locations and p-values of every curve, by name; NaN where there is none.
+
+    Where one law hangs on the first or the last point, a break has to be there without that point (or its run) too: one law can
+    bend so sharply that it goes through an outlier at the end, and fits none of the others.
+    """
+    found = _all(curves, threads)
+    for end in (0, -1):
+        doubtful = np.flatnonzero((found["p_break"] <= _DOUBTFUL) & (found["held"][:, end] > _HELD))
+        if not len(doubtful):
+            continue
+        rest = _all(_without(curves, doubtful, end), threads)["p_break"]
+        found["p_break"][doubtful] = np.maximum(found["p_break"][doubtful], np.where(np.isnan(rest), 1.0, rest))
+    return found
+
+
+def _without(curves: Curves, chosen: Ints, end: int) -> Curves:
+    """Some of the curves without their first (0) or last (-1) point, or the whole run that it is of."""
+    sizes = np.diff(curves.offsets)[chosen]
+    at = np.concatenate([np.arange(curves.offsets[c], curves.offsets[c + 1]) for c in chosen])
+    of = np.repeat(np.arange(len(chosen)), sizes)
+    last = np.cumsum(sizes) - 1
+    point = last - sizes + 1 if end == 0 else last
+    stay = np.ones(len(at), dtype=bool)
+    stay[point] = False
+    units, counts = curves.units, curves.counts[chosen].copy()
+    if len(units):
+        units = units[at]
+        gone = units[point][of]
+        stay &= (counts[of] == 0) | (units != gone)
+        units = (units - (units > gone))[stay]
+        counts[counts > 0] -= 1
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(of[stay], minlength=len(chosen)))]).astype(np.int64)
+    return Curves(
+        curves.t[at][stay], curves.y[at][stay], offsets, units, counts, curves.serial[chosen], curves.chance[chosen], curves.log,
+        curves.sign,
+    )
+
+
+def _all(curves: Curves, threads: int | None) -> dict[str, Array]:
+    """Every curve as it is."""
     total = len(curves.offsets) - 1
     parts = []
     for begin in range(0, total, _SLAB):
@@ -103,7 +144,7 @@ def _judged(numbers: Array, tests: Array, extras: Array, sizes: Ints, chance: Ar
     found = {
         "levels": numbers[:, k.LEVELS], "independent": worth, "carried": carried, "alike": numbers[:, k.ALIKE],
         "noise": numbers[:, k.NOISE], "early": extras[:, k.SHARE_EARLY + 1], "late": extras[:, k.SHARE_LATE + 1],
-        "foot": numbers[:, k.FOOT], "top": numbers[:, k.TOP],
+        "held": numbers[:, [k.HELD_FIRST, k.HELD_LAST]], "foot": numbers[:, k.FOOT], "top": numbers[:, k.TOP],
         "before": sign * extras[:, k.BEFORE : k.AFTER], "after": sign * extras[:, k.AFTER : k.SHARE_LATE],
     }
     slope, error = numbers[:, k.SLOPE], numbers[:, k.SLOPE_SE]

@@ -22,8 +22,9 @@ PARTS = np.array([1.0 / 4.0, 1.0 / 3.0, 1.0 / 2.0])
 _SIDE = 3
 
 # Numbers of a curve.
-NUMBERS = 12
-LEVELS, UNITS, CARRIED, ALIKE, SLOPE, SLOPE_SE, SLOPE_DF, LINE_SD, NOISE, SPREAD, FOOT, TOP = range(NUMBERS)
+NUMBERS = 14
+(LEVELS, UNITS, CARRIED, ALIKE, SLOPE, SLOPE_SE, SLOPE_DF, LINE_SD, NOISE, SPREAD, FOOT, TOP, HELD_FIRST,
+ HELD_LAST) = range(NUMBERS)
 # Tests of a curve, each (estimate, standard error, degrees of freedom): trend in each shape, then between the halves; late and
 # early gain less a share of the whole, and the first level with that share, for each part; hinge, left and right at each place.
 TREND = 0

@@ -12,6 +12,8 @@ from fastscale.kernels.curve_tests import (
     ANGLE,
     CARRIED,
     FOOT,
+    HELD_FIRST,
+    HELD_LAST,
     LEVELS,
     NOISE,
     PLACES,
@@ -22,7 +24,7 @@ from fastscale.kernels.curve_tests import (
     levels_between,
 )
 from fastscale.kernels.one_law import bend, one_law
-from fastscale.kernels.robust import orthogonalise, residuals
+from fastscale.kernels.robust import leverage, orthogonalise, residuals
 
 # Points for a look at what carries over from one to the next.
 _SERIES = 12
@@ -153,6 +155,9 @@ def examine(t, y, units, count, serial, log, sign, still, numbers, tests, extras
         z[i] *= sign
     numbers[SPREAD] = high - low
 
+    k = beside_one_law(u, J, rest, n, 0, Q, R, kept, e)
+    numbers[HELD_FIRST], numbers[HELD_LAST] = leverage(Q, k, n, units, 0), leverage(Q, k, n, units, n - 1)
+    # noise, and what of it carries over: beside one law and three bends
     rho, looked = 0.0, serial == 1 and n >= _SERIES
     if serial == 2:  # the finest bends, so that a kink of the curve is not taken for noise that carries over
         k = beside_one_law(u, J, rest, n, PLACES, Q, R, kept, e)

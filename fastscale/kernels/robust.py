@@ -105,6 +105,22 @@ def eigen(A, k, V):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
+def leverage(Q, k, n, units, point):
+    """Leverage of a point, or the largest of any combination of its unit's points: 1 where a coefficient hangs on it alone."""
+    A, V = np.zeros((k, k)), np.zeros((k, k))
+    for i in range(n):
+        if i == point or (units.size > 0 and units[i] == units[point]):
+            for a in range(k):
+                for b in range(k):
+                    A[a, b] += Q[a, i] * Q[b, i]
+    eigen(A, k, V)
+    largest = 0.0
+    for a in range(k):
+        largest = max(largest, A[a, a])
+    return largest
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
 def contrast(Q, d, k, n, z, e, units, count):
     """(estimate, standard error, degrees of freedom) of d' Q z, with residuals e; NaN where one unit alone decides it.
 

@@ -120,12 +120,21 @@ def test_noiseless_curves():
     assert zero["verdict"] == "flat" and zero["slope"] == 0
 
 
+@pytest.mark.parametrize("where", [0, 5, 19])
+def test_no_claim_hangs_on_one_point(where):
+    """A run that diverged, at the end or in the middle, is noise: no break, no turn, no end of growth."""
+    data = frame("power law", n=20, sd=0.01, curves=40)
+    data.loc[data.index % 20 == where, "loss"] *= 3
+    assert set(told("power law", data)["verdict"]) <= {"scales", "unclear"}
+
+
 # -- how often it errs
 
 
 @pytest.mark.parametrize(("kind", "n", "noise"), [
     ("flat", 20, "normal"), ("flat", 6, "normal"), ("with offset", 20, "falling"), ("power law", 12, "t3"),
-    ("saturated", 20, "normal"), ("slow start", 50, "normal"), ("slow end", 50, "normal"),
+    ("saturated", 20, "normal"), ("slow start", 50, "normal"), ("slow end", 50, "normal"), ("flat", 48, "runs 4"),
+    ("with offset", 48, "runs 6"),
 ])
 def test_false_alarms_are_as_rare_as_they_say(kind, n, noise):
     shares, _ = bench.rejected(bench.KINDS[kind], n, noise, 0.01, CURVES)
@@ -141,7 +150,7 @@ def test_false_alarms_along_one_run_are_as_rare(rho):
     u = bench.spaced(120, True)
     errors = bench.noise(f"carried {rho}", (CURVES, 120), u, np.random.default_rng(0))
     naive = evidence.evidence(bench.simulated([kind] * CURVES, u, errors, 0.01, 0))
-    assert (naive["p_trend"] <= 0.05).mean() > 0.1 and (naive["p_break"] <= 0.05).mean() > 0.1
+    assert (naive["p_trend"] <= 0.05).mean() > 0.08 and (naive["p_break"] <= 0.05).mean() > 0.08
 
 
 def test_a_planted_break_is_found():
@@ -152,10 +161,11 @@ def test_a_planted_break_is_found():
 
 @pytest.mark.parametrize("shares", bench.MIXTURES)
 def test_the_false_discovery_rate_holds_within_each_verdict(shares):
-    runs = [bench.mixture(bench.MIXTURES[shares], 1500, 0.01, seed) for seed in range(3)]
+    together = shares.endswith("shared")
+    runs = [bench.mixture(bench.MIXTURES[shares], 1500, 0.01, seed, together) for seed in range(3)]
     for claim in evidence.ORDER:
         given, wrong = (sum(run[claim][i] for run in runs) for i in (0, 1))
-        assert wrong <= 0.05 * given + 3 * math.sqrt(max(0.05 * given, 1)), (claim, given, wrong)
+        assert wrong <= (0.2 if together else 0.05) * given + 3 * math.sqrt(max(0.05 * given, 1)), (claim, given, wrong)
 
 
 def test_runs_are_what_is_independent():
