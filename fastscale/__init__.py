@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         fit_groups,
         load,
         save,
+        verdicts,
         versus,
     )
     from fastscale.laws import Law, Parameter, Published, Variable, published
@@ -41,7 +42,7 @@ _WHERE = {
     "fastscale.errors": ("ColumnError", "DataError", "FastscaleError", "FitError", "FormulaError", "LawError"),
     "fastscale.fitting": (
         "Bootstrap", "Comparison", "Fit", "GroupComparison", "GroupFits", "Status", "Versus", "compare", "derive", "fit",
-        "fit_groups", "load", "save", "versus",
+        "fit_groups", "load", "save", "verdicts", "versus",
     ),
     "fastscale.laws": ("Law", "Parameter", "Published", "Variable", "published"),
     "fastscale.planning": ("Flops", "cost_formula", "flops"),
@@ -83,6 +84,7 @@ __all__ = [
     "published",
     "read_runs",
     "save",
+    "verdicts",
     "versus",
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: fit, batch, compare, optimal, derive, sensitivity, check and laws from the shell.
+"""The command line: fit, batch, compare, verdicts, optimal, derive, sensitivity, check and laws from the shell.
 
 Nothing here imports the engine until a command needs it, so that help and version answer at once.
 """
@@ -20,12 +20,15 @@ from fastscale.cli.optimal import EPILOG as OPTIMAL_EPILOG
 from fastscale.cli.optimal import optimal
 from fastscale.cli.sensitivity import EPILOG as SENSITIVITY_EPILOG
 from fastscale.cli.sensitivity import sensitivity
+from fastscale.cli.verdicts import EPILOG as VERDICTS_EPILOG
+from fastscale.cli.verdicts import verdicts
 
 __all__ = ["app", "main"]
 
 app.command(epilog=FIT_EPILOG)(fit)
 app.command(epilog=BATCH_EPILOG)(batch)
 app.command(epilog=COMPARE_EPILOG)(compare)
+app.command(epilog=VERDICTS_EPILOG)(verdicts)
 app.command(epilog=OPTIMAL_EPILOG)(optimal)
 app.command(epilog=DERIVE_EPILOG)(derive)
 app.command(epilog=SENSITIVITY_EPILOG)(sensitivity)

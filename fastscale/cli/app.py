@@ -20,6 +20,7 @@ Examples:
   fastscale fit runs.csv --law chinchilla --bootstrap 4000 --save fit.json
   fastscale batch 'runs/*.parquet' --by family --out fits.parquet
   fastscale compare runs.csv --law all              which law predicts what it has not seen
+  fastscale verdicts scores.parquet --by task --x flops --better higher --loss accuracy
   fastscale optimal --fit fit.json --budget 1e24
   fastscale derive --fit draws.parquet compute_for_loss loss=2.1
   fastscale laws chinchilla

@@ -7,7 +7,7 @@ import re
 _OPTIONS = {
     **{name: f"--{name.lower()}" for name in ("N", "D", "C", "x", "loss", "run")},
     **{name: f"--{name}" for name in ("cost", "delta", "residual", "bootstrap", "kind", "seed", "level", "diverged")},
-    **{name: f"--{name}" for name in ("starts", "threads", "by", "errors", "offset", "interval")},
+    **{name: f"--{name}" for name in ("starts", "threads", "by", "errors", "offset", "interval", "better", "chance", "fdr")},
     **{name: f"--{name}" for name in ("scheme", "along", "cut", "groups", "train")},
     "resamples": "--bootstrap",
     "laws": "--law",

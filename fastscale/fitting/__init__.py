@@ -10,9 +10,10 @@ from fastscale.fitting.recipes import Versus
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.fitting.storage import load, save
+from fastscale.fitting.verdicts import verdicts
 from fastscale.fitting.versus import versus
 
 __all__ = [
     "Bootstrap", "Comparison", "Fit", "GroupComparison", "GroupFits", "Status", "Versus", "compare", "derive", "fit",
-    "fit_groups", "load", "save", "versus",
+    "fit_groups", "load", "save", "verdicts", "versus",
 ]

@@ -253,7 +253,7 @@ def _fit_law(
     # one point gives the same resample again and again, and a few runs nearly so: an interval of little width, which is none
     by_run = points.runs is not None and plan.kind != "pairs"
     carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] >= (FEWEST_RUNS if by_run else 2)
-    data: dict[str, Any] = {str(name): _one_type(labels[name]) for name in labels}
+    data: dict[str, Any] = {str(name): one_type(labels[name]) for name in labels}
     data |= {"law": np.full(total, law.name, dtype=object), "status": state, "message": message, "n": sizes}
     if points.runs is not None:
         data["runs"] = batch.run_counts
@@ -272,7 +272,7 @@ def _fit_law(
     return pd.DataFrame(data), (draws if plan.keep_draws else None), points.fingerprint
 
 
-def _one_type(labels: pd.Series) -> Any:
+def one_type(labels: pd.Series) -> Any:
     """Labels as they are; where numbers stand beside "<missing>", all as texts, which a file can hold."""
     return [_canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
 
