@@ -53,6 +53,7 @@ def batch(
     diverged: o.DivergedOption = o.Diverged.KEEP,
     delta: o.PlainDeltaOption = None,
     residual: o.ResidualOption = None,
+    weights: o.WeightsOption = None,
     fix: o.FixOption = None,
     tie: o.TieOption = None,
     bound: o.BoundOption = None,
@@ -68,6 +69,7 @@ def batch(
     if out is not None:
         output.check_target(out, (".parquet", ".csv"), "--out")
     keywords = o.fit_keywords(delta, residual, fix, tie, bound)
+    keywords |= {"weights": weights} if weights else {}
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import groups
     from fastscale.cli.reading import check_column, open_archive

@@ -97,6 +97,7 @@ def compare(
     diverged: o.DivergedOption = o.Diverged.KEEP,
     delta: o.DeltaOption = None,
     residual: o.ResidualOption = None,
+    weights: o.WeightsOption = None,
     fix: o.FixOption = None,
     tie: o.TieOption = None,
     bound: o.BoundOption = None,
@@ -108,7 +109,8 @@ def compare(
 ) -> None:
     """Compare laws by their error on runs that they were not fitted to, in an archive or in each of its groups."""
     output.check_level(level)
-    keywords = {name: value for name, value in o.fit_keywords(delta, residual, fix, tie, bound).items() if value}
+    asked = {"weights": weights, **o.fit_keywords(delta, residual, fix, tie, bound)}
+    keywords = {name: value for name, value in asked.items() if value is not None and value != {}}
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     import fastscale
     from fastscale.cli.reading import check_column, open_archive
@@ -125,12 +127,12 @@ def compare(
             check_column(archive.runs.frame, name, option)
     output.announce_compiling("batch_chunk" if by else "refine_starts", quiet)
     every = names == ["all"]
-    asked: dict[str, Any] = {
+    scored: dict[str, Any] = {
         "scheme": scheme.value if scheme else None, "along": along, "cut": cut, "groups": groups, "train": train,
         "resamples": resamples, "level": level, "seed": seed, "threads": threads, **keywords, **archive.columns,
     }
     found: Comparison | GroupComparison = fastscale.compare(
-        "all" if every else names, archive.named if every else archive.runs, by=by or None, **asked
+        "all" if every else names, archive.named if every else archive.runs, by=by or None, **scored
     )
     table = found.table
     if json:

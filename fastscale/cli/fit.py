@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,10 +24,17 @@ Examples:
   fastscale fit runs.csv --law power_offset --x params
   fastscale fit runs.csv --law 'E + A*exp(-k*N**c)' --bound c=0:1 --fix E=1.7
   fastscale fit runs.csv --prior E=1.7:0.1 --offset annealed --delta auto
+  fastscale fit runs.csv --by domain --shared alpha --shared beta
+  fastscale fit scores.csv --law sigmoid_compute --loss accuracy --residual binomial --weights questions
   fastscale fit runs.csv --delta inf --kind wild_clusters --interval bca --strict
   fastscale fit runs.csv --save fit.json --save draws.parquet
   fastscale fit runs.csv --json | jq .parameters.alpha
 """
+
+
+ByOption = Annotated[
+    str | None, typer.Option("--by", metavar="COLUMN", help="Column of groups that are fitted together: see --shared.")
+]
 
 
 def fit(
@@ -51,6 +58,9 @@ def fit(
     bound: o.BoundOption = None,
     prior: o.PriorOption = None,
     errors: o.ErrorsOption = None,
+    weights: o.WeightsOption = None,
+    by: ByOption = None,
+    shared: o.SharedOption = None,
     offset: o.OffsetOption = None,
     fit_scale: o.FittedScaleOption = False,
     strict: o.StrictOption = False,
@@ -77,12 +87,17 @@ def fit(
         if path.suffix == ".parquet" and bootstrap == 0:
             raise FitError(f"--save {path} is for draws, and --bootstrap 0 makes none; a .json file keeps the fit")
     keywords = o.fit_keywords(delta, residual, fix, tie, bound)
-    keywords |= o.objective_keywords(prior, errors, offset, fit_scale, strict)
+    keywords |= o.objective_keywords(prior, errors, offset, fit_scale, strict, weights)
+    if bool(by) != bool(shared):
+        raise FitError("--by COLUMN and --shared NAME go together; fastscale batch --by fits groups that share nothing")
+    keywords |= {"by": by, "shared": shared} if by else {}
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import results
-    from fastscale.cli.reading import open_archive
+    from fastscale.cli.reading import check_column, open_archive
 
-    archive = open_archive(runs, where, columns, diverged.value, "fitting")
+    archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=by is None)
+    if by is not None:
+        check_column(archive.runs.frame, by, "--by")
     fitted, boot, interrupted = fit_archive(archive, law, bootstrap, keywords, kind, seed, starts, threads, quiet)
     truth = archive.truth if archive.truth is not None and set(archive.truth) == set(fitted.law.names) else None
     allocation = results.Allocation(fitted, boot, budget, level, None, interval.value) if budget else None

@@ -18,6 +18,7 @@ class Residual(StrEnum):
     LOG = "log"
     LINEAR = "linear"
     LOGIT = "logit"
+    BINOMIAL = "binomial"
 
 
 class Kind(StrEnum):
@@ -133,6 +134,16 @@ ResidualOption = Annotated[
         help="Scale on which prediction and loss are compared; by default the law's own.",
     ),
 ]
+WeightsOption = Annotated[
+    str | None,
+    typer.Option("--weights", metavar="COLUMN", help="Column of weights; of the numbers of trials for --residual binomial."),
+]
+SharedOption = Annotated[
+    Many,
+    typer.Option(
+        "--shared", metavar="NAME", help="Parameter that all groups of --by share, the others being each one's own; repeatable."
+    ),
+]
 FixOption = Annotated[Many, typer.Option("--fix", metavar="NAME=NUMBER", help="Hold a parameter: alpha=0.5; repeatable.")]
 TieOption = Annotated[
     Many, typer.Option("--tie", metavar="NAME=NAME", help="Make one follow another: beta=alpha; repeatable.")
@@ -229,7 +240,9 @@ def fit_keywords(delta: float | str | None, residual: Residual | None, fix: Many
     }
 
 
-def objective_keywords(prior: Many, errors: str | None, offset: str | None, fit_scale: bool, strict: bool) -> dict[str, Any]:
+def objective_keywords(
+    prior: Many, errors: str | None, offset: str | None, fit_scale: bool, strict: bool, weights: str | None
+) -> dict[str, Any]:
     """Further keywords of `fastscale.fit`, those that were given."""
     found: dict[str, Any] = {}
     if prior:
@@ -242,6 +255,8 @@ def objective_keywords(prior: Many, errors: str | None, offset: str | None, fit_
         found["scale"] = "fitted"
     if strict:
         found["strict"] = True
+    if weights is not None:
+        found["weights"] = weights
     return found
 
 

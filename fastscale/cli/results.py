@@ -61,6 +61,7 @@ def fit_facts(fit: Fit, boot: Bootstrap | None, level: float, interval: str = "p
     options = fit.options
     objective = f", objective {fit.objective:.10g}" if math.isfinite(fit.objective) else ""
     robust = f"Huber delta {options.delta:g}" if options.delta < math.inf else "least squares"
+    robust = "half the deviance" if options.residual == "binomial" else robust
     of_runs = f" of {fit.runs:,} runs" if fit.runs is not None else ""
     how = [f"fit: {fit.n:,} points{of_runs}, {robust} on the {options.residual} scale{objective}"]
     lines = [

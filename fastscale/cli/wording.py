@@ -7,8 +7,8 @@ import re
 _OPTIONS = {
     **{name: f"--{name.lower()}" for name in ("N", "D", "C", "x", "loss", "run")},
     **{name: f"--{name}" for name in ("cost", "delta", "residual", "bootstrap", "kind", "seed", "level", "diverged")},
-    **{name: f"--{name}" for name in ("starts", "threads", "by", "errors", "offset", "interval", "better", "chance", "fdr")},
-    **{name: f"--{name}" for name in ("scheme", "along", "cut", "groups", "train")},
+    **{name: f"--{name}" for name in ("starts", "threads", "by", "errors", "weights", "offset", "interval")},
+    **{name: f"--{name}" for name in ("scheme", "along", "cut", "groups", "train", "better", "chance", "fdr", "shared")},
     "resamples": "--bootstrap",
     "laws": "--law",
 }
@@ -20,6 +20,7 @@ _PHRASES = (
     (re.compile(r"^tied: "), "--tie: "),
     (re.compile(r"^bounds: |^bounds of "), "--bound "),
     (re.compile(r"^priors: "), "--prior: "),
+    (re.compile(r"^shared: "), "--shared: "),
     (re.compile(r"\bstrict=True\b"), "--strict"),
     (re.compile(r"\bscale='fitted'"), "--fit-scale"),
     (

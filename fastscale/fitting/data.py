@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import Points, Runs, read_runs
+from fastscale.archive import Note, Points, Runs, read_runs
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.fitting.patterns import is_label, level_count
@@ -81,8 +82,18 @@ def select(
     positive = [v for v in law.variable_names if v in law.log_variables or v in _POSITIVE]
     log_response = options.residual == "log"
     if follows(law, runs):
-        return select_along(law, runs, positive, log_response, weights, also, within)
-    return runs.select(law.variable_names, positive=positive, log_response=log_response, weights=weights, also=also)
+        points = select_along(law, runs, positive, log_response, weights, also, within)
+    else:
+        points = runs.select(law.variable_names, positive=positive, log_response=log_response, weights=weights, also=also)
+    return replace(points, notes=tuple(note for note in points.notes if not _beside_the_point(note, law)))
+
+
+def _beside_the_point(note: Note, law: Law) -> bool:
+    """Whether a note says that the response is no loss (P15), and the law is none of losses."""
+    if note.code != "P15" or law.predicts in ("loss", "error"):
+        return False
+    rises = note.numbers.get("unit") == "accuracy" or "rank_correlation" in note.numbers
+    return rises or law.predicts != "performance"  # which may be a loss in bits
 
 
 def levels_needed(law: Law, options: Options) -> int:

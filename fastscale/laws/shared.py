@@ -114,7 +114,7 @@ def with_shared(base: Law, column: str, levels: Sequence[str], names: Sequence[s
         variables=(*base.variables, label),
         predicts=base.predicts,
         residual=base.residual,
-        title=f"{base.title}; {', '.join(names)} shared by all {column}",
+        title=f"{base.name}: {base.text}; {', '.join(names)} shared by all groups of {column}",
         source=base.source,
         note=base.note,
         shared=Shared(base, column, tuple(levels), shared),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from cli_support import Shell
@@ -178,3 +179,63 @@ def test_an_interrupted_bootstrap_leaves_the_fit(shell: Shell, runs: Path, monke
     monkeypatch.setattr(fastscale, "fit", interrupt)
     done = shell("fit", runs)
     assert done.code == 130 and done.err == "fastscale: interrupted; nothing was finished\n"
+
+
+def domains(path: Path) -> pd.DataFrame:
+    """Two domains with one pair of exponents."""
+    rng = np.random.default_rng(7)
+    N, D = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e7, 1e10, 6), np.geomspace(1e9, 1e12, 6)))
+    parts = []
+    for domain, E in (("code", 1.0), ("web", 2.0)):
+        loss = (E + 400 / N**0.34 + 900 / D**0.3) * np.exp(rng.normal(0, 0.003, len(N)))
+        parts.append(pd.DataFrame({"domain": domain, "N": N, "D": D, "loss": loss}))
+    frame = pd.concat(parts, ignore_index=True)
+    frame.to_csv(path, index=False)
+    return frame
+
+
+def test_groups_that_share_parameters(shell: Shell, tmp_path: Path) -> None:
+    frame = domains(tmp_path / "runs.csv")
+    done = shell("fit", tmp_path / "runs.csv", "--by", "domain", "--shared", "alpha", "--shared", "beta", "--bootstrap", 0)
+    assert done.code == 0 and "chinchilla: E + A/N**alpha + B/D**beta; alpha, beta shared by all groups of domain" in done.out
+    document = shell(
+        "fit", tmp_path / "runs.csv", "--by", "domain", "--shared", "alpha", "--shared", "beta", "--bootstrap", 0, "--json"
+    ).document
+    fit = fastscale.fit("chinchilla", frame, by="domain", shared=["alpha", "beta"])
+    assert document["objective"] == fit.objective
+    assert {name: row["estimate"] for name, row in document["parameters"].items()} == fit.params.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--by", "domain"], "--by COLUMN and --shared NAME go together; fastscale batch --by fits groups that share nothing"),
+        (["--shared", "alpha"], "--by COLUMN and --shared NAME go together"),
+        (["--by", "domains", "--shared", "alpha"], "--by: there is no column 'domains'. Did you mean 'domain'?"),
+        (["--by", "domain", "--shared", "gamma"], "--shared: 'chinchilla' has no parameter 'gamma'; it has E,"),
+    ],
+)
+def test_groups_asked_for_wrongly(shell: Shell, tmp_path: Path, options: list[str], said: str) -> None:
+    domains(tmp_path / "runs.csv")
+    done = shell("fit", tmp_path / "runs.csv", "--bootstrap", 0, *options)
+    assert done.code == 2 and said in done.err
+
+
+def test_rates_of_trials(shell: Shell, tmp_path: Path) -> None:
+    """k of n: the numbers of trials are the weights; a law of accuracies is no place to say that they are no losses."""
+    rng = np.random.default_rng(3)
+    C, trials = np.geomspace(1e18, 1e24, 14), rng.integers(200, 900, 14)
+    right = rng.binomial(trials, 0.25 + 0.6 / (1 + np.exp(-0.6 * np.log(C / 1e21))))
+    pd.DataFrame({"flops": C, "accuracy": right / trials, "questions": trials}).to_csv(tmp_path / "scores.csv", index=False)
+    options = ["--loss", "accuracy", "--residual", "binomial", "--weights", "questions", "--bootstrap", 0]
+    done = shell("fit", tmp_path / "scores.csv", "--law", "sigmoid_compute", *options)
+    assert done.code == 0 and "14 points, half the deviance on the binomial scale" in done.out and "P15" not in done.out
+    document = shell("fit", tmp_path / "scores.csv", "--law", "sigmoid_compute", *options, "--json").document
+    fit = fastscale.fit(
+        "sigmoid_compute", tmp_path / "scores.csv", loss="accuracy", residual="binomial", weights="questions"
+    )
+    assert document["objective"] == fit.objective
+    batch = shell("batch", tmp_path / "scores.csv", "--by", "loss", "--law", "sigmoid_compute", *options[:-2], "--json")
+    assert batch.code == 2 and "--by: there is no column 'loss'" in batch.err
+    losses = shell("fit", tmp_path / "scores.csv", "--law", "power_law", "--c", "flops", "--loss", "accuracy", "--bootstrap", 0)
+    assert "P15" in losses.out
