@@ -50,6 +50,9 @@ def resolve_law(law: Law | str, runs: Runs, columns: Mapping[str, str | None]) -
     """
     named = tuple(name for name, column in columns.items() if column is not None and name not in ("loss", "run"))
     law = get_law(law, tuple(map(str, runs.frame.columns)) + named)
+    if law.shared is not None:
+        base, by, shared = law.shared.base.name, law.shared.column, list(law.shared.names)
+        raise FitError(f"{law.name!r} is a law of groups that share parameters: fit({base!r}, runs, by={by!r}, shared={shared})")
     if law.variable_names == ("x",) and "x" not in runs.explicit and "x" not in runs.frame.columns:
         given = [name for name in named if name != "x"]
         if len(given) == 1:

@@ -21,6 +21,7 @@ from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law, Published
 from fastscale.laws.law import Array
+from fastscale.laws.shared import refuse_groups
 from fastscale.planning.derived import Quantity, Question, find, scale_of, suitable
 from fastscale.planning.draws import Draws
 
@@ -74,6 +75,7 @@ def derive(
         raise FitError(f"derive takes a fit, a bootstrap or a published fit; got a {type(result).__name__}")
     fit = result.fit if isinstance(result, Bootstrap) else result
     law = fit.definition if isinstance(fit, Published) else fit.law if fit.law.offset is None else fit.law.offset.base
+    refuse_groups(law)
     if name is None:
         return _listed(law, along)
     quantity = find(law, name, along)

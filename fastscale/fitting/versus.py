@@ -13,6 +13,7 @@ from fastscale.fitting.pairing import pairing
 from fastscale.fitting.recipes import Versus, surface_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
+from fastscale.laws.shared import refuse_groups
 from fastscale.planning.allocation import further_variables, is_surface
 from fastscale.planning.draws import Draws
 
@@ -63,6 +64,7 @@ def versus(
             raise FitError(f"{name} is a {type(one).__name__}; versus takes two fits, or two bootstraps")
         if not fit.ok or fit.status is Status.UNIDENTIFIED:
             raise FitError(f"{name} is no optimum to build on ({fit.status.label}: {fit.status.message})")
+        refuse_groups(fit.law)
         laws.append(fit.law if fit.law.offset is None else fit.law.offset.base)
     if all(map(is_surface, laws)):
         scale, needed = "C", {name for law in laws for name in further_variables(law)}

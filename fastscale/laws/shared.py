@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fastscale.errors import LawError, did_you_mean
+from fastscale.errors import FitError, LawError, did_you_mean
 from fastscale.laws.parts import Ints, Variable
 
 if TYPE_CHECKING:
@@ -59,6 +59,18 @@ class Shared:
     def expand(self, name: str) -> tuple[str, ...]:
         """The names of all groups' own parameters called `name`; a name of its own otherwise."""
         return tuple(own_name(name, level) for level in self.levels) if name in self.own else (name,)
+
+
+def refuse_groups(law: Law) -> None:
+    """Raise for a law of several groups, where one law is wanted.
+
+    Raises
+    ------
+    FitError
+        It is one: which group is meant?
+    """
+    if law.shared is not None:
+        raise FitError(f"this is of one group: fit.group({law.shared.levels[0]!r})")
 
 
 def own_name(name: str, level: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
 from fastscale.laws.law import Array
+from fastscale.laws.shared import refuse_groups
 from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
 from fastscale.planning.draws import Draws, improves
 from fastscale.planning.solve import minimum, root
@@ -43,8 +44,7 @@ class Surface:
 
     def __init__(self, draws: Draws, cost: str | None = None) -> None:
         law = draws.law
-        if law.shared is not None:
-            raise FitError(f"this is of one group: fit.group({law.shared.levels[0]!r})")
+        refuse_groups(law)
         if not is_surface(law):
             if {"N", "D"} <= set(law.variable_names) and not improves(law):
                 predicts = f"{law.name!r} predicts the {law.predicts}, not how good a model is"

@@ -170,7 +170,20 @@ def test_one_group_is_an_ordinary_fit() -> None:
     assert own == pytest.approx(fit.objective, rel=1e-12)
     runs = fastscale.example_runs()
     family = runs["family"].iloc[0]
-    assert fastscale.fit("chinchilla", runs, by="family", shared="alpha").group(family).optimal(1e22)["N"] > 0
+    fit = fastscale.fit("chinchilla", runs, by="family", shared="alpha")
+    assert fit.group(family).optimal(1e22)["N"] > 0
+    assert float(fastscale.derive(fit.group(family), "optimal_size", C=1e22)["estimate"].iloc[0]) > 0
+    for asked in (
+        lambda: fit.optimal(1e22), lambda: fastscale.derive(fit, "optimal_size", C=1e22), lambda: fastscale.versus(fit, fit),
+    ):
+        with pytest.raises(FitError, match=r"this is of one group: fit.group\("):
+            asked()
+    for asked in (
+        lambda: fastscale.fit(fit.law, runs), lambda: fastscale.compare([fit.law, "kaplan_nd"], runs),
+        lambda: fastscale.fit_groups(fit.law, runs, by="family"),
+    ):
+        with pytest.raises(FitError, match=r"fit\('chinchilla', runs, by='family', shared=\['alpha'\]\)"):
+            asked()
 
 
 def test_fixed_tied_and_bounded_by_group_or_for_all() -> None:
