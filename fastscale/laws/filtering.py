@@ -46,7 +46,8 @@ def effective_utility(parameters: Array, x: Array, gradient: Array, hessian: Arr
     hessian[2, 2] = z * z * s
     hessian[2, 3] = -(1.0 - b * z) * z1 * s
     hessian[3, 3] = b * (b * z1 * z1 - z2) * s
-    return float(parameters[0] + s)
+    value: float = parameters[0] + s
+    return value
 
 
 # Samples of all epochs, those of epoch j (from 0) counted 2^(-j/tau) times: whole epochs as a geometric sum, and the last in part

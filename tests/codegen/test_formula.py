@@ -196,7 +196,8 @@ CONSTANTS = ["2", "3", "0.5", "1.5", "7", "1e-3", "10"]
 NAMES = {
     "__builtins__": {}, "F": np.float64, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh,
     "sigmoid": lambda u: np.exp(-np.logaddexp(0, -u)), "softplus": lambda u: np.logaddexp(0, u),
-    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "expm1": np.expm1, "min": np.minimum, "max": np.maximum,
+    "log2": np.log2, "log10": np.log10, "log1p": np.log1p, "expm1": np.expm1, "floor": np.floor,
+    "min": np.minimum, "max": np.maximum,
 }
 
 

@@ -132,7 +132,7 @@ def test_m3(revisiting: pd.DataFrame, reference: pd.DataFrame) -> None:
             best = min(best, reference.loc[curve, "sse_M3"])
         if not fit.ok:
             lost.append(curve)
-            assert fit.status.label == "not_converged" and 2 * fit.objective <= best * 1.02
+            assert fit.status.label in ("not_converged", "unidentified") and 2 * fit.objective <= best * 1.02
             continue
         assert 2 * fit.objective <= best * (1 + 1e-6)
     assert len(lost) <= 2
