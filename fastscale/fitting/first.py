@@ -17,6 +17,12 @@ _REFINED_ON_ALL = 8
 _DEEPENING = (32, 128, 512)
 _STRAIGHT = 8
 _ENOUGH_AT_BEST = 3
+# Where so many minima lie below twice the best one, agreement of a few starts says little, and the best minima are shaken: so
+# many of them, so many times, by so much of the spread of the starts, in half of the coordinates; until nothing better was found
+# so often in a row.
+_MANY = 3
+_SHAKEN, _COPIES, _STEP, _SHARE = 16, 8, 0.5, 0.5
+_MOST_ROUNDS, _IN_VAIN = 16, 4
 # Objectives this close (relative) are the same optimum.
 SAME_OPTIMUM = 1e-7
 
@@ -135,6 +141,8 @@ def first_fit(
         # one start alone at the best optimum is luck: look further before believing it
         if account.at_best(thinned) >= _ENOUGH_AT_BEST or wanted is None or wanted >= max(rounds):
             break
+    if grids and account.minima() >= _MANY:
+        _shake(thinned, account, grids[-1], threads)
     thetas, values, status = account.thetas, account.values, account.status
     at_best, refined = account.at_best(thinned), len(values)
     if thinned is not problem:
@@ -161,6 +169,27 @@ def first_fit(
     return thetas[best], float(values[best]), int(status[best]), thetas[others[:4]], search
 
 
+def _shake(problem: Problem, account: _Account, grid: tuple[Array, Array, Ints], threads: int | None) -> None:
+    """Refine from near the best optima that are there: laws such as bnsl3 have more minima than a grid has starts.
+
+    Of 18 noisy curves of 40 points, each in five units of x, the grids alone leave 36 % of the fits of bnsl3 in a worse minimum,
+    by up to 21 % (bnsl2: 4 %, 4 %); this leaves 6 %, by up to 3 % (bnsl2: none).
+    """
+    starts = grid[0][np.argsort(grid[1], kind="stable")[: _DEEPENING[-1]]]
+    low, high = np.percentile(starts, [25, 75], axis=0)
+    rng, vain, best = np.random.default_rng(0), 0, np.inf
+    for _ in range(_MOST_ROUNDS):
+        order = np.argsort(account.values, kind="stable")
+        centres = account.thetas[_distinct(account.values[order], order)[:_SHAKEN]].repeat(_COPIES, axis=0)
+        step = _STEP * (high - low) * rng.normal(size=centres.shape) * (rng.random(centres.shape) < _SHARE)
+        account.refine(problem, np.clip(centres + step, problem.space.lo, problem.space.hi), threads)
+        found = float(account.values.min())
+        vain = 0 if found < best * (1 - SAME_OPTIMUM) else vain + 1
+        best = min(best, found)
+        if vain >= _IN_VAIN:
+            return
+
+
 class _Account:
     """What has been refined so far."""
 
@@ -179,6 +208,13 @@ class _Account:
         self.thetas = np.concatenate([self.thetas, thetas]) if len(self.values) else thetas
         self.values, self.status = np.concatenate([self.values, values]), np.concatenate([self.status, status])
         self.spent += spent
+
+    def minima(self) -> int:
+        """How many different minima lie below twice the best objective."""
+        order = np.argsort(self.values, kind="stable")
+        order = order[np.isin(self.status[order], (CONVERGED, AT_BOUND, SINGULAR))]
+        found = _distinct(self.values[order], order)
+        return int((self.values[found] <= 2 * self.values.min()).sum())
 
     def at_best(self, problem: Problem) -> int:
         """How many refined starts share the best objective."""
