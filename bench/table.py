@@ -80,6 +80,10 @@ def notes(record: dict[str, Any]) -> str:
         found.append(", ".join(f"{count:,} {label}" for label, count in info["statuses"].items()))
     if "memory" in info:
         found.append(f"memory grows by {info['memory']['times_input']:.1f} times the input's")
+    if "laws" in info:
+        took = sorted((value, name) for name, value in info["laws"].items())
+        longest = ", ".join(f"`{name}` {seconds(value)}" for value, name in took[:-6:-1])
+        found.append(f"a law {seconds(took[len(took) // 2][0])} (median); longest {longest}")
     if "bare_interpreter" in info:
         found.append(f"the interpreter alone {seconds(info['bare_interpreter'])}")
     return "; ".join(found)
