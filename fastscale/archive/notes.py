@@ -39,6 +39,7 @@ PITFALLS = {
     "P20": "bound_hit",
     "P21": "dropped_resamples",
     "P22": "too_few_resamples",
+    "P24": "model_selection_insample",
     "P25": "break",
     "P26": "floor_above_data",
     "P27": "nonunique_prior_pin",
