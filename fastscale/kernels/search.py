@@ -134,8 +134,8 @@ def place(grid, anchors, rows, X, target, w, n, s, theta):
 
     anchors[j] says what the grid's value is relative to: 0 nothing; 1 the mean of row rows[j] (a row of logarithms, a
     parameter in logarithms); 2 one over the range of that row; 3 the logarithm of its mean; 4 and 5 the least and the largest
-    response, `target`; 6 and 7 their logarithms; 8 one over the range of what the row holds the logarithms of. Points without
-    weight, padding among them, do not count.
+    response, `target`; 6 and 7 their logarithms; 8 one over the range of what the row holds the logarithms of; 9 the row's mean,
+    10 that of what it holds the logarithms of, the geometric one. Points without weight, padding among them, do not count.
     """
     for j in range(theta.size):
         theta[j] = grid[s, j]
@@ -156,6 +156,10 @@ def place(grid, anchors, rows, X, target, w, n, s, theta):
             theta[j] /= max(high - low, 1e-300)
         elif anchors[j] == 8:
             theta[j] /= max(np.exp(high) - np.exp(low), 1e-300)
+        elif anchors[j] == 9:
+            theta[j] *= mean
+        elif anchors[j] == 10:
+            theta[j] *= np.exp(mean)
         elif anchors[j] == 3:
             theta[j] += np.log(max(abs(mean), 1e-300))
         else:

@@ -10,7 +10,7 @@ _MIDDLE = Parameter(
     positive=True,
     start=(0.4, 0.7, 1.0, 1.4, 2.0),
     relative_to="x",
-    coordinate="log",
+    coordinate="linear",
     latex="x_0",
 )
 _STEEP = Parameter("k", "steepness", positive=True, start=(2.0, 6.0, 20.0), relative_to="1/x", coordinate="linear")

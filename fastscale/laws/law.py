@@ -315,7 +315,7 @@ class Law:
         if inverse:
             return (8 if name in self.log_variables else 2), row
         if not is_log:
-            raise LawError("start values relative to a variable need a parameter that is fitted as its logarithm")
+            return (10 if name in self.log_variables else 9), row
         return (1 if name in self.log_variables else 3), row
 
     def _start_values(self, p: Parameter) -> Sequence[float]:

@@ -71,8 +71,9 @@ class Parameter:
         Values to start from, in natural units; empty for parameters that enter linearly (they are solved for) and where
         the usual values for the parameter's role will do.
     relative_to
-        Name of a variable: the start values are multiples of its geometric mean. ``"1/x"``: multiples of one over the
-        range of x. ``"min(y)"``, ``"max(y)"``: multiples of the least, the largest response.
+        Name of a variable: the start values are multiples of its mean, the geometric one where the formula takes its logarithm,
+        as in powers. ``"1/x"``: multiples of one over the range of x. ``"min(y)"``, ``"max(y)"``: multiples of the least, the
+        largest response.
     reference
         Not fitted, but held at its start: a scale in the middle of the data that the other parameters are relative to, such as
         the x at which a slope is meant. Far from the data they could not be told apart.

@@ -133,7 +133,7 @@ def test_singular_equations_leave_an_infinite_value() -> None:
 
 
 def test_starts_are_placed_where_the_data_are() -> None:
-    """Anchors 1 mean of a row, 2 one over its range, 3 logarithm of its mean, 4 to 7 ends of the response, 8 as 2 of exp."""
+    """1 mean of a row, 2 one over its range, 3 logarithm of its mean, 4 to 7 ends of the response, 8 as 2 of exp, 9, 10 factors."""
     law, rng = laws.registry()["chinchilla"], np.random.default_rng(1)
     columns = support.columns_for(law, 13, rng)  # padded to 16: the copies must not count
     grid = rng.normal(size=(4, 5))
@@ -148,6 +148,9 @@ def test_starts_are_placed_where_the_data_are() -> None:
     expected[:, 3] += np.log(X[0].mean())
     expected[:, 4] += X[0].mean()
     np.testing.assert_allclose(thetas, expected, rtol=1e-13)
+    anchors = np.array([9, 10, 0, 0, 0])
+    _, thetas, _ = project(law, grid, columns, one, one, "log", linear=np.zeros(5), anchors=anchors, rows=rows)
+    np.testing.assert_allclose(thetas, grid * [X[1].mean(), np.exp(X[1].mean()), 1, 1, 1], rtol=1e-13)
     response = rng.uniform(0.2, 3.0, 13)
     response[0] = 0.1  # the one that padding repeats
     weights = np.where(np.arange(13) == 0, 0.0, 1.0)

@@ -36,12 +36,6 @@ def test_an_unknown_scale_is_refused() -> None:
         laws.get("power_law").kernels("sqrt")
 
 
-def test_relative_starts_need_a_logarithm() -> None:
-    law = Law("E + A/x**alpha", parameters=(Parameter("E", relative_to="x", start=(1.0,)),))
-    with pytest.raises(LawError, match="relative to a variable need a parameter that is fitted as its logarithm"):
-        law.search_grid(solved=[False] * 3)
-
-
 def test_a_formula_is_needed() -> None:
     with pytest.raises(FormulaError, match="a formula is a text"):
         Law()
