@@ -133,7 +133,7 @@ def test_singular_equations_leave_an_infinite_value() -> None:
 
 
 def test_starts_are_placed_where_the_data_are() -> None:
-    """1 mean of a row, 2 one over its range, 3 logarithm of its mean, 4 to 7 ends of the response, 8 as 2 of exp, 9, 10 factors."""
+    """1 mean of a row, 2 one over its range, 3 logarithm of the mean, 4-7 ends of the response, 8 as 2 of exp, 9, 10 means."""
     law, rng = laws.registry()["chinchilla"], np.random.default_rng(1)
     columns = support.columns_for(law, 13, rng)  # padded to 16: the copies must not count
     grid = rng.normal(size=(4, 5))
