@@ -13,7 +13,7 @@ from fastscale.laws.law import Array
 from fastscale.laws.shared import refuse_groups
 from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
 from fastscale.planning.draws import Draws, improves
-from fastscale.planning.solve import minimum, root
+from fastscale.planning.solve import changes, minimum, root_in, scan
 
 __all__ = ["DEFAULT_COST", "Surface", "allocate"]
 
@@ -144,9 +144,23 @@ class Surface:
         return self._for(lambda N: self.at(N, D), self.limit(D=D), loss, 25)
 
     def _for(self, value: Callable[[Any], Array], floor: Array, loss: float | Array, points: int) -> Array:
+        """Where more is worse in the end (much data, quantised), the search ends at the best, so that it misses no dip."""
+
+        def worse(x: Array) -> Array:
+            return self.draws.sign * (value(np.exp(x)) - loss)
+
+        grid = np.broadcast_to(np.linspace(*LOG_RANGE, points)[:, None], (points, len(self)))
         with np.errstate(all="ignore"):
-            never = self.draws.sign * (floor - loss) >= 0
-            found = np.exp(root(lambda x: value(np.exp(x)) - loss, np.linspace(*LOG_RANGE, points), len(self)))
+            values = scan(worse, grid, len(self))
+            turns = (values > 0).all(axis=0) & (values[-1] > values.min(axis=0))
+            if turns.any():
+                best = minimum(worse, grid, len(self))
+                grid = np.where(turns & np.isfinite(best), np.minimum(grid, best), grid)
+                values = scan(worse, grid, len(self))
+            reached = (values < 0).any(axis=0)
+            changed = changes(values)
+            found = np.exp(root_in(worse, grid, values, changed.argmax(axis=0), np.asarray(reached & changed.any(axis=0))))
+            never = ~reached & (self.draws.sign * (floor - loss) >= 0)
         return np.where(never, np.inf, found)
 
 

@@ -1,0 +1,52 @@
+"""Quantities where laws are not monotone, draws have no value, or an argument is not what it should be."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy import optimize
+from support_derived import ask
+
+QAT = dict(E=1.8, A=480.0, alpha=0.34, B=2000.0, beta=0.36, k=0.02, g_D=0.25, g_G=0.9, g_N=0.5)
+G = 128.0
+
+
+def quantised(N: float, D: float) -> float:
+    """The law as it is printed: more data win by B/D^beta and lose by what quantisation costs."""
+    p = QAT
+    lost = p["k"] * D ** p["g_D"] * math.log2(G) ** p["g_G"] / N ** p["g_N"]
+    return p["E"] + p["A"] / N ** p["alpha"] + p["B"] / D ** p["beta"] + lost
+
+
+@pytest.mark.parametrize("above", [1e-7, 1e-4, 0.01, 0.3])
+def test_data_for_a_loss_where_much_data_hurt(above: float) -> None:
+    """The least D on the falling side, however narrow the dip is; infinite only below its bottom."""
+    N = 1e9
+    bottom = optimize.minimize_scalar(lambda x: quantised(N, math.exp(x)), bounds=(15, 45), method="bounded")
+    loss = bottom.fun + above
+    D = math.exp(optimize.brentq(lambda x: quantised(N, math.exp(x)) - loss, 5, bottom.x, xtol=1e-13))
+    assert ask("qat", QAT, "data_for_loss", loss=loss, N=N, G=G) == pytest.approx(D, rel=1e-8)
+    assert ask("qat", QAT, "data_for_loss", loss=bottom.fun - above, N=N, G=G) == math.inf
+    saved = ask("qat", QAT, "data_saved", loss=loss, N=4e9, than=N, G=G)
+    larger = optimize.brentq(lambda x: quantised(4e9, math.exp(x)) - loss, 5, bottom.x, xtol=1e-13)
+    assert saved == pytest.approx(math.exp(larger) / D, rel=1e-8)
+
+
+def test_inference_where_much_data_hurt() -> None:
+    """6 N D + 2 N tokens at a loss, by SciPy over N with the D of each N by SciPy."""
+    loss, tokens = 2.6, 2e12
+
+    def data(x: float) -> float:
+        bottom = optimize.minimize_scalar(lambda u: quantised(math.exp(x), math.exp(u)), bounds=(10, 50), method="bounded")
+        if bottom.fun >= loss:
+            return math.inf
+        return math.exp(optimize.brentq(lambda u: quantised(math.exp(x), math.exp(u)) - loss, 5, bottom.x, xtol=1e-13))
+
+    found = ask("qat", QAT, "inference_size", loss=loss, tokens=tokens, G=G)
+    best = optimize.minimize_scalar(
+        lambda x: math.log(6 * data(x) + 2 * tokens) + x, bounds=(math.log(found) - 0.5, math.log(found) + 0.5), method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert found == pytest.approx(math.exp(best.x), rel=1e-4)
+    assert ask("qat", QAT, "inference_data", loss=loss, tokens=tokens, G=G) == pytest.approx(data(math.log(found)), rel=1e-8)
