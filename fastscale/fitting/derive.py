@@ -12,7 +12,6 @@ import pandas as pd
 from fastscale.archive import Note
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting import intervals
-from fastscale.fitting.asked import numbers
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.identify import Support, warn_unread
@@ -22,6 +21,7 @@ from fastscale.fitting.status import Status
 from fastscale.laws import Law, Published
 from fastscale.laws.law import Array
 from fastscale.laws.shared import refuse_groups
+from fastscale.planning.asked import numbers, together
 from fastscale.planning.derived import Quantity, Question, find, scale_of, suitable
 from fastscale.planning.draws import Draws
 
@@ -74,6 +74,7 @@ def derive(
     if not isinstance(result, Fit | Bootstrap | Published):
         raise FitError(f"derive takes a fit, a bootstrap or a published fit; got a {type(result).__name__}")
     fit = result.fit if isinstance(result, Bootstrap) else result
+    intervals.check(level, kind)
     law = fit.definition if isinstance(fit, Published) else fit.law if fit.law.offset is None else fit.law.offset.base
     refuse_groups(law)
     if name is None:
@@ -130,13 +131,8 @@ def _rows(
     values = {key: numbers(key, value, not _any_sign(key, law)) for key, value in arguments.items()}
     if "share" in values and not (values["share"] < 1).all():
         raise FitError(f"share={arguments['share']!r}: between 0 and 1")
-    try:
-        several = np.broadcast_arrays(*values.values()) if values else []
-    except ValueError:
-        shapes = ", ".join(f"{key} {v.size}" for key, v in values.items() if v.ndim)
-        raise FitError(f"{quantity.name}: arguments with several values go together, element by element; got {shapes}") from None
     varying = [key for key, value in values.items() if value.ndim]
-    columns = {key: np.atleast_1d(v) for key, v in zip(values, several, strict=True)}
+    columns = together(quantity.name, values)
     count = len(next(iter(columns.values()))) if columns else 1
     rows = [{**optional, **{key: float(column[k]) for key, column in columns.items()}} for k in range(count)]
     if not varying:

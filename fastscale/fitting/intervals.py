@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +23,24 @@ KINDS = ("percentile", "basic", "bca", "studentised")
 
 def tails_of(level: float) -> tuple[float, float]:
     """The two quantiles between which an interval of this level lies."""
+    if isinstance(level, bool) or not isinstance(level, Real):
+        raise FitError(f"level={level!r}: a number between 0 and 1")
     if not 0 < level < 1:
         hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
         raise FitError(f"level={level!r}: a number between 0 and 1.{hint}")
     return (1 - level) / 2, (1 + level) / 2
 
 
-def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
-    """Intervals of the quantities, NaN where the resamples carry none; see `Bootstrap.interval`."""
+def check(level: float, kind: str) -> None:
+    """Refuse a level or a kind of interval that is none."""
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+    tails_of(level)
+
+
+def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
+    """Intervals of the quantities, NaN where the resamples carry none; see `Bootstrap.interval`."""
+    check(level, kind)
     tails = tails_of(level)
     fit = boot.fit
     estimate = quantities.of(fit.params.to_numpy()[None])[0]

@@ -75,6 +75,9 @@ def parameters(fit: Fit) -> Quantities:
 def optimal(fit: Fit, C: float, cost: str | None, given: Mapping[str, float] | None = None) -> Quantities:
     """Compute-optimal N, D, tokens per parameter, and loss at the budget C, the law's further variables given."""
     from fastscale.planning import allocate
+    from fastscale.planning.asked import number
+
+    C = number("C", C)
 
     def of(natural: Array) -> Array:
         table = allocate(fit.law, natural, C, cost, given)

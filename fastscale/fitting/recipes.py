@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from fastscale.errors import FitError
-from fastscale.fitting.asked import numbers
 from fastscale.fitting.draw_tests import all_alike, two_sided
 from fastscale.fitting.extrapolation import furthest
 from fastscale.fitting.intervals import quantile, tails_of
@@ -20,6 +19,7 @@ from fastscale.fitting.pairing import Pairing
 from fastscale.fitting.quantities import variables_at
 from fastscale.laws.law import Array
 from fastscale.planning.allocation import Surface, further_variables, is_surface
+from fastscale.planning.asked import number, numbers, together
 from fastscale.planning.crossing import crossings
 from fastscale.planning.curve import Curve, along, frontier
 from fastscale.planning.draws import Draws
@@ -193,10 +193,12 @@ class Versus:
 
     def data_multiplier(self, loss: Any, N: float) -> pd.DataFrame:
         """The tokens that b needs over those of a, for a loss with N parameters."""
+        number("N", N)
         return self._one_sided(loss, lambda surface, target: surface.data_for(target, N), lambda D: {"N": N, "D": D})
 
     def size_multiplier(self, loss: Any, D: float) -> pd.DataFrame:
         """The parameters that b needs over those of a, for a loss with D tokens."""
+        number("D", D)
         return self._one_sided(loss, lambda surface, target: surface.size_for(target, D), lambda N: {"N": N, "D": D})
 
     def _one_sided(
@@ -225,10 +227,10 @@ class Versus:
         -------
         DataFrame: estimate, lower, upper, a, b, and p (two-sided, from the draws: how often the sign is the other).
         """
-        points = {name: np.atleast_1d(numbers(name, value)) for name, value in at.items()}
+        points = {name: numbers(name, value) for name, value in at.items()}
         if not points:
             raise FitError(f"difference takes the variables of the laws, or {self.scale}")
-        columns = dict(zip(points, np.broadcast_arrays(*points.values()), strict=True))
+        columns = together("difference", points)
         one, two = (np.array([self._at(side, columns, i) for i in range(len(next(iter(columns.values()))))]) for side in (0, 1))
         index = pd.MultiIndex.from_arrays(list(columns.values()), names=list(columns))
         gap = one - two
@@ -270,8 +272,8 @@ class Versus:
         inside. ``attrs["counts"]`` has the share of draws by number of crossings.
         """
         ranges = [boot.fit.support.ranges.get(self.scale, (math.nan,) * 2) for boot in (self.pairing.a, self.pairing.b)]
-        low = float(np.nanmin([r[0] for r in ranges])) if low is None else float(low)
-        high = float(np.nanmax([r[1] for r in ranges])) * _BEYOND if high is None else float(high)
+        low = float(np.nanmin([r[0] for r in ranges])) if low is None else number("low", low)
+        high = float(np.nanmax([r[1] for r in ranges])) * _BEYOND if high is None else number("high", high)
         if not 0 < low < high < math.inf:
             raise FitError(f"low={low:g}, high={high:g}: positive numbers, the lower one first")
         closed = not is_surface(self._draws[0].law) or all(surface.closed for surface in self._surfaces)

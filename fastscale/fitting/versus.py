@@ -75,7 +75,7 @@ def versus(
         raise FitError(f"versus needs two laws of size and data, or two of one variable, the same; got {of}")
     if set(given) != needed:
         raise FitError(f"these laws take {', '.join(sorted(needed)) or 'no further variable'}; got {', '.join(given) or 'none'}")
-    costs = (cost, cost) if cost is None or isinstance(cost, str) else tuple(cost)
+    costs = tuple(cost) if isinstance(cost, tuple | list) else (cost, cost)
     if len(costs) != 2:
         raise FitError(f"cost={cost!r}: a formula, or one for a and one for b")
     if scale == "C" and is_surface(laws[0]):

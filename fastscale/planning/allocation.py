@@ -11,6 +11,7 @@ from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 from fastscale.laws.shared import refuse_groups
+from fastscale.planning.asked import number, numbers
 from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
 from fastscale.planning.draws import Draws, improves
 from fastscale.planning.solve import changes, minimum, root_in, scan
@@ -61,8 +62,10 @@ class Surface:
         if missing:
             raise FitError(f"the law {law.name!r} also takes {', '.join(missing)}, whose values have to be given")
         self.steps = "D" not in law.variable_names
-        held = {name: value for name, value in draws.held.items() if name in law.variable_names}
-        self.batch = draws.held.get("batch", 1.0)
+        given = {name: number(name, value, name not in law.variable_names or name in law.log_variables)
+                 for name, value in draws.held.items()}
+        held = {name: value for name, value in given.items() if name in law.variable_names}
+        self.batch = given.get("batch", 1.0)
         self.draws = draws.with_held(**held)
         self.cost: Cost = cost_of(law, cost, held)
         self.closed = law.allocation is not None and self.cost.factor is not None
@@ -205,9 +208,7 @@ def allocate(
     FitError
         The law is not one of N and D, the budget is not positive, or the cost is no formula of N and D.
     """
-    budgets = np.atleast_1d(np.asarray(C, dtype=float))
-    if budgets.ndim != 1 or not (np.isfinite(budgets).all() and (budgets > 0).all()):
-        raise FitError(f"C={C!r}: a positive budget, or several")
+    budgets = np.atleast_1d(numbers("C", C))
     if law.variable_names == ("C",) and law.allocation is not None:
         return _as_fitted(Draws(law, draws, given), budgets[:, None], cost)
     surface = Surface(Draws(law, draws, given), cost)
