@@ -22,7 +22,7 @@ from fastscale.laws import Law, Published
 from fastscale.laws.law import Array
 from fastscale.laws.shared import refuse_groups
 from fastscale.planning.asked import numbers, together
-from fastscale.planning.derived import Quantity, Question, find, scale_of, suitable
+from fastscale.planning.derived import SCALE, Quantity, Question, find, scale_of, suitable
 from fastscale.planning.draws import Draws
 
 _PREDICTIONS = frozenset({"target", "loss"})  # arguments that are what the law predicts
@@ -92,7 +92,8 @@ def derive(
             values = [np.asarray(quantity.of(Question(draws, row, scale, cost, support.ranges))) for row in rows]
         return np.column_stack([np.broadcast_to(value, len(draws)) for value in values])
 
-    quantities = Quantities(index, of, np.full(len(rows), quantity.positive))
+    logs = quantity.positive and not (quantity.unit_of == SCALE and _any_sign(scale, law))
+    quantities = Quantities(index, of, np.full(len(rows), logs))
     if isinstance(result, Bootstrap):
         table = intervals.interval(result, quantities, level, kind)
         table["missing"] = table.attrs["missing_each"]
@@ -155,7 +156,7 @@ def _notes(
     """P09 where what is asked about, or what comes out, lies beyond the data; P21 where draws have no value."""
     notes = []
     beyond: dict[str, Array] = {}
-    own = scale if quantity.unit_of == "scale" else quantity.unit_of
+    own = scale if quantity.unit_of == SCALE else quantity.unit_of
     asked = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {}) if name != own}
     for name, values in {**asked, own: table["estimate"].to_numpy(dtype=float)}.items():
         low, high = support.ranges.get(name, (np.nan, np.nan))
@@ -167,7 +168,7 @@ def _notes(
         notes.append(note)
     share = float(table["missing"].max()) if "missing" in table else 0.0
     if share > 0:
-        infinite = bool(np.isinf(table.filter(["estimate", "upper"])).any(axis=None))
+        infinite = max(table.attrs["infinite_each"]) > 0
         notes.append(Note(
             "P21",
             f"In {share:.2%} of the draws {quantity.name} does not exist or is infinite.",

@@ -84,7 +84,7 @@ def optimal(fit: Fit, C: float, cost: str | None, given: Mapping[str, float] | N
         return np.column_stack([values[0] for values in table.values()])
 
     names = list(allocate(fit.law, fit.params.to_numpy()[None], C, cost, given))
-    return Quantities(pd.Index(names, name="quantity"), of, np.ones(len(names), dtype=bool))
+    return Quantities(pd.Index(names, name="quantity"), of, np.array([name not in ("loss", "accuracy") for name in names]))
 
 
 def variables_at(fit: Fit, sizes: Mapping[str, Any], given: Mapping[str, float]) -> dict[str, Any]:

@@ -79,7 +79,8 @@ class Quantity:
     optional
         Further numbers, and what stands for them.
     positive
-        Whether its values are: intervals that are symmetric are so in the logarithm.
+        Whether its values are scales: intervals that are symmetric are so in the logarithm. Not predictions and their limits,
+        which may be 0 or below.
     unit_of
         The variable whose unit it has ("N", "D", "C", `SCALE`), so that how far it lies beyond the data can be said.
     only

@@ -108,10 +108,11 @@ def _elasticity(q: Question, of: str) -> Array:
 def _inference(q: Question) -> tuple[Array, Array]:
     """N and D that reach a loss with the least training plus inference cost (Sardana et al. 2024, arXiv 2401.00448, eq. 2).
 
-    Inference takes 2N FLOP a token, each worth `price` of a FLOP of training.
+    Inference takes 2N FLOP a token, each worth `price` of a FLOP of training. Both are infinite where no compute reaches it.
     """
     surface, loss = q.surface, q["loss"]
-    N = surface.best(q.curve.for_target(loss))[0]
+    least = q.curve.for_target(loss)
+    N = surface.best(np.where(np.isinf(least), np.nan, least))[0]
     per_token = 2.0 * q["price"] * q["tokens"]
 
     def total(x: Array) -> Array:
@@ -120,7 +121,8 @@ def _inference(q: Question) -> tuple[Array, Array]:
 
     with np.errstate(all="ignore"):
         best = np.exp(minimum(total, np.log(N) + _SMALLER[:, None], len(surface)))
-        return best, np.where(np.isfinite(best), surface.data_for(loss, best), np.nan)
+        data = np.where(np.isfinite(best), surface.data_for(loss, best), np.nan)
+    return np.where(np.isinf(least), np.inf, best), np.where(np.isinf(least), np.inf, data)
 
 
 QUANTITIES = (
@@ -138,10 +140,10 @@ QUANTITIES = (
     ),
     Quantity(
         "loss_at_budget", "prediction for the best allocation of C, with at most N_max and D_max", "surface", ("C",),
-        lambda q: _best(q)[2], _UNCAPPED,
+        lambda q: _best(q)[2], _UNCAPPED, positive=False,
     ),
     Quantity(
-        "loss_at_budget", "prediction at C", "compute", ("C",), lambda q: q.curve.at(q["C"]),
+        "loss_at_budget", "prediction at C", "compute", ("C",), lambda q: q.curve.at(q["C"]), positive=False,
         only=lambda law: law.variable_names == ("C",) and improves(law),
     ),
     Quantity(

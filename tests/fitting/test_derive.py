@@ -7,12 +7,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 from support import shared
 
 import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.identify import UnidentifiedWarning
 from fastscale.fitting.intervals import quantile
+from fastscale.planning import derived
+from fastscale.planning.draws import Draws
 
 TRUTH = dict(E=1.69, A=406.4, B=410.7, alpha=0.336, beta=0.283)
 
@@ -95,6 +98,60 @@ def test_draws_that_never_get_there_are_infinite(vague: fastscale.Bootstrap) -> 
     assert "Infinite draws are part of the interval" in note.advice
     never = fastscale.derive(vague, "compute_for_loss", loss=1.0)
     assert never[["estimate", "lower", "upper"]].eq(math.inf).all(axis=None) and never.attrs["missing"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["percentile", "basic", "bca", "studentised"])
+def test_a_few_infinite_draws_count_in_every_kind(vague: fastscale.Bootstrap, kind: str) -> None:
+    """Fewer than the upper tail: the end is finite, and the note says that they are part of it nevertheless."""
+    values = np.array([least_compute(draw, 1.75) for draw in vague.draws[vague.usable].to_dict("records")])
+    assert 0 < np.isinf(values).mean() < 0.3
+    table = fastscale.derive(vague, "compute_for_loss", loss=1.75, kind=kind, level=0.4)
+    (note,) = [note for note in table.attrs["warnings"] if note.code == "P21"]
+    assert note.advice == "Infinite draws are part of the interval."
+    ends = table[["lower", "upper"]].to_numpy()[0]
+    assert np.isfinite(ends).all() and ends[0] < ends[1]
+    # where they reach the tail the end that they are at is none
+    far = fastscale.derive(vague, "compute_for_loss", loss=1.7, kind=kind)
+    assert far["lower"].iloc[0] == 0.0 if kind in ("basic", "studentised") else far["upper"].iloc[0] == math.inf
+
+
+@pytest.mark.parametrize("kind", ["percentile", "basic", "bca", "studentised"])
+def test_the_irreducible_loss_is_the_parameter(vague: fastscale.Bootstrap, kind: str) -> None:
+    """Its interval is that of E, of every kind: neither is a scale, and both may be 0."""
+    found = fastscale.derive(vague, "irreducible_loss", kind=kind)
+    columns = ["estimate", "lower", "upper"]
+    expected = vague.interval(kind=kind).loc["E", columns].to_numpy(dtype=float)
+    np.testing.assert_allclose(found[columns].to_numpy()[0], expected, rtol=1e-6)
+
+
+def test_bca_counts_the_draws_that_exist(vague: fastscale.Bootstrap) -> None:
+    """z0 is of the share below the estimate among the draws that have a value: by hand, where neither size reaches a loss."""
+    asked = dict(loss=1.82, N=1.1e11, than=1e11)
+    one = fastscale.derive(vague.fit, "data_saved", **asked)["estimate"].iloc[0]
+    law, q = vague.fit.law, derived.find(vague.fit.law, "data_saved")
+
+    def of(frame: pd.DataFrame) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.asarray(q.of(derived.Question(Draws(law, frame.to_numpy()), asked, "C", None, {})))
+
+    draws, left = of(vague.draws[vague.usable]), np.log(of(vague.jackknife.draws[vague.jackknife.usable]))
+    there = draws[~np.isnan(draws)]
+    assert 0.02 < 1 - len(there) / len(draws) < 0.5
+    z0, away = special.ndtri((there < one).mean()), left.mean() - left
+    a = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
+    levels = [special.ndtr(z0 + z / (1 - a * z)) for z in z0 + special.ndtri([0.025, 0.975])]
+    table = fastscale.derive(vague, "data_saved", kind="bca", **asked)
+    np.testing.assert_allclose(table[["lower", "upper"]].to_numpy()[0], np.quantile(there, levels), rtol=1e-6)
+
+
+def test_a_variable_of_either_sign_has_intervals_of_every_kind() -> None:
+    x = np.linspace(-2.0, 2.0, 60)
+    y = 0.2 + 0.7 / (1 + np.exp(-2 * (x + 0.5))) + np.random.default_rng(0).normal(0, 0.01, 60)
+    boot = fastscale.fit("sigmoid4", pd.DataFrame({"x": x, "y": y}), x="x", loss="y", delta=math.inf).bootstrap(60)
+    for kind in ("percentile", "basic", "bca", "studentised"):
+        table = fastscale.derive(boot, "x_for_target", target=0.4, kind=kind)
+        lower, estimate, upper = (table[c].iloc[0] for c in ("lower", "estimate", "upper"))
+        assert lower < estimate < upper < 0 and upper - lower < 0.5
 
 
 def test_quantiles_with_infinite_values() -> None:
