@@ -90,7 +90,7 @@ def optimal(fit: Fit, C: float, cost: str | None, given: Mapping[str, float] | N
 def variables_at(fit: Fit, sizes: Mapping[str, Any], given: Mapping[str, float]) -> dict[str, Any]:
     """The law's variables at allocations, "N", "D" and their budget "C": a law of steps takes D/batch of them."""
     values = {**given, **sizes}
-    if "S" in fit.law.variable_names:
+    if "S" in fit.law.variable_names and "D" not in fit.law.variable_names:
         values["S"] = np.asarray(sizes["D"]) / given["batch"]
     return {name: values[name] for name in fit.law.variable_names if name in values}
 

@@ -170,13 +170,14 @@ class Surface:
 def is_surface(law: Law) -> bool:
     """Whether a law says how to spend a budget on size and data: of N and D, or N and S, what it predicts being good or bad."""
     names = set(law.variable_names)
-    return "N" in names and len(names & {"D", "S"}) == 1 and improves(law) and law.name not in _FOLLOWS
+    return "N" in names and bool(names & {"D", "S"}) and improves(law) and law.name not in _FOLLOWS
 
 
 def further_variables(law: Law) -> tuple[str, ...]:
     """What besides N and D has to be given for an allocation: the law's other variables; for a law of steps the batch."""
-    others = tuple(name for name in law.variable_names if name not in ("N", "D", "S"))
-    return others if "D" in law.variable_names else (*others, "batch")
+    data = "D" if "D" in law.variable_names else "S"  # beside D, S is a variable like others, such as a sparsity
+    others = tuple(name for name in law.variable_names if name not in ("N", data))
+    return others if data == "D" else (*others, "batch")
 
 
 def allocate(

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from fastscale.laws.law import Array
+from fastscale.planning.cost import OWN_COST, Cost
 from fastscale.planning.derived import Quantity, Question
 from fastscale.planning.draws import improves
 from fastscale.planning.solve import COARSE, FINE, differences, minimum, root
@@ -108,16 +109,18 @@ def _elasticity(q: Question, of: str) -> Array:
 def _inference(q: Question) -> tuple[Array, Array]:
     """N and D that reach a loss with the least training plus inference cost (Sardana et al. 2024, arXiv 2401.00448, eq. 2).
 
-    Inference takes 2N FLOP a token, each worth `price` of a FLOP of training. Both are infinite where no compute reaches it.
+    A token of inference takes a third of one of training: 2N FLOP, or of what a token goes through where N does not say that.
+    Each is worth `price` of a FLOP of training. Both are infinite where no compute reaches the loss.
     """
     surface, loss = q.surface, q["loss"]
     least = q.curve.for_target(loss)
     N = surface.best(np.where(np.isinf(least), np.nan, least))[0]
-    per_token = 2.0 * q["price"] * q["tokens"]
+    pass_through = Cost(OWN_COST.get(q.draws.law.name), surface.cost.held)
 
     def total(x: Array) -> Array:
         size = np.exp(x)
-        return np.log(surface.cost(size, surface.data_for(loss, size, points=9)) + per_token * size)
+        served = q["price"] * pass_through(size, np.asarray(q["tokens"])) / 3.0
+        return np.log(surface.cost(size, surface.data_for(loss, size, points=9)) + served)
 
     with np.errstate(all="ignore"):
         best = np.exp(minimum(total, np.log(N) + _SMALLER[:, None], len(surface)))

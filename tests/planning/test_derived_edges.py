@@ -50,3 +50,29 @@ def test_inference_where_much_data_hurt() -> None:
     )
     assert found == pytest.approx(math.exp(best.x), rel=1e-4)
     assert ask("qat", QAT, "inference_data", loss=loss, tokens=tokens, G=G) == pytest.approx(data(math.log(found)), rel=1e-8)
+
+
+def test_inference_costs_what_a_token_goes_through() -> None:
+    """Of experts 2 N active FLOP a token, not 2 N: by SciPy on both terms."""
+    p = dict(e=1.5, a=400.0, alpha=0.34, b=2000.0, beta=0.36, c=0.2, lam=0.1, d=5.0, delta=0.1, gamma=0.2)
+    share, loss, tokens, cost = 0.1, 2.3, 5e12, "6*active*N*D"
+
+    def total(x: float) -> float:
+        N = math.exp(x)
+        size = p["a"] / N ** p["alpha"] + p["d"] * share ** -p["delta"] * N ** -p["gamma"]
+        left = loss - p["e"] - size - p["c"] * share ** -p["lam"]
+        return share * N * (6 * (p["b"] / left) ** (1 / p["beta"]) + 2 * tokens) if left > 0 else math.inf
+
+    found = ask("sparse_moe", p, "inference_size", loss=loss, tokens=tokens, active=share, cost=cost)
+    near = (math.log(found) - 1, math.log(found) + 1)
+    best = optimize.minimize_scalar(lambda x: math.log(total(x)), bounds=near, method="bounded", options={"xatol": 1e-10})
+    assert found == pytest.approx(math.exp(best.x), rel=1e-5)
+
+
+def test_a_further_variable_may_be_called_S() -> None:
+    """Beside N and D it is no number of steps but a variable to hold, such as a sparsity: the closed form of what is left."""
+    p = dict(a=300.0, b=0.4, c=120.0, alpha=0.34, B=2000.0, beta=0.36, E=1.7)
+    plain = dict(E=1.7, A=300.0 * 0.25**0.4 + 120.0, alpha=0.34, B=2000.0, beta=0.36)
+    for quantity in ("optimal_size", "optimal_data", "loss_at_budget"):
+        found = ask("weight_sparsity", p, quantity, C=1e21, S=0.75)
+        assert found == pytest.approx(ask("chinchilla", plain, quantity, C=1e21), rel=1e-7)
