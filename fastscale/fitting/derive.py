@@ -94,16 +94,17 @@ def derive(
 
     logs = quantity.positive and not (quantity.unit_of == SCALE and _any_sign(scale, law))
     quantities = Quantities(index, of, np.full(len(rows), logs))
+    at_estimate = Draws(law, [[float(fit.params[parameter]) for parameter in law.names]])
     if isinstance(result, Bootstrap):
         table = intervals.interval(result, quantities, level, kind)
         table["missing"] = table.attrs["missing_each"]
     else:
-        natural = np.array([[float(fit.params[parameter]) for parameter in law.names]])
-        table = pd.DataFrame({"estimate": of(natural)[0]}, index=index)
+        table = pd.DataFrame({"estimate": of(at_estimate.natural)[0]}, index=index)
     if isinstance(fit, Fit) and fit.status is Status.UNIDENTIFIED:  # what such data do not determine
         warn_unread(len(table), len(table), fit.support)
         table["estimate"] = np.nan
-    table.attrs["warnings"] = tuple(_notes(table, quantity, scale, rows, support))
+    questions = [Question(at_estimate, row, scale, cost, support.ranges) for row in rows]
+    table.attrs["warnings"] = tuple(_notes(table, quantity, questions, support))
     return table
 
 
@@ -150,21 +151,11 @@ def _any_sign(key: str, law: Law) -> bool:
     return key in _PREDICTIONS or (variable in law.variable_names and variable not in scales)
 
 
-def _notes(
-    table: pd.DataFrame, quantity: Quantity, scale: str, rows: Sequence[Mapping[str, float]], support: Support
-) -> list[Note]:
-    """P09 where what is asked about, or what comes out, lies beyond the data; P21 where draws have no value."""
+def _notes(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question], support: Support) -> list[Note]:
+    """P09 where what is asked about, what comes out, or where the law is asked for it lies beyond the data; P21 where draws have
+    no value."""
     notes = []
-    beyond: dict[str, Array] = {}
-    own = scale if quantity.unit_of == SCALE else quantity.unit_of
-    asked = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {}) if name != own}
-    for name, values in {**asked, own: table["estimate"].to_numpy(dtype=float)}.items():
-        low, high = support.ranges.get(name, (np.nan, np.nan))
-        with np.errstate(all="ignore"):
-            far = np.maximum(np.log10(values / high), np.log10(low / values))
-        if np.isfinite(far).any() and low > 0:
-            beyond[f"decades_{name}"] = np.where(np.isfinite(far), np.maximum(far, 0.0), 0.0)
-    if beyond and (note := extrapolation_note(pd.DataFrame(beyond))) is not None:
+    if (note := extrapolation_note(_beyond(table, quantity, questions, support))) is not None:
         notes.append(note)
     share = float(table["missing"].max()) if "missing" in table else 0.0
     if share > 0:
@@ -178,3 +169,26 @@ def _notes(
             {"missing": share},
         ))
     return notes
+
+
+def _beyond(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question], support: Support) -> pd.DataFrame:
+    """Decades beyond the data, a row a question; what is infinite lies at no distance."""
+    found: dict[str, Array] = {}
+    for k, (question, value) in enumerate(zip(questions, table["estimate"], strict=True)):
+        own = question.scale if quantity.unit_of == SCALE else quantity.unit_of
+        points: list[Mapping[str, Any]] = [question.given, {own: value}]
+        if support.ranges and not np.isnan(value):
+            with np.errstate(all="ignore"):
+                points.append(quantity.visits(question))
+        for point in points:
+            if question.cost is not None:  # a budget in its units; data have 6*N*D
+                point = {name: v for name, v in point.items() if name != "C"}
+                point |= {"C": 6.0 * point["N"] * point["D"]} if {"N", "D"} <= point.keys() else {}
+            for name, v in point.items():
+                low, high = support.ranges.get(name, (math.nan, math.nan))
+                with np.errstate(all="ignore"):
+                    far = np.maximum(np.log10(v / high), np.log10(low / v))
+                if low > 0 and (there := np.isfinite(far)).any():
+                    decades = found.setdefault(f"decades_{name}", np.zeros(len(table)))
+                    decades[k] = max(decades[k], np.max(far[there] if np.ndim(far) else far))
+    return pd.DataFrame(found, index=table.index)

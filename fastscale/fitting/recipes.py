@@ -121,11 +121,25 @@ class Versus:
         columns = [np.array([float(whole.get(name, math.nan))]) for name in fit.law.variable_names]
         return furthest(fit.law, fit.support, columns)
 
+    def _range(self, side: int) -> tuple[float, float]:
+        """The least and the largest of the scale that the data of a or b have, in units of the cost; NaN if not known."""
+        ranges = (self.pairing.a, self.pairing.b)[side].fit.support.ranges
+        unknown = (math.nan, math.nan)
+        if not is_surface(self._draws[side].law):
+            return ranges.get(self.scale, unknown)
+        surface = self._surfaces[side]
+        if "C" in ranges and surface.cost.factor is not None:  # of which it is 6*N*D
+            low, high = (C * surface.cost.factor / 6.0 for C in ranges["C"])
+            return low, high
+        sizes, data = ranges.get("N", unknown), ranges.get("S" if surface.steps else "D", unknown)
+        low, high = (float(surface.cost(np.asarray(N), surface.batch * np.asarray(D))) for N, D in zip(sizes, data, strict=True))
+        return low, high
+
     def _reach(self) -> tuple[float, float]:
         """The predictions, lowest and highest, that both have data for along the scale; those of a where there are none."""
         ends = []
-        for side, boot in enumerate((self.pairing.a, self.pairing.b)):
-            low, high = boot.fit.support.ranges.get(self.scale, (math.nan, math.nan))
+        for side in (0, 1):
+            low, high = self._range(side)
             if not (math.isfinite(low) and low > 0):
                 raise FitError("the range of the data is not known; say at which losses")
             budgets = np.geomspace(low, high, _LOOKED_AT)
@@ -271,9 +285,9 @@ class Versus:
         with a crossing of this direction, `share` of draws that have one, better_below and better_above ("a" or "b"), decades,
         inside. ``attrs["counts"]`` has the share of draws by number of crossings.
         """
-        ranges = [boot.fit.support.ranges.get(self.scale, (math.nan,) * 2) for boot in (self.pairing.a, self.pairing.b)]
-        low = float(np.nanmin([r[0] for r in ranges])) if low is None else number("low", low)
-        high = float(np.nanmax([r[1] for r in ranges])) * _BEYOND if high is None else number("high", high)
+        ranges = [self._range(side) for side in (0, 1)]
+        low = min(r[0] for r in ranges) if low is None else number("low", low)
+        high = max(r[1] for r in ranges) * _BEYOND if high is None else number("high", high)
         if not 0 < low < high < math.inf:
             raise FitError(f"low={low:g}, high={high:g}: positive numbers, the lower one first")
         closed = not is_surface(self._draws[0].law) or all(surface.closed for surface in self._surfaces)
@@ -336,5 +350,6 @@ class Versus:
         else:
             p = constant.attrs["p"]
             said = "changes with the loss" if p < 0.05 else "is not seen to change with the loss"
-            lines.append(f"the multiplier {said} (p = {p:.2g})")
+            known = f"the multiplier {said} (p = {p:.2g})"
+            lines.append(known if math.isfinite(p) else "whether the multiplier changes with the loss cannot be told here")
         return "\n".join(lines)

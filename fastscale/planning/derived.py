@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
+import numpy as np
+
 from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
 from fastscale.laws.law import Array
@@ -56,6 +58,13 @@ class Question:
             return frontier(self.surface)
         return self.curve_at({name: self.given[name] for name in names if name != self.scale})
 
+    def at_scale(self, x: float | Array) -> dict[str, Array]:
+        """The point of the law at x of the scale: where the scale is compute, its best allocation."""
+        if self.scale in self.draws.law.variable_names:
+            return {self.scale: np.asarray(x)}
+        N, D, _ = self.surface.best(np.asarray(x))
+        return {"C": np.asarray(x), "N": N, "D": D}
+
     def curve_at(self, held: Mapping[str, float]) -> Curve:
         """The law along the scale with the other variables held at these values."""
         return along(self.draws.with_held(**held), self.scale, self.ranges)
@@ -85,6 +94,8 @@ class Quantity:
         The variable whose unit it has ("N", "D", "C", `SCALE`), so that how far it lies beyond the data can be said.
     only
         Which laws, of those of its kind.
+    visits
+        Where it asks the law besides at its arguments and its value: so that how far beyond the data that lies can be said.
     """
 
     name: str
@@ -96,6 +107,7 @@ class Quantity:
     positive: bool = True
     unit_of: str = ""
     only: Callable[[Law], bool] = lambda law: True
+    visits: Callable[[Question], Mapping[str, Array]] = lambda q: {}
 
     def suits(self, law: Law, named: str | None = None) -> bool:
         """Whether it makes sense for a law, along a variable that was named or along its own scale."""

@@ -48,9 +48,9 @@ def test_tables(shell: Shell) -> None:
 
 
 def test_no_allocation_ends_with_1(shell: Shell, runs: Path) -> None:
-    done = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*D + 0*N")
+    done = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*N*D + 1e30")
     assert done.code == 1 and "there is no optimum" in done.out and "no compute-optimal allocation" in done.err
-    document = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*D + 0*N", "--json").document
+    document = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*N*D + 1e30", "--json").document
     assert document["optimal"][0]["N"] == {"estimate": None}
 
 

@@ -167,10 +167,53 @@ def test_how_far_beyond_the_data(boot: fastscale.Bootstrap) -> None:
     inside = fastscale.derive(boot, "optimal_size", C=1e21)
     assert inside.attrs["warnings"] == ()
     (note,) = fastscale.derive(boot, "optimal_size", C=[1e21, 1e27]).attrs["warnings"]
-    N, C = (boot.fit.support.ranges[name][1] for name in ("N", "C"))
-    size = fastscale.derive(boot.fit, "optimal_size", C=1e27)["estimate"].iloc[0]
+    at = {"C": 1e27, **boot.fit.optimal(1e27)[["N", "D"]]}
     assert note.code == "P09" and note.count == 1
-    assert note.numbers == pytest.approx({"C": math.log10(1e27 / C), "N": math.log10(size / N)})
+    assert note.numbers == pytest.approx({name: math.log10(v / boot.fit.support.ranges[name][1]) for name, v in at.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "variable"),
+    [
+        ("gain", dict(C=1e21, factor=1e7), "C"),
+        ("halving_factor", dict(C=1e24), "C"),
+        ("overtraining_loss", dict(C=1e21, multiple=1e5), "D"),
+        ("overtraining_compute", dict(C=1e21, multiple=1e-5), "N"),
+        ("isoloss_data", dict(C=1e22, size=0.16), "D"),
+        ("loss_at_budget", dict(C=1e21, N_max=1e5), "N"),
+        ("data_saved", dict(loss=2.4, N=1e9, than=1e12), "N"),
+        ("inference_size", dict(loss=2.0, tokens=1e9), "N"),
+        ("compute_for_loss", dict(loss=1.9), "D"),
+    ],
+)
+def test_where_the_law_is_asked_counts_as_beyond(
+    boot: fastscale.Bootstrap, name: str, arguments: dict[str, float], variable: str
+) -> None:
+    """Not the arguments alone: a gain by a large factor, or a model trained far too long, is a prediction far away."""
+    (note,) = [n for n in fastscale.derive(boot.fit, name, **arguments).attrs["warnings"] if n.code == "P09"]
+    assert note.numbers[variable] > 0.3
+
+
+def test_the_best_of_a_budget_within_the_data_may_lie_beyond_them() -> None:
+    """Small models trained for long: the data reach the budget, not the size that is best at it."""
+    frame = runs_of(0.002, 300)
+    frame = frame[frame["N"] < 1e9 * (frame["D"] / 1e11)].query("N < 4e8")
+    fit = fastscale.fit("chinchilla", frame, delta=math.inf)
+    C = 0.9 * float(6 * (frame["N"] * frame["D"]).max())
+    (note,) = fastscale.derive(fit, "loss_at_budget", C=C).attrs["warnings"]
+    assert note.code == "P09" and "C" not in {k for k, v in note.numbers.items() if v > 0}
+    assert note.numbers["N"] == pytest.approx(math.log10(fit.optimal(C)["N"] / frame["N"].max()))
+
+
+def test_a_budget_in_other_units_is_no_extrapolation(boot: fastscale.Bootstrap) -> None:
+    """10 PF-days are as far from the data as their FLOP."""
+    days = "6*N*D/8.64e19"
+    assert fastscale.derive(boot, "loss_at_budget", C=10.0, cost=days).attrs["warnings"] == ()
+    one, same = (
+        fastscale.derive(boot.fit, "optimal_size", C=C, cost=cost).attrs["warnings"][0]
+        for C, cost in ((1e6, days), (8.64e25, None))
+    )
+    assert one.numbers == pytest.approx(same.numbers)
 
 
 def test_where_no_interval_can_be_carried_there_is_none() -> None:
