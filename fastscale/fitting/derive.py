@@ -159,14 +159,21 @@ def _notes(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question
         notes.append(note)
     share = float(table["missing"].max()) if "missing" in table else 0.0
     if share > 0:
-        infinite = max(table.attrs["infinite_each"]) > 0
+        infinite = np.array(table.attrs["infinite_each"])
+        none, far = float((table["missing"] - infinite).max()), float(infinite.max())
+        shares = (
+            (none, "does not exist", "The interval is of the draws in which it exists."),
+            (far, "is infinite", "Infinite draws are part of the interval."),
+        )
+        said = " and ".join(f"{what} in {part:.2%} of the draws" for part, what, _ in shares if part > 0)
+        worst = " (at the worst of these arguments)" if len(table) > 1 else ""
         notes.append(Note(
             "P21",
-            f"In {share:.2%} of the draws {quantity.name} does not exist or is infinite.",
+            f"{quantity.name} {said}{worst}.",
             int((table["missing"] > 0).sum()),
             "warning" if share > _MANY_MISSING else "info",
-            "Infinite draws are part of the interval." if infinite else "The interval is of the draws in which it exists.",
-            {"missing": share},
+            " ".join(advice for part, _, advice in shares if part > 0),
+            {"missing": share, "infinite": far},
         ))
     return notes
 

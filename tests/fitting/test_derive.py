@@ -95,7 +95,7 @@ def test_draws_that_never_get_there_are_infinite(vague: fastscale.Bootstrap) -> 
     assert table["lower"].iloc[0] == pytest.approx(np.sort(values)[math.floor(0.025 * (len(values) - 1))], rel=0.2)
     (note,) = [note for note in table.attrs["warnings"] if note.code == "P21"]
     assert note.severity == "warning" and note.numbers["missing"] == pytest.approx(share)
-    assert "Infinite draws are part of the interval" in note.advice
+    assert note.advice == "Infinite draws are part of the interval." and "does not exist" not in note.message
     never = fastscale.derive(vague, "compute_for_loss", loss=1.0)
     assert never[["estimate", "lower", "upper"]].eq(math.inf).all(axis=None) and never.attrs["missing"] == 1.0
 
@@ -152,6 +152,15 @@ def test_a_variable_of_either_sign_has_intervals_of_every_kind() -> None:
         table = fastscale.derive(boot, "x_for_target", target=0.4, kind=kind)
         lower, estimate, upper = (table[c].iloc[0] for c in ("lower", "estimate", "upper"))
         assert lower < estimate < upper < 0 and upper - lower < 0.5
+
+
+def test_what_does_not_exist_is_not_called_infinite(boot: fastscale.Bootstrap) -> None:
+    """Two rows: of the first neither size gets there, of the second the one over the other takes infinitely much."""
+    table = fastscale.derive(boot, "data_saved", loss=[1.0, 2.1], N=[1e9, 1e7], than=[1e8, 1e12])
+    assert table["missing"].tolist() == [1.0, 1.0] and table.attrs["infinite_each"] == [0.0, 1.0]
+    (note,) = [n for n in table.attrs["warnings"] if n.code == "P21"]
+    assert "does not exist in 100.00% of the draws and is infinite in 100.00% of the draws (at the worst" in note.message
+    assert note.advice == "The interval is of the draws in which it exists. Infinite draws are part of the interval."
 
 
 def test_quantiles_with_infinite_values() -> None:
