@@ -86,3 +86,23 @@ def test_further_variables_are_numbers(U: object, match: str) -> None:
 
     with pytest.raises(FitError, match=match):
         allocate(law, np.ones((1, 7)), 1e20, given={"U": U})  # type: ignore[dict-item]
+
+
+def test_a_loss_is_not_set_against_an_accuracy(made: Made) -> None:
+    """At an equal prediction one would be good and the other bad: the multiplier was infinite everywhere."""
+    frame = runs(3)
+    frame["accuracy"] = 0.25 + 0.7 / (1 + np.exp(3 * (frame["loss"] - 2.6)))
+    better = fastscale.fit("chinchilla_negated", frame.drop(columns="loss"), loss="accuracy", delta=math.inf)
+    with pytest.raises(FitError, match="a predicts the loss, b the accuracy: one is good where the other is bad"):
+        fastscale.versus(made[0], better)
+
+
+def test_a_multiplier_is_of_a_positive_scale() -> None:
+    """Of a standardised variable, such as log compute less its mean, a ratio means nothing."""
+    x = np.linspace(-2.0, 2.0, 60)
+    fits = []
+    for middle in (0.2, 0.5):
+        y = 0.2 + 0.7 / (1 + np.exp(-2 * (x + middle))) + np.random.default_rng(0).normal(0, 0.01, 60)
+        fits.append(fastscale.fit("sigmoid4", pd.DataFrame({"x": x, "y": y}), x="x", loss="y", delta=math.inf))
+    with pytest.raises(FitError, match="x of a has values that are not positive: of such a variable a multiplier means nothing"):
+        fastscale.versus(*fits)
