@@ -62,12 +62,12 @@ def _may_bend(law: Law) -> bool:
 
 QUANTITIES = (
     Quantity(
-        "irreducible_loss", "the loss that no scale gets below: the law's limit", "curve", (), lambda q: q.curve.bound,
-        positive=False, only=lambda law: law.predicts in LESS_IS_BETTER,
+        "irreducible_loss", "the loss that no scale gets below: the law's limit, or its least value where too much is worse",
+        "curve", (), lambda q: q.curve.bound, positive=False, only=lambda law: law.predicts in LESS_IS_BETTER,
     ),
     Quantity(
-        "ceiling", "what no scale gets above: the law's limit", "curve", (), lambda q: q.curve.bound,
-        positive=False, only=lambda law: law.predicts in MORE_IS_BETTER,
+        "ceiling", "what no scale gets above: the law's limit, or its largest value where too much is worse", "curve", (),
+        lambda q: q.curve.bound, positive=False, only=lambda law: law.predicts in MORE_IS_BETTER,
     ),
     Quantity("elasticity", "d ln prediction/d ln scale", "curve", (SCALE,), _elasticity, positive=False, visits=_there),
     Quantity(

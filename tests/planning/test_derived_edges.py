@@ -76,3 +76,19 @@ def test_a_further_variable_may_be_called_S() -> None:
     for quantity in ("optimal_size", "optimal_data", "loss_at_budget"):
         found = ask("weight_sparsity", p, quantity, C=1e21, S=0.75)
         assert found == pytest.approx(ask("chinchilla", plain, quantity, C=1e21), rel=1e-7)
+
+
+def test_what_nothing_gets_above_may_lie_between_the_ends() -> None:
+    """Over-optimised rewards: d (a - b d) is at most a^2/(4 b), d (a - b ln d) at most b exp(a/b - 1); none is "0 at d = 0"."""
+    assert ask("reward_overopt_bon", dict(alpha=0.5, beta=0.05), "ceiling") == pytest.approx(0.25 / 0.2, rel=1e-12)
+    assert ask("reward_overopt_rl", dict(alpha=0.5, beta=0.2), "ceiling") == pytest.approx(0.2 * math.exp(1.5), rel=1e-12)
+    # a parabola in the logarithm, and a loss that rises again
+    assert ask("poly_log2", dict(c0=0.2, c1=0.4, c2=-0.1, x0=1.0), "ceiling") == pytest.approx(0.6, rel=1e-12)
+    bowl = dict(E=0.3, b=2.0, c0=0.3, d1=100.0, f1=0.5, c1=-0.8)
+    least = optimize.minimize_scalar(
+        lambda u: 0.3 + 2.0 * math.exp(-0.3 * u + 0.4 * math.log1p((math.exp(u) / 100.0) ** 2)), bounds=(2, 8), method="bounded"
+    )
+    assert ask("bnsl1", bowl, "irreducible_loss") == pytest.approx(least.fun, rel=1e-10)
+    held = dict(N=1e9, G=G)
+    bottom = optimize.minimize_scalar(lambda x: quantised(1e9, math.exp(x)), bounds=(15, 45), method="bounded")
+    assert ask("qat", QAT, "irreducible_loss", along="D", **held) == pytest.approx(bottom.fun, rel=1e-10)
