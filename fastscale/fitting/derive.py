@@ -194,7 +194,7 @@ def _beyond(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Questio
             for name, v in point.items():
                 low, high = support.ranges.get(name, (math.nan, math.nan))
                 with np.errstate(all="ignore"):
-                    far = np.maximum(np.log10(v / high), np.log10(low / v))
+                    far = np.maximum(np.log10(np.asarray(v) / high), np.log10(low / np.asarray(v)))
                 if low > 0 and (there := np.isfinite(far)).any():
                     decades = found.setdefault(f"decades_{name}", np.zeros(len(table)))
                     decades[k] = max(decades[k], np.max(far[there] if np.ndim(far) else far))

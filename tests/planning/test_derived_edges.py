@@ -8,6 +8,8 @@ import pytest
 from scipy import optimize
 from support_derived import ask
 
+import fastscale
+
 QAT = dict(E=1.8, A=480.0, alpha=0.34, B=2000.0, beta=0.36, k=0.02, g_D=0.25, g_G=0.9, g_N=0.5)
 G = 128.0
 
@@ -92,3 +94,23 @@ def test_what_nothing_gets_above_may_lie_between_the_ends() -> None:
     held = dict(N=1e9, G=G)
     bottom = optimize.minimize_scalar(lambda x: quantised(1e9, math.exp(x)), bounds=(15, 45), method="bounded")
     assert ask("qat", QAT, "irreducible_loss", along="D", **held) == pytest.approx(bottom.fun, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["gadre2024_c4", "gadre2024_redpajama", "gadre2024_refinedweb"])
+def test_limits_that_the_formula_does_not_say(name: str) -> None:
+    """Of a law in D/N and 6ND infinity over infinity is left: the limits are those of the same law written as a sum."""
+    p = {k: float(v) for k, v in fastscale.published(name).params.items()}
+    eta, A, B = p["eta"], p["a"] * 6 ** -p["eta"], p["b"] * 6 ** -p["eta"]
+    N, D = 1e9, 1e11
+    assert ask("gadre", p, "irreducible_loss") == pytest.approx(p["E"], rel=1e-12)
+    size, data = A / N ** (2 * eta), B / D ** (2 * eta)
+    assert ask("gadre", p, "size_share", N=N, D=D) == pytest.approx(size / (size + data), rel=1e-9)
+    assert ask("gadre", p, "data_share", N=N, D=D) == pytest.approx(data / (size + data), rel=1e-9)
+    floor = p["E"] + size
+    assert ask("gadre", p, "data_for_loss", loss=0.99 * floor, N=N) == math.inf
+    assert ask("gadre", p, "data_for_loss", loss=floor + data, N=N) == pytest.approx(D, rel=1e-8)
+
+
+def test_published_fits_have_quantities_that_may_be_0() -> None:
+    """A limit of 0 and data that are not known: no division by either."""
+    assert fastscale.derive(fastscale.published("kaplan2020_n"), "irreducible_loss")["estimate"].iloc[0] == 0.0
