@@ -88,7 +88,7 @@ def versus(
         raise FitError(f"cost={cost!r}: a formula, or one for a and one for b")
     if scale == "C" and is_surface(laws[0]):
         for law, own in zip(laws, costs, strict=True):  # what is wrong with a cost is said before anything is resampled
-            surface_of(Draws(law, np.ones((1, len(law.names)))), given, own)
+            _ = surface_of(Draws(law, np.ones((1, len(law.names)))), given, own).cost
     elif cost is not None:
         raise FitError("cost= is for laws of size and data")
     return Versus(pairing(a, b, pair, resamples, seed, threads), level, costs, given, scale)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,7 @@ class Surface:
     Raises
     ------
     FitError
-        The law is not one of N and D, a further variable is not given, or the cost is no formula of N and D.
+        The law is not one of N and D, or a further variable is not given; once it is used, the cost is no formula of N and D.
     """
 
     def __init__(self, draws: Draws, cost: str | None = None) -> None:
@@ -67,8 +68,17 @@ class Surface:
         held = {name: value for name, value in given.items() if name in law.variable_names}
         self.batch = given.get("batch", 1.0)
         self.draws = draws.with_held(**held)
-        self.cost: Cost = cost_of(law, cost, held)
-        self.closed = law.allocation is not None and self.cost.factor is not None
+        self._asked = cost
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What a run costs; some laws have to be told, but not for what has nothing to do with it."""
+        return cost_of(self.draws.law, self._asked, self.draws.held)
+
+    @cached_property
+    def closed(self) -> bool:
+        """Whether the best allocation has a closed form."""
+        return self.draws.law.allocation is not None and self.cost.factor is not None
 
     def __len__(self) -> int:
         return len(self.draws)
@@ -76,7 +86,7 @@ class Surface:
     def rows(self, which: Any) -> Surface:
         """Some of the rows."""
         held = {**self.draws.held, **({"batch": self.batch} if self.steps else {})}
-        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self.cost.text)
+        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self._asked)
 
     def at(self, N: Any, D: Any) -> Array:
         """What the law predicts at N and D."""

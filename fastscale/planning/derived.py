@@ -96,6 +96,8 @@ class Quantity:
         Which laws, of those of its kind.
     visits
         Where it asks the law besides at its arguments and its value: so that how far beyond the data that lies can be said.
+    priced
+        Whether what a run costs has a part in it, where there is an allocation.
     """
 
     name: str
@@ -108,6 +110,7 @@ class Quantity:
     unit_of: str = ""
     only: Callable[[Law], bool] = lambda law: True
     visits: Callable[[Question], Mapping[str, Array]] = lambda q: {}
+    priced: bool = True
 
     def suits(self, law: Law, named: str | None = None) -> bool:
         """Whether it makes sense for a law, along a variable that was named or along its own scale."""
@@ -137,7 +140,7 @@ class Quantity:
         """Whether a cost of runs has a part in it."""
         if self.kind == "law":
             return law.variable_names == ("C",)
-        return self.kind != "variable" and named is None and is_surface(law)
+        return self.kind != "variable" and named is None and is_surface(law) and self.priced
 
     def accepts(self, law: Law, named: str | None = None) -> Mapping[str, float]:
         """Its optional arguments for a law, with what stands for them."""

@@ -192,33 +192,33 @@ QUANTITIES = (
     ),
     Quantity(
         "data_for_loss", "tokens that a model of N parameters needs for a loss", "surface", ("loss", "N"),
-        lambda q: q.surface.data_for(q["loss"], q["N"]), unit_of="D",
+        lambda q: q.surface.data_for(q["loss"], q["N"]), unit_of="D", priced=False,
     ),
     Quantity(
         "size_for_loss", "parameters that D tokens need for a loss", "surface", ("loss", "D"),
-        lambda q: q.surface.size_for(q["loss"], q["D"]), unit_of="N",
+        lambda q: q.surface.size_for(q["loss"], q["D"]), unit_of="N", priced=False,
     ),
     Quantity(
         "data_saved", "tokens that a model of N parameters needs, over those of a model of `than`, at equal loss", "surface",
         ("loss", "N", "than"),
         lambda q: q.surface.data_for(q["loss"], q["N"]) / q.surface.data_for(q["loss"], q["than"]),
-        visits=_saved_at,
+        visits=_saved_at, priced=False,
     ),
     Quantity(
         "size_share", "share of the reducible loss that an unlimited model would save, at N and D", "surface", ("N", "D"),
-        lambda q: _share(q, "N"),
+        lambda q: _share(q, "N"), priced=False,
     ),
     Quantity(
         "data_share", "share of the reducible loss that unlimited data would save, at N and D", "surface", ("N", "D"),
-        lambda q: _share(q, "D"),
+        lambda q: _share(q, "D"), priced=False,
     ),
     Quantity(
         "size_elasticity", "d ln(prediction - limit)/d ln N at N and D, the limit being that of size and data", "surface",
-        ("N", "D"), lambda q: _elasticity(q, "N"), positive=False,
+        ("N", "D"), lambda q: _elasticity(q, "N"), positive=False, priced=False,
     ),
     Quantity(
         "data_elasticity", "d ln(prediction - limit)/d ln D at N and D, the limit being that of size and data", "surface",
-        ("N", "D"), lambda q: _elasticity(q, "D"), positive=False,
+        ("N", "D"), lambda q: _elasticity(q, "D"), positive=False, priced=False,
     ),
     Quantity(
         "overtraining_loss", "prediction at `multiple` times the best tokens per parameter, worse than the best by, at equal C",

@@ -9,6 +9,7 @@ from scipy import optimize
 from support_derived import ask
 
 import fastscale
+from fastscale.errors import FitError
 
 QAT = dict(E=1.8, A=480.0, alpha=0.34, B=2000.0, beta=0.36, k=0.02, g_D=0.25, g_G=0.9, g_N=0.5)
 G = 128.0
@@ -114,3 +115,19 @@ def test_limits_that_the_formula_does_not_say(name: str) -> None:
 def test_published_fits_have_quantities_that_may_be_0() -> None:
     """A limit of 0 and data that are not known: no division by either."""
     assert fastscale.derive(fastscale.published("kaplan2020_n"), "irreducible_loss")["estimate"].iloc[0] == 0.0
+
+
+def test_what_has_nothing_to_do_with_a_cost_needs_none() -> None:
+    """Of experts a budget needs to be told what a run costs; the data for a loss and shares of it neither need nor take it."""
+    p = dict(e=1.5, a=400.0, alpha=0.34, b=2000.0, beta=0.36, c=0.2, lam=0.1, d=5.0, delta=0.1, gamma=0.2)
+    N, D, share = 2e9, 5e10, 0.1
+    data = p["b"] / D ** p["beta"]
+    size = p["a"] / N ** p["alpha"] + p["d"] * share ** -p["delta"] * N ** -p["gamma"]
+    loss = p["e"] + size + data + p["c"] * share ** -p["lam"]
+    assert ask("sparse_moe", p, "data_for_loss", loss=loss, N=N, active=share) == pytest.approx(D, rel=1e-9)
+    assert ask("sparse_moe", p, "size_for_loss", loss=loss, D=D, active=share) == pytest.approx(N, rel=1e-9)
+    assert ask("sparse_moe", p, "size_share", N=N, D=D, active=share) == pytest.approx(size / (size + data), rel=1e-9)
+    with pytest.raises(FitError, match="give a cost"):
+        ask("sparse_moe", p, "optimal_size", C=1e21, active=share)
+    with pytest.raises(FitError, match=r"cost= is for quantities of an allocation; data_for_loss of 'chinchilla' has none"):
+        fastscale.derive(fastscale.published("besiroglu2024"), "data_for_loss", loss=2.2, N=1e9, cost="6*N*D")
