@@ -191,6 +191,8 @@ def _beyond(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Questio
             if question.cost is not None:  # a budget in its units; data have 6*N*D
                 point = {name: v for name, v in point.items() if name != "C"}
                 point |= {"C": 6.0 * point["N"] * point["D"]} if {"N", "D"} <= point.keys() else {}
+            if "batch" in question.given and "D" in point:  # a law of steps
+                point = {**point, "S": point["D"] / question.given["batch"]}
             for name, v in point.items():
                 low, high = support.ranges.get(name, (math.nan, math.nan))
                 with np.errstate(all="ignore"):
