@@ -27,6 +27,7 @@ from fastscale.fitting.verify import derivatives
 from fastscale.kernels import bootstrap as engine
 from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
 from fastscale.laws.law import Array
+from fastscale.planning.asked import numbers
 
 if TYPE_CHECKING:
     from fastscale.fitting.procedures.stages import Stages
@@ -363,7 +364,7 @@ class Bootstrap:
         share of draws in which the quantity does not exist, `attrs["warnings"]` says how far beyond the data N* and D* lie (P09).
         """
         frames, missing = [], {}
-        for budget in np.atleast_1d(C):
+        for budget in np.atleast_1d(numbers("C", C)):
             quantities = optimal(self.fit, budget, cost, given)
             frames.append(intervals.interval(self, quantities, level, kind))
             missing[float(budget)] = frames[-1].attrs["missing"]

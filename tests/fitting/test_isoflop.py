@@ -265,7 +265,7 @@ def test_allocation() -> None:
     assert list(table.loc[1e22].index) == ["N", "D", "tokens_per_parameter"] and table.notna().all(axis=None)
     assert table.attrs["missing"] == {1e22: 0.0, 1e23: 0.0}
     assert table.attrs["warnings"][0].numbers == {"C": pytest.approx(2.0)}
-    with pytest.raises(FitError, match="a positive budget"):
+    with pytest.raises(FitError, match="a positive number"):
         fit.optimal(-1.0)
 
 
