@@ -96,6 +96,10 @@ def decades(low: float, high: float, n: int) -> Array:
 def runs_off(law: str) -> tuple[dict[str, Array], Array, dict[str, float]]:
     """(columns, response, what is held) whose best parameters lie at infinity, or at a scale of nothing."""
     x, rng = decades(1e2, 1e6, 40), np.random.default_rng(0)
+    if law == "critical_batch":  # steps that rise with the batch, if anything
+        return {"B": x}, 1e4 * (x / 1e4) ** 0.001, {}
+    if law == "rectified_sft":  # steeper at few data than a power law
+        return {"D": x}, 1.2 + 30 / (x**0.5 - 3), {}
     if law == "power_sum_offset":  # the worse of two resources alone, and a corner sharper than that
         N, D = (np.ravel(v) for v in np.meshgrid(decades(1e7, 1e10, 8), decades(1e9, 1e12, 8)))
         first, second = 480 / N**0.35, 2000 / D**0.37
@@ -117,7 +121,7 @@ def runs_off(law: str) -> tuple[dict[str, Array], Array, dict[str, float]]:
 @pytest.mark.parametrize(
     ("law", "lost"),
     [
-        ("power_sum_offset", "gamma"), ("log_power", "beta"), ("weibull", "d"),
+        ("critical_batch", "Bc"), ("rectified_sft", "Dl"), ("power_sum_offset", "gamma"), ("log_power", "beta"), ("weibull", "d"),
         ("pass_at_k_beta", "alpha"), ("data_constrained", "R_D"),
     ],
 )
@@ -130,3 +134,14 @@ def test_what_runs_off_is_reported(law: str, lost: str) -> None:
         fit = fastscale.fit(law, pd.DataFrame({**columns, "loss": noisy}), delta=math.inf, fixed=held)
         assert fit.status in (Status.AT_BOUND, Status.UNIDENTIFIED)
         assert any(note.code in ("P04", "P20") and lost in note.message for note in fit.warnings)
+
+
+@pytest.mark.parametrize(("residual", "unit"), [("log", 1.0), ("linear", 1.0), ("linear", 1e9)])
+def test_a_scale_of_nothing_withholds_no_prediction_at_the_data(residual: str, unit: float) -> None:
+    """In any unit of the response the term that is not there is named, and what it does not change is predicted."""
+    columns, steps, _ = runs_off("critical_batch")
+    frame = pd.DataFrame({**columns, "loss": unit * steps})
+    fit = fastscale.fit("critical_batch", frame, delta=math.inf, residual=residual)
+    assert fit.status is Status.UNIDENTIFIED
+    assert any(note.code == "P04" and note.message.startswith("Bc is hardly seen") for note in fit.warnings)
+    assert fit.predict(B=1e4) == pytest.approx(unit * 1e4, rel=0.01)
