@@ -13,6 +13,7 @@ from support import Points
 
 from fastscale import laws
 from fastscale.codegen.emit import SCALES, kernel_source
+from fastscale.errors import FormulaError
 from fastscale.kernels.loops import refine_starts
 from fastscale.laws import Law
 
@@ -54,6 +55,14 @@ FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
     "sqrt(tanh(a*x)) + softplus(-x*b)*sigmoid(c)": ((0.1, 3.0), dict(a=0.7, b=0.3, c=0.4), ""),
     "A/N**a*B/D**b": ((1e2, 1e9), dict(A=30.0, a=0.1, B=0.6, b=0.05), "A B"),
     "a + 1e16*b*x + 0.1*x": ((0.1, 3.0), dict(a=0.7, b=1e-16), ""),
+    # sizes and even powers of what may be negative
+    "a + b*((x - c)**2)**0.5": ((0.5, 9.0), dict(a=1.0, b=0.3, c=4.0), ""),
+    "a + b*((x - c)**2)**g": ((0.5, 9.0), dict(a=1.0, b=0.3, c=4.0, g=0.8), ""),
+    "a + sqrt(b*b*x)": ((0.5, 9.0), dict(a=1.0, b=-0.3), ""),
+    "a + b*log((x - c)**2)": ((0.5, 9.0), dict(a=2.0, b=-0.3, c=4.0), ""),
+    "a + log(b**2*x)": ((0.5, 9.0), dict(a=1.0, b=-1.3), ""),
+    # numbers that are no rational ones
+    "exp(1)*a*x**log(2) + 2**0.5*b": ((0.5, 9.0), dict(a=1.0, b=0.4), ""),
 }
 
 
@@ -120,6 +129,19 @@ def test_source_of_every_scale_is_right(text: str) -> None:
     np.testing.assert_allclose(value, clean, rtol=1e-12)
     expected = support.jacobian(points.law, theta, points.columns)
     np.testing.assert_allclose(J, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a*x + 1/0", r"1 / 0"), ("a*x/(2 - 2)", r"a \* x / \(2 - 2\)"), ("a + log(0*x)", r"log\(0 \* x\)"),
+        ("a*x + log(-1)", r"log\(-1\)"), ("a*(-2)**0.5*x", r"\(-2\) \*\* 0\.5"), ("a*x*exp(1000)", r"exp\(1000\)"),
+        ("a*x + 9**9**9", r"9 \*\* 9 \*\* 9"), ("a*x + 1e200*1e200", r"1e\+200 \* 1e\+200"), ("a*x**(1e99**9)", r"1e\+99 \*\* 9"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(text: str, part: str) -> None:
+    with pytest.raises(FormulaError, match=rf"the formula's part {part} is not a finite real number"):
+        laws.get(text).kernels("linear")
 
 
 COMPILED = [
