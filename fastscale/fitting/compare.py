@@ -48,8 +48,9 @@ class Comparison:
     table
         A row a law, best first: error (root mean square, held out), median_error, bias (mean of prediction less response),
         coverage (share of the held-out points inside the law's prediction interval), worse_by with lower and upper and p (by how
-        much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are),
-        distinguishable (p below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
+        much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are; of this
+        pair alone), p_adjusted (of a model confidence set: for the best law being the best of so many), distinguishable
+        (p_adjusted below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
         anew, is the best), weight (stacked), failed (divisions without an optimum), in_sample (the error of the fit to all
         points), aicc (where the objective is a likelihood, and the same for all laws), parameters, held_out (points).
     verdict

@@ -13,7 +13,7 @@ from fastscale.errors import FitError
 from fastscale.fitting.group_holdout import Ground
 from fastscale.fitting.holdout import draw
 from fastscale.fitting.limits import refuse_large
-from fastscale.fitting.score import DRAWS, paired, same, selected, squares, unit_of_errors, winners
+from fastscale.fitting.score import DRAWS, in_batches, paired, same, selected, squares, unit_of_errors, winners
 from fastscale.fitting.status import LABELS, Status
 from fastscale.laws.law import Array, Flags, Ints
 
@@ -133,7 +133,8 @@ def _one_group(found: _Compared, g: int, scores: Scores, pairs: Ints, key: int, 
     found.held[g], found.units[g] = len(E), codes.max() + 1
     if scores.drawn.shape[1]:
         found.selected[g] = selected(scores.drawn[g], scores.size[g])
-    sums = np.zeros((int(found.units[g]), len(means)))
+    codes = in_batches(codes)
+    sums = np.zeros((int(codes.max()) + 1, len(means)))
     np.add.at(sums, codes, square)
     picks = draw(seed, DRAWS, np.array([0, len(sums)], dtype=np.int64), key)
     tests = paired(sums, np.bincount(codes).astype(float), pairs, picks, level)

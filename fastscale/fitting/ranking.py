@@ -12,7 +12,17 @@ from fastscale.archive import Note, Points
 from fastscale.fitting.holdout import draw
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.result import Fit
-from fastscale.fitting.score import DRAWS, errors_of, paired, same, squares, stacked, unit_of_errors
+from fastscale.fitting.score import (
+    DRAWS,
+    confidence_set,
+    errors_of,
+    in_batches,
+    paired,
+    same,
+    squares,
+    stacked,
+    unit_of_errors,
+)
 from fastscale.fitting.sensitivity import subset
 from fastscale.laws.law import Array, Flags
 
@@ -33,12 +43,13 @@ def ranked(
     means = square.mean(axis=0)
     order = sorted(range(len(names)), key=lambda j: (means[j], names[j]))
     best = order[0]
-    codes = pd.factorize(errors["unit"])[0]
+    codes = in_batches(pd.factorize(errors["unit"])[0])
     sums = np.zeros((codes.max() + 1, len(names)))
     np.add.at(sums, codes, square)
-    pairs = np.array([(j, best) for j in order], dtype=np.int64)
     counts = np.bincount(codes).astype(float)
-    against = paired(sums, counts, pairs, draw(seed, DRAWS, np.array([0, len(counts)], dtype=np.int64), key=1), level)
+    picks = draw(seed, DRAWS, np.array([0, len(counts)], dtype=np.int64), key=1)
+    against = paired(sums, counts, np.array([(j, best) for j in order], dtype=np.int64), picks, level)
+    adjusted = _adjusted(means, against.p[np.argsort(order)], sums, counts, picks)
     weights = stacked(np.where(np.isfinite(E), E, np.nan))
     likelihoods = len({one.options.residual for one in fits.values()}) == 1 and len({one.n for one in fits.values()}) == 1
     rows = []
@@ -55,13 +66,26 @@ def ranked(
                 "coverage": np.nanmean(inside) if np.isfinite(inside).any() else np.nan,
                 "worse_by": means[j] - means[best], "lower": math.nan if untold else against.lower[k],
                 "upper": math.nan if untold else against.upper[k], "p": math.nan if untold else 1.0 if twin else against.p[k],
-                "distinguishable": not untold and not twin and bool(against.p[k] < 1 - level), "selected": selected[j],
+                "p_adjusted": math.nan if untold else 1.0 if twin else adjusted[j],
+                "distinguishable": not untold and not twin and bool(adjusted[j] < 1 - level), "selected": selected[j],
                 "weight": weights[j], "failed": len(failures[name]), "in_sample": _in_sample(one, at[name], scale),
                 "aicc": _aicc(one) if likelihoods else math.nan, "parameters": len(one.law.names), "held_out": len(E),
             })
     table = pd.DataFrame(rows).set_index("law")
     table.attrs["error"] = f"root mean square, in {unit_of_errors(scale)}"
     return table
+
+
+def _adjusted(means: Array, p: Array, sums: Array, counts: Array, picks: Array) -> Array:
+    """`p` of each law against the best, for the best being the best of so many.
+
+    Laws with a prediction everywhere make a model confidence set; of the others p counts signs, and is multiplied by how many
+    they are (Bonferroni).
+    """
+    told = np.isfinite(means)
+    adjusted: Array = np.minimum(1.0, p * (~told).sum())
+    adjusted[told] = np.maximum(p[told], confidence_set(sums[:, told], counts, picks))
+    return adjusted
 
 
 def _in_sample(one: Fit, at: Flags, scale: str) -> float:
