@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, overload
@@ -88,9 +88,10 @@ class Comparison:
     def predict(self, frame: Any = None, **variables: Any) -> Any:
         """The mixture of the laws (each fitted to all data) by stacked weight: their weighted mean on the errors' scale.
 
-        On "log" that is the weighted geometric mean. See `Fit.predict` for the arguments.
+        On "log" that is the weighted geometric mean. See `Fit.predict` for the arguments; of keywords each law takes its own.
         """
-        parts = [(w, self.fits[name].predict(frame, **variables)) for name, w in self._weighted().items()]
+        weights = self._weighted()
+        parts = [(w, self.fits[name].predict(frame, **self._own(name, variables))) for name, w in weights.items()]
         if self.scale == "log":
             mean = sum(w * np.log(value) for w, value in parts)
             return np.exp(mean) if np.ndim(mean) else float(np.exp(mean))
@@ -99,18 +100,37 @@ class Comparison:
     def band(
         self, frame: Any = None, *, resamples: int = 500, level: float = 0.95, seed: int = 0, **variables: Any
     ) -> pd.DataFrame:
-        """Pointwise band of the mixture: draws of each law in number proportional to its weight."""
+        """Pointwise band of the mixture: draws of each law in number proportional to its weight.
+
+        Its ends are NaN where the resamples of one of the laws carry no interval; ``attrs["withheld"]`` says why, by law.
+        """
         tails = tails_of(level)
-        draws = []
+        draws, withheld = [], {}
+        estimate = self.predict(frame, **variables)
         for name, w in self._weighted().items():
             if count := round(w * resamples):
                 one = self.fits[name]
                 boot = one.bootstrap(count, seed=seed)
-                columns, _ = prediction_columns(one.law, one.columns, frame, variables)
+                if boot.withheld is not None:
+                    withheld[name] = boot.withheld
+                columns, _ = prediction_columns(one.law, one.columns, frame, self._own(name, variables))
                 draws.append(predict_points(one.law, one.options.residual, boot.thetas[boot.usable], columns))
-        ends = np.quantile(np.concatenate(draws), tails, axis=0)
-        estimate = np.atleast_1d(np.asarray(self.predict(frame, **variables), dtype=float))
-        return pd.DataFrame({"estimate": estimate, "lower": ends[0], "upper": ends[1]})
+        if not draws:
+            raise FitError(f"resamples={resamples!r}: too few for the laws of the mixture to have one each")
+        values = np.atleast_1d(np.asarray(estimate, dtype=float))
+        ends = np.full((2, len(values)), np.nan) if withheld else np.quantile(np.concatenate(draws), tails, axis=0)
+        index = estimate.index if isinstance(estimate, pd.Series) else None
+        found = pd.DataFrame({"estimate": values, "lower": ends[0], "upper": ends[1]}, index=index)
+        found.attrs["withheld"] = withheld
+        return found
+
+    def _own(self, name: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of values given by keyword those that one law takes, all of one shape; what no law takes stays in, to be refused."""
+        if not variables:
+            return variables
+        shaped = dict(zip(variables, np.broadcast_arrays(*variables.values()), strict=True))
+        others = {v for one in self.fits.values() for v in one.law.variable_names} - set(self.fits[name].law.variable_names)
+        return {key: value for key, value in shaped.items() if key not in others}
 
     def __repr__(self) -> str:
         return f"{self.verdict}\n{self.table.to_string(float_format=lambda v: f'{v:.4g}')}"
@@ -167,7 +187,9 @@ def compare(
     FitError
         Fewer than two laws, a scheme or cut that leaves nothing to compare; and what `fit` raises.
     """
-    if laws != ALL and (isinstance(laws, str | Law) or len(laws) < 2):
+    if isinstance(laws, Iterable) and not isinstance(laws, str):
+        laws = list(laws)
+    if laws != ALL and (not isinstance(laws, list) or len(laws) < 2):
         raise FitError("compare takes two laws or more, or 'all'")
     tails_of(level)
     if resamples is None:
@@ -316,10 +338,12 @@ def _squared(boot: Bootstrap, test: Points, scale: str, counts: Array) -> Array:
 
 
 def _inside(boot: Bootstrap, test: Points, level: float) -> Array:
-    """1 for held-out points inside the prediction interval, 0 outside; NaN where the data carry no interval."""
+    """1 for held-out points inside the prediction interval, 0 outside; NaN where there is none."""
     fitted = boot.fit
     units = fitted.units
     if boot.withheld is not None or (units is not None and int(units.max()) + 1 < FEWEST_RUNS):
         return np.full(test.n, np.nan)
     band = boot.band(kind="prediction", level=level, **dict(zip(fitted.law.variable_names, test.X, strict=True)))
-    return ((test.y >= band["lower"].to_numpy()) & (test.y <= band["upper"].to_numpy())).astype(float)
+    lower, upper = band["lower"].to_numpy(), band["upper"].to_numpy()
+    inside = (test.y >= lower) & (test.y <= upper)
+    return np.where(np.isnan(lower) | np.isnan(upper), np.nan, inside.astype(float))

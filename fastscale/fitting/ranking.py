@@ -51,7 +51,11 @@ def ranked(
     against = paired(sums, counts, np.array([(j, best) for j in order], dtype=np.int64), picks, level)
     adjusted = _adjusted(means, against.p[np.argsort(order)], sums, counts, picks)
     weights = stacked(np.where(np.isfinite(E), E, np.nan))
-    likelihoods = len({one.options.residual for one in fits.values()}) == 1 and len({one.n for one in fits.values()}) == 1
+    first = next(iter(fits.values()))
+    likelihoods = all(
+        one.options.residual == first.options.residual and np.array_equal(points_of(one).rows, points_of(first).rows)
+        for one in fits.values()
+    )
     rows = []
     with np.errstate(all="ignore"):
         for k, j in enumerate(order):
