@@ -79,6 +79,8 @@ def withheld(fit: Fit) -> str | None:
     """Why a fit carries no interval without resampling; None where it does."""
     if fit.problem is None:
         return "the fit was loaded from a file and has no data"
+    if fit.part:
+        return "one group's points alone forget what the others say of the shared parameters: ask the fit of all groups"
     return why_none(fit) or ("there is only one run" if fit.runs == 1 else None)
 
 
