@@ -144,10 +144,13 @@ def _score(
     given: dict[str, Any],
 ) -> None:
     """The errors of one law in one division."""
-    fits = fit_groups(law, replace(runs, keep=np.sort(ground.rows[split.train])), by=by, **given)
+    resamples = scores.drawn.shape[1]
+    # a lone run a group is a curve: its points are drawn
+    options = {"bootstrap": resamples, "keep_draws": resamples > 0, "seed": seed, "kind": "pairs" if ground.lone else None}
+    fits = fit_groups(law, replace(runs, keep=np.sort(ground.rows[split.train])), by=by, **options, **given)
     thetas = law.to_coordinates(fits[list(law.names)].to_numpy(dtype=float))
+    draws = law.to_coordinates(fits.draws[law.name]) if resamples else None
     usable = fits["status"].isin(USABLE).to_numpy()
-    draws = _draws(law, runs, ground, split.train & usable[ground.group], by, scores.drawn.shape[1], seed, given)
     residual = fits.about["residual"][law.name]
     for part in parts:
         g = part.group
@@ -164,16 +167,3 @@ def _score(
             square = squares(errors_of(values, response[part.test], ground.scale))
             sums = (part.times * np.where(part.times > 0, square, 0.0)).sum(axis=1)
             scores.drawn[g, :, k] += np.where(np.isfinite(draws[g]).all(axis=1), sums, np.nan)
-
-
-def _draws(
-    law: Law, runs: Runs, ground: Ground, train: Flags, by: list[str], resamples: int, seed: int, given: dict[str, Any]
-) -> Array | None:
-    """Coordinates of the law fitted to resamples of these training points, (groups, resamples, parameters)."""
-    if not resamples or not train.any():
-        return None
-    kept = replace(runs, keep=np.sort(ground.rows[train]))
-    # a lone run a group is a curve: its points are drawn
-    kind = "pairs" if ground.lone else None
-    fits = fit_groups(law, kept, by=by, bootstrap=resamples, keep_draws=True, seed=seed, kind=kind, **given)
-    return law.to_coordinates(fits.draws[law.name])
