@@ -23,7 +23,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.procedures import refuse_procedures
-from fastscale.fitting.ranking import notes_of, points_of, ranked, verdict_of
+from fastscale.fitting.ranking import few_levels, notes_of, points_of, ranked, verdict_of
 from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows
@@ -62,7 +62,7 @@ class Comparison:
     errors
         Prediction minus response of each held-out point by each law (columns), on the scale; by division and the archive's row.
     units
-        Runs, batches of a curve or points that were held out, which the intervals draw from.
+        Runs, batches of a curve, points, or six levels of a column and more that were held out, which the intervals draw from.
     scale
         "log": errors are of the logarithm of the response, as the fits are; "linear": of the response itself, because some law
         is fitted to it or may be negative.
@@ -288,10 +288,11 @@ def _compare(
     parts: list[pd.DataFrame] = []
     failures: dict[str, list[str]] = {name: [] for name in names}
     covered: dict[str, list[Array]] = {name: [] for name in names}
-    for split in ground.splits:
+    for k, split in enumerate(ground.splits):
         trained, tested = counts[:, ground.units.of[split.train]], counts[:, ground.units.of[split.test]]
         size += tested.sum(axis=1)
-        part = pd.DataFrame({"split": split.what, "row": ground.rows[split.test], "unit": ground.units.of[split.test]})
+        units = scheme.tested(ground.units.of[split.test], k, len(ground.splits))
+        part = pd.DataFrame({"split": split.what, "row": ground.rows[split.test], "unit": units})
         for j, (name, one) in enumerate(fits.items()):
             points = subset(points_of(one), ground.at[name])
             fitted, test = _refit(one, subset(points, split.train), given), subset(points, split.test)
@@ -310,8 +311,10 @@ def _compare(
     shares = selected(drawn, size) if resamples else np.full(len(names), np.nan)
     table = ranked(errors, ground.at, ground.scale, fits, failures, covered, shares, level, seed)
     notes = notes_of(table, ground.scale, failures, len(ground.splits), level)
-    units = errors["unit"].nunique()
-    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[names], units, ground.scale, left_out)
+    if scheme.kind == "groups":
+        notes = (*notes, *few_levels(scheme, len(ground.splits)))
+    count = errors["unit"].nunique()
+    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[names], count, ground.scale, left_out)
 
 
 def _refit(one: Fit, points: Points, given: dict[str, Any]) -> Fit | str:

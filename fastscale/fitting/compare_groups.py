@@ -34,7 +34,7 @@ class GroupComparison:
     ----------
     table
         A row a group and law, best first within the group: the group's keys; law; train and held_out (points, of all divisions)
-        and units (runs, batches of a curve, or points that were held out); error (root mean square, held out), median_error and
+        and units (runs, batches of a curve, points or levels held out); error (root mean square, held out), median_error and
         bias; in_sample (the error on the points that it was fitted to, last division); best (1 for the law with the least error,
         divided where several are the same); against the best law worse_by (in squared error) with lower, upper, p, p_adjusted,
         and distinguishable (p_adjusted below 1 - level); selected (share of resamples of training and held-out runs in which
@@ -93,7 +93,7 @@ def compare_groups(
             raise FitError(f"{name}= is not available in a comparison by groups; compare their runs one group at a time")
     laws = resolve_all(chosen)
     ground = ground_of(laws, chosen, by, scheme, given)
-    scores = _scores(laws, ground, by, resamples, seed, given)
+    scores = _scores(laws, ground, by, scheme, resamples, seed, given)
     names = [law.name for law, _ in laws]
     table, pairs = tables(names, ground, scores, level, seed)
     summary = summary_of(names, table, pairs)
@@ -102,7 +102,7 @@ def compare_groups(
 
 
 def _scores(
-    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], resamples: int, seed: int, given: dict[str, Any]
+    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], scheme: Scheme, resamples: int, seed: int, given: dict[str, Any]
 ) -> Scores:
     """Every law fitted to the training part of every group and division, and what it errs by on the part held out."""
     scores = Scores.of(ground.groups, len(laws), resamples)
@@ -110,7 +110,8 @@ def _scores(
         None if units is None or not resamples else units.counts(seed, resamples, int(key ^ _HELD))
         for units, key in zip(ground.units, ground.keys, strict=True)
     ]
-    for split in ground.splits:
+    divisions = [sum(bool(split.test[ground.part(g)].any()) for split in ground.splits) for g in range(ground.groups)]
+    for k, split in enumerate(ground.splits):
         parts = []
         for g in range(ground.groups):
             here = ground.part(g)
@@ -119,12 +120,12 @@ def _scores(
                 drawn = times[g]
                 parts.append(_Part(g, here, split.train[here], test, None if drawn is None else drawn[:, units.of[test]]))
                 scores.errors[g].append(np.full((len(test), len(laws)), np.nan))
-                scores.unit[g].append(units.of[test])
+                scores.unit[g].append(scheme.tested(units.of[test], k, divisions[g]))
                 scores.trained[g] += int(split.train[here].sum())
                 if drawn is not None:
                     scores.size[g] += drawn[:, units.of[test]].sum(axis=1)
-        for k, (law, runs) in enumerate(laws):
-            _score(scores, k, law, runs, ground, split, parts, by, seed, given)
+        for j, (law, runs) in enumerate(laws):
+            _score(scores, j, law, runs, ground, split, parts, by, seed, given)
     return scores
 
 

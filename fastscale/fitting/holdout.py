@@ -13,6 +13,7 @@ from fastscale.archive import group_codes
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting.patterns import SAME_LEVEL
+from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.kernels.draws import unit_counts
 from fastscale.laws.law import Array, Flags, Ints
 
@@ -111,6 +112,16 @@ class Scheme:
         if name not in known:
             raise FitError(f"along={name!r}: one of {', '.join(known)}")
         return name, known[name]
+
+    def tested(self, units: Ints, division: int, divisions: int) -> Ints:
+        """Units that differences are tested over, of the points held out in one division: `units`, or where six levels of a
+        column or more are left out the level.
+
+        Points of a level are predicted by one fit to the other levels, and are off together: by simulation with an effect of
+        eight levels on two equally wrong laws, tests over rows find a difference in 15 % of the trials at 5 %. With fewer
+        levels nothing could be found, and what is tested is new runs of these levels.
+        """
+        return np.full(len(units), division) if self.kind == "groups" and divisions >= FEWEST_RUNS else units
 
     def splits(self, frame: pd.DataFrame, along: Array, name: str, runs: Any = None) -> list[Split]:
         """The divisions of the rows of `frame`; `along` holds the variable `name`, `runs` the runs where they are known.

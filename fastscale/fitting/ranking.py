@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Note, Points
-from fastscale.fitting.holdout import draw
+from fastscale.fitting.holdout import Scheme, draw
 from fastscale.fitting.predict import predict_points
+from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.result import Fit
 from fastscale.fitting.score import (
     DRAWS,
@@ -118,6 +119,17 @@ def verdict_of(table: pd.DataFrame, scale: str) -> str:
     elif len(lost) < len(others):
         text += ", and better than all others" if not lost else ", and better than all others that could be fitted"
     return f"{text}{'; without an optimum: ' + ', '.join(lost) if lost else ''}."
+
+
+def few_levels(scheme: Scheme, levels: int) -> tuple[Note, ...]:
+    """That p is not about other levels of a column than those that were left out, where they are few."""
+    if levels >= FEWEST_RUNS:
+        return ()
+    message = (
+        f"{levels} levels of {scheme.groups} are too few to draw from: p is about new runs of these levels, not about another "
+        "level."
+    )
+    return (Note("few_levels", message, levels, "info", f"Draws of levels take {FEWEST_RUNS} or more.", {"levels": levels}),)
 
 
 def notes_of(table: pd.DataFrame, scale: str, failures: Mapping[str, list[str]], splits: int, level: float) -> tuple[Note, ...]:

@@ -93,6 +93,10 @@ def test_units_that_are_drawn() -> None:
     laws = ["power_law", "power_offset"]
     found = fastscale.compare(laws, frame, x="x", delta=math.inf, groups="family", resamples=0)
     assert found.units == len(frame)  # points of different families are different units
+    (note,) = [n for n in found.warnings if n.code == "few_levels"]
+    assert note.message.startswith("3 levels of family are too few to draw from: p is about new runs of these levels")
+    folds = fastscale.compare(laws, frame.assign(fold=np.arange(180) % 9), x="x", delta=math.inf, groups="fold", resamples=0)
+    assert folds.units == 9 and "few_levels" not in {n.code for n in folds.warnings}  # six and more: levels
     windows = fastscale.compare(laws, curve(0), x="x", delta=math.inf, scheme="expanding", resamples=0)
     assert windows.units == 20 < 30 < len(windows.errors)  # batches of a curve; later windows hold the same points out again
     runs = curve(0).assign(run=np.arange(60) // 3)
@@ -102,6 +106,21 @@ def test_units_that_are_drawn() -> None:
     found = fastscale.compare(["E + A/N**a + B/D**b", "A/N**a + B/D**b"], rows.assign(N=rows["N"] * (1 + np.arange(24) % 3)),
                               delta=math.inf, resamples=0)
     assert found.units == found.table["held_out"].iloc[0]  # laws of several variables: each row
+
+
+def test_levels_that_err_together_do_not_tell_laws_apart() -> None:
+    """Eight families with slopes of their own in u and v; one law knows u, the other v, and neither is better."""
+    rng = np.random.default_rng(0)
+    alarms, trials = 0, 60
+    for _ in range(trials):
+        u, v = rng.uniform(1, 10, (2, 96))
+        family = np.repeat(np.arange(8), 12)
+        slopes = rng.normal(0.3, 0.2, (2, 8))[:, family]
+        loss = np.exp(1 + slopes[0] * np.log(u) + slopes[1] * np.log(v) + rng.normal(0, 0.01, 96))
+        frame = pd.DataFrame({"U": u, "V": v, "family": family, "loss": loss})
+        found = fastscale.compare(["k*U**a*V**0.3", "k*V**a*U**0.3"], frame, groups="family", delta=math.inf, resamples=0)
+        alarms += int(found.table["distinguishable"].iloc[1])
+    assert alarms / trials <= 0.11  # 5 % and two standard errors; over rows 0.15
 
 
 def test_prediction_intervals_cover_held_out_points() -> None:

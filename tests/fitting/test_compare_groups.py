@@ -37,10 +37,13 @@ def found() -> fastscale.GroupComparison:
     return fastscale.compare(LAWS, curves(), **OPTIONS)
 
 
-@pytest.mark.parametrize("scheme", [{}, {"scheme": "expanding"}, {"train": "fit"}, {"cut": 1e3}, {"groups": "g"}])
+@pytest.mark.parametrize(
+    "scheme", [{}, {"scheme": "expanding"}, {"train": "fit"}, {"cut": 1e3}, {"groups": "g"}, {"groups": "many"}]
+)
 def test_each_group_as_compared_alone(scheme: dict) -> None:
     frame = curves(4)
     frame["g"] = np.arange(len(frame)) % 3
+    frame["many"] = np.arange(len(frame)) % 7
     every = fastscale.compare(LAWS, frame, **OPTIONS, **scheme)
     for task, part in every.table.groupby("task", sort=False):
         alone = fastscale.compare(LAWS, frame[frame["task"] == task], x="x", delta=math.inf, resamples=0, **scheme)
