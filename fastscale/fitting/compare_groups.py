@@ -98,14 +98,14 @@ def compare_groups(
     table, pairs = tables(names, ground, scores, level, seed)
     summary = summary_of(names, table, pairs)
     verdict = verdict_of(summary, pairs, by, ground, level)
-    return GroupComparison(table, pairs, summary, verdict, notes_of(table, by, ground), ground.scale, chosen.left_out)
+    return GroupComparison(table, pairs, summary, verdict, notes_of(table, by, ground, scores), ground.scale, chosen.left_out)
 
 
 def _scores(
     laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], scheme: Scheme, resamples: int, seed: int, given: dict[str, Any]
 ) -> Scores:
     """Every law fitted to the training part of every group and division, and what it errs by on the part held out."""
-    scores = Scores.of(ground.groups, len(laws), resamples)
+    scores = Scores.of(ground.groups, len(laws), resamples, len(ground.rows))
     times = [
         None if units is None or not resamples else units.counts(seed, resamples, int(key ^ _HELD))
         for units, key in zip(ground.units, ground.keys, strict=True)
@@ -162,6 +162,8 @@ def _score(
         columns, response = [column[part.rows] for column in ground.columns[law.name]], ground.response[part.rows]
         errors = errors_of(predict_points(law, residual, thetas[g][None], columns)[0], response, ground.scale)
         scores.errors[g][-1][:, k] = errors[part.test]
+        if law.name == ground.several:
+            scores.inner[part.rows][part.train] = errors[part.train]
         scores.in_sample[g, k] = np.sqrt(squares(errors[part.train]).mean())
         if draws is not None and part.times is not None:
             values = predict_points(law, residual, draws[g], [column[part.test] for column in columns])

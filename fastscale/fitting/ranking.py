@@ -138,7 +138,7 @@ def notes_of(table: pd.DataFrame, scale: str, failures: Mapping[str, list[str]],
     best = str(table.index[0])
     # worse by the errors held out, or hardly ever chosen when the choice is made again
     lost = bool(table["distinguishable"][inner]) or bool(table["failed"][inner]) or float(table["selected"][inner]) < 1 - level
-    if inner != best and lost:
+    if inner != best and lost and math.isfinite(float(table["error"][best])):
         message = (
             f"{inner} fits these points best but predicts held-out ones worse than {best} "
             f"({float(table['error'][inner]):.3g} against {float(table['error'][best]):.3g} in {unit_of_errors(scale)})."

@@ -134,8 +134,10 @@ def starts(law: Law, points: Points, options: Options, threads: int | None = Non
         held = {base.names[j]: float(natural[j]) for j in common}
         thetas, _ = _each(base, points, own_options(law, options, held), offsets, threads) if len(shared.own) else (alone, values)
         thetas[:, common] = candidate
-        middle = np.nanmedian(thetas, axis=0)
-        thetas = np.where(np.isfinite(thetas), thetas, middle)
+        there = np.isfinite(thetas).all(axis=1)
+        if not there.any():
+            continue
+        thetas = np.where(np.isfinite(thetas), thetas, np.median(thetas[there], axis=0))
         whole = np.empty(len(law.names))
         for k, places in enumerate(shared.places):
             whole[places] = thetas[k]

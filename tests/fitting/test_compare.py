@@ -55,6 +55,14 @@ def test_the_best_in_sample_is_not_the_best_outside() -> None:
     assert note.code == "P24" and note.numbers["held_out"] == "power_offset"
 
 
+def test_no_law_is_recommended_where_none_could_be_fitted() -> None:
+    """P24 said that one law's infinite error is worse than another's."""
+    frame = surface(4, 0.01)  # below the first cut there are two sizes, which is too few for either law
+    found = fastscale.compare(["A/N**a + B/D**b", "E + A/N**a + B/D**b"], frame, scheme="expanding", along="N", resamples=0)
+    assert found.verdict == "No law could be fitted to the training points."
+    assert {note.code for note in found.warnings} == {"held_out_failed"}
+
+
 def test_equal_laws_are_not_distinguished() -> None:
     found = fastscale.compare(["power_offset", "E + exp(a)*x**(-b)"], curve(1), x="x", delta=math.inf)
     assert not found.table["distinguishable"].any()

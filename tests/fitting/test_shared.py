@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -242,6 +243,17 @@ def test_saved_and_loaded(tmp_path) -> None:
     boot = fit.bootstrap(50)
     boot.save(tmp_path / "draws.parquet")
     np.testing.assert_array_equal(fastscale.load(tmp_path / "draws.parquet").group("web").draws, boot.group("web").draws)
+
+
+def test_groups_that_tell_nothing_alone() -> None:
+    """Each of one size: no group has a fit of its own, or says anything of the exponent of size; no NumPy warning comes of it."""
+    cells = [(n, d) for n in (1e8, 3e8, 1e9, 3e9) for d in np.geomspace(1e9, 3e11, 5)]
+    few = pd.DataFrame(cells, columns=["N", "D"]).assign(size=lambda f: f["N"].astype(str))
+    few["loss"] = 1.7 + 400 / few["N"] ** 0.34 + 2000 / few["D"] ** 0.37 + np.random.default_rng(0).normal(0, 0.02, 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        fit = fastscale.fit("chinchilla", few, by="size", shared=["alpha"])
+    assert not fit.ok
 
 
 def test_order_of_rows_and_names_of_groups_do_not_matter() -> None:
