@@ -23,7 +23,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.procedures import refuse_procedures
-from fastscale.fitting.ranking import few_levels, notes_of, points_of, ranked, verdict_of
+from fastscale.fitting.ranking import few_levels, notes_of, points_of, ranked, trained_on, verdict_of
 from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows
@@ -247,6 +247,7 @@ class _Ground:
     """What the laws are compared on: the rows that all of them can use.
 
     `rows` are their positions in the archive, `at[name]` says which of a law's points they are; `splits` and `units` are of them.
+    `both` is how many runs have rows that train and rows that are held out, in the division that has most.
     """
 
     rows: Ints
@@ -254,6 +255,7 @@ class _Ground:
     splits: list[Split]
     units: Units
     scale: str
+    both: int
 
 
 def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
@@ -272,7 +274,10 @@ def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     held = np.any([split.test for split in found], axis=0)
     curve = scheme.kind != "groups" and all(len(one.law.variable_names) == 1 for one in fits.values())
     scale = scale_of(one.options.residual for one in fits.values())
-    return _Ground(rows, at, found, units_of(held, runs, along, curve), scale)
+    both = 0
+    if runs is not None and len(np.unique(runs)) > 1:
+        both = max(len(np.intersect1d(runs[split.train], runs[split.test])) for split in found)
+    return _Ground(rows, at, found, units_of(held, runs, along, curve), scale, both)
 
 
 def _compare(
@@ -313,6 +318,8 @@ def _compare(
     notes = notes_of(table, ground.scale, failures, len(ground.splits), level)
     if scheme.kind == "groups":
         notes = (*notes, *few_levels(scheme, len(ground.splits)))
+    if ground.both:
+        notes = (*notes, trained_on(ground.both))
     count = errors["unit"].nunique()
     return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[names], count, ground.scale, left_out)
 

@@ -132,6 +132,16 @@ def few_levels(scheme: Scheme, levels: int) -> tuple[Note, ...]:
     return (Note("few_levels", message, levels, "info", f"Draws of levels take {FEWEST_RUNS} or more.", {"levels": levels}),)
 
 
+def trained_on(runs: int) -> Note:
+    """That runs are scored on some rows after training on others, as a column may say."""
+    message = (
+        f"{runs:,} run{'s have' if runs > 1 else ' has'} rows that train and rows that are held out: errors are those of runs "
+        "that are known in part, and new ones are predicted less well."
+    )
+    advice = "Hold whole runs out, unless it is their continuation that is asked for."
+    return Note("run_in_both", message, runs, "warning", advice, {"runs": runs})
+
+
 def notes_of(table: pd.DataFrame, scale: str, failures: Mapping[str, list[str]], splits: int, level: float) -> tuple[Note, ...]:
     found = []
     inner = str(table.index[int(np.argmin(table["in_sample"].to_numpy()))])

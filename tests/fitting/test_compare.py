@@ -96,6 +96,17 @@ def test_groups_are_left_out_once_each() -> None:
     assert found.table.index[0] == "power_offset"
 
 
+def test_runs_that_train_and_are_scored_are_told() -> None:
+    frame = curve(0).assign(run=np.arange(60) // 6)
+    frame["fit"] = np.arange(60) % 6 < 4
+    laws: dict = {"laws": ["power_law", "power_offset"], "x": "x", "delta": math.inf, "resamples": 0}
+    (note,) = [n for n in fastscale.compare(runs=frame, train="fit", **laws).warnings if n.code == "run_in_both"]
+    assert note.numbers == {"runs": 10} and note.message.startswith("10 runs have rows that train and rows that are held out")
+    whole = frame.assign(fit=frame["run"] < 6)
+    for runs, options in ((whole, {"train": "fit"}), (frame, {}), (frame.assign(run=1), {"train": "fit"})):
+        assert "run_in_both" not in {n.code for n in fastscale.compare(runs=runs, **options, **laws).warnings}
+
+
 def test_units_that_are_drawn() -> None:
     frame = pd.concat([curve(k).assign(family=k) for k in range(3)])
     laws = ["power_law", "power_offset"]
