@@ -56,7 +56,8 @@ class Comparison:
     verdict
         In plain words.
     warnings
-        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why.
+        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why; runs that both
+        train and are scored (run_in_both); levels too few to draw from (few_levels).
     fits
         Each law on all data.
     errors

@@ -41,8 +41,8 @@ class Scheme:
     ----------
     kind
         "cut": points below `cut` of a variable train, those above are scored; by default the cut leaves the upper third of its
-        levels. "expanding": four such cuts, at 50 to 80 % of the levels. "groups": each level of a column is left out once.
-        "column": a column says which rows train.
+        levels (`levels_of`). "expanding": four such cuts, at 50 to 80 % of the levels. "groups": each level of a column is left
+        out once, rows without a label being one. "column": a column says which rows train.
     along
         The variable that is cut; None for the law's compute or first variable.
     cut
