@@ -46,7 +46,7 @@ class Fit:
     n, columns
         Number of points fitted; which column each variable was read from.
     part
-        Whether it is one group's law (see `group`): its intervals, resamples and tests are those of the fit of all groups.
+        Of one group's law (see `group`) the fit of all groups and the group's number: its intervals are made of that.
     stages
         Of a law that is fitted by a procedure: what came before its parameters, as ``fit.stages.table``; else None. `points` are
         then what the law itself is put through, such as optima, and `sampled` those of the runs.
@@ -70,7 +70,7 @@ class Fit:
     saved_support: Support | None = None
     likelihood: Likelihood | None = None
     stages: Stages | None = None
-    part: bool = False
+    part: tuple[Fit, int] | None = None
 
     @cached_property
     def params(self) -> pd.Series:

@@ -211,7 +211,7 @@ def of_group(fit: Fit, label: Any) -> Fit:
         fit, law=shared.base, options=options, theta=theta, objective=objective, search=None,
         coordinate_errors=fit.coordinate_errors[places], n=fit.n if points is None else points.n, columns=columns, points=points,
         problem=problem, other_optima=np.empty((0, 0)), source=None, likelihood=None, saved_warnings=fit.warnings,
-        part=True,
+        part=(fit, k),
     )
 
 
@@ -223,7 +223,7 @@ def refuse_part(fit: Fit) -> None:
     FitError
         It is one.
     """
-    if fit.part:
+    if fit.part is not None:
         raise FitError("this is one group of a fit in which groups share parameters: ask that, as in fit.bootstrap().group(…)")
 
 

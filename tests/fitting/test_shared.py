@@ -191,13 +191,15 @@ def test_one_group_does_not_forget_what_it_shares() -> None:
     """Refitted on its own points it would: its intervals are those of all groups together, or none."""
     fit = fastscale.fit("power_offset", archive(), x="x", by="domain", shared=["alpha"], delta=math.inf)
     one, other = fit.group("web"), fit.group("code")
-    for asked in (one.bootstrap, one.sensitivity, one.leave_one_out, lambda: fastscale.versus(one, other)):
+    tested = lambda: one.test("alpha = 1/4")  # noqa: E731
+    for asked in (one.bootstrap, one.sensitivity, one.leave_one_out, tested, lambda: fastscale.versus(one, other)):
         with pytest.raises(FitError, match=r"one group of a fit in which groups share parameters: ask that"):
             asked()
-    ends = one.interval()
-    assert ends[["lower", "upper"]].isna().all(axis=None) and "ask the fit of all groups" in ends.attrs["withheld"]
-    with pytest.raises(FitError, match="no hypothesis can be tested on this fit: one group's points alone"):
-        one.test("alpha = 1/4")
+    ends, every = one.interval(), fit.interval()
+    for name, whole in (("alpha", "alpha"), ("E", "E[web]"), ("A", "A[web]")):
+        np.testing.assert_allclose(ends.loc[name].astype(float), every.loc[whole].astype(float), rtol=1e-6)
+    profile = one.interval(kind="profile")
+    assert profile[["lower", "upper"]].isna().all(axis=None) and "profile the fit of all groups" in profile.attrs["withheld"]
     with pytest.raises(FitError, match="no likelihood: the fit has no parameters, or it is one group's"):
         one.aic  # noqa: B018
     boot = fit.bootstrap(60)
