@@ -152,6 +152,12 @@ def test_nothing_but_refused_budgets() -> None:
         fastscale.fit("isoflop", frame)
 
 
+def test_many_sizes_close_together_are_many() -> None:
+    """A thousand sizes half a per cent apart span two decades: they are not one size."""
+    fit = fastscale.fit("isoflop", sweeps([1e19, 1e20, 1e21], sizes=1000, reach=12.0))
+    assert fit.stages.table["sizes"].min() > 300 and fit.ok
+
+
 def test_one_budget_and_two_budgets() -> None:
     one = fastscale.fit("isoflop", sweeps(BUDGETS[:1]))
     assert one.status is fastscale.Status.TOO_FEW and np.isnan(one.params).all()

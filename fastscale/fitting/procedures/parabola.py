@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastscale.fitting.procedures.compute import size_codes
 from fastscale.laws.law import Array, Flags, Ints
 
 OK, FEW_SIZES, OPENS_DOWN, OUTSIDE = range(4)
 REASONS = ("ok", "few_sizes", "opens_down", "outside")
-# Sizes that differ by less are one size.
-_SAME_SIZE = 0.01
 FEWEST_SIZES = 3
 
 
@@ -58,9 +57,7 @@ class Sweep:
         self.half = max(0.5 * float(np.ptp(log_size)), 1e-9)
         self.x = (log_size - self.middle) / self.half
         self.w = np.ones(len(N)) if w is None else w
-        order = np.argsort(log_size, kind="stable")
-        codes = np.empty(len(N), np.int64)
-        codes[order] = np.concatenate([[0], np.cumsum(np.diff(log_size[order]) > _SAME_SIZE)])
+        codes = size_codes(log_size)
         self.sizes = int(codes.max()) + 1
         self._member = (codes[:, None] == np.arange(self.sizes)).astype(float)
         self._powers = self.x[:, None] ** np.arange(5)
