@@ -184,6 +184,22 @@ def test_fixed_parameters() -> None:
     assert scale.params["N0"] == 0.09
 
 
+def test_the_bias_of_what_is_fixed_is_told() -> None:
+    """Approach 3's own curves have an exponent of beta/(alpha + beta); held at another, the line leaves its optima."""
+    told = note(fastscale.fit("isoflop", sweeps(BUDGETS, reach=2.0), fixed={"a": 0.45}), "P10")
+    assert told.numbers["a_bias"] == pytest.approx(0.45 - SURFACE["beta"] / (SURFACE["alpha"] + SURFACE["beta"]), abs=1e-4)
+    both = told.numbers["N_beyond"], told.numbers["N_beyond_approach3"]
+    assert told.numbers["N_beyond_bias"] == pytest.approx(both[0] / both[1] - 1, abs=1e-3)
+    assert told.severity == "warning" and "The bias of the parabolas and of what is fixed is -0.06" in told.message
+
+
+def test_runs_of_no_weight_tell_no_errors() -> None:
+    frame = sweeps(BUDGETS, noise=0.003).assign(w=lambda f: 1.0 * (f.index % 7 != 2))
+    without = fastscale.fit("isoflop", frame[frame["w"] > 0]).stages.table
+    weighted = fastscale.fit("isoflop", frame, weights="w").stages.table
+    np.testing.assert_allclose(weighted[["N", "log_N_error"]], without[["N", "log_N_error"]], rtol=1e-9)
+
+
 def test_budgets_from_6nd_with_scatter() -> None:
     """Without C the budgets are what 6ND clusters at; a few per cent of scatter do not split them."""
     frame = sweeps(BUDGETS)
