@@ -139,8 +139,8 @@ class Envelope(Stages):
             notes.append(Note(
                 "envelope_ends",
                 f"{held:,} of {len(curves.x):,} budgets, at the ends, where the best size is mostly within a factor of "
-                f"{NEAR_END:g} of the smallest or largest one, do not bracket the optimum and are left out: the others have C from "
-                f"{low:.3g} to {high:.3g}. With them a is {all_ends:.4f}.",
+                f"{NEAR_END:g} of the smallest or largest one, do not bracket the optimum and are left out: the others have C "
+                f"from {low:.3g} to {high:.3g}. With them a is {all_ends:.4f}.",
                 held, "info", "Smaller and larger runs would bracket the optimum further.",
                 {"budgets": held, "C_low": float(low), "C_high": float(high), "a_with_ends": all_ends},
             ))
