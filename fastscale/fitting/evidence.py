@@ -35,7 +35,8 @@ _UNDONE, _BENT = 0.1, 0.025
 _TWO_RUNS = 1.96 * math.sqrt(2.0)
 # Curves with p above this are left out of the family, and the others judged on that condition.
 _DISCARD = 0.9
-# Leverage of a point, or a run, on which one law hangs; p-value of a break up to which it is looked at again without that.
+# Leverage of a point, or a run, on which one law hangs; p-value of a break up to which it is looked at again without that, and
+# of a trend the other way, in another shape, up to which there is no trend to speak of.
 _HELD, _DOUBTFUL = 0.9, 0.2
 # Curves at a time: the statistics of each take some kilobytes before they are p-values.
 _SLAB = 16_384
@@ -154,18 +155,23 @@ def _judged(numbers: Array, tests: Array, extras: Array, sizes: Ints, chance: Ar
     found |= {"slope": sign * slope, "slope_lower": ends[0], "slope_upper": ends[1]}
 
     trend = either[:, k.TREND : k.LATE]
-    found["p_trend"] = _trend(trend, extras[:, k.ANGLE])
+    found["any_trend"] = _trend(trend, extras[:, k.ANGLE])
     best = _least(trend)[1]
     rises = t[np.arange(len(t)), k.TREND + best] > 0
     found["rises"] = rises.astype(float)
-    improves = np.where(rises, found["p_trend"], 1.0)
-    improves[np.isnan(found["p_trend"])] = np.nan
+    against = (t[:, k.TREND : k.LATE] > 0) != rises[:, None]
+    mixed = (against & (trend <= _DOUBTFUL)).any(axis=1)
+    found["mixed"] = np.where(mixed, 1.0, 0.0)
+    found["p_trend"] = _only(found["any_trend"], ~mixed)
+    rising = np.where(rises, found["any_trend"], 1.0)
+    rising[np.isnan(found["any_trend"])] = np.nan
+    improves = _only(rising, ~mixed)
 
     early, late = below[:, k.EARLY : k.FIRST], below[:, k.LATE : k.EARLY]
     first = tests[:, k.FIRST : k.HINGE, 0] - np.where(np.isnan(chance), np.inf, chance)[:, None]
     early = np.fmax(early, special.stdtr(df[:, k.FIRST : k.HINGE], first / tests[:, k.FIRST : k.HINGE, 1]))
     for name, p, start in (("onset", early, k.SHARE_EARLY), ("saturation", late, k.SHARE_LATE)):
-        found[f"any_{name}"] = np.maximum(_any(p), improves)
+        found[f"any_{name}"] = np.maximum(_any(p), rising)
         level = _only(p, extras[:, start : start + len(k.PARTS)] >= -STILL)
         found[f"p_{name}"] = np.maximum(_any(level), improves)
     found["p_onset"] = _only(found["p_onset"], numbers[:, k.TOP] - numbers[:, k.FOOT] <= _SHARP + 1e-9)
@@ -187,10 +193,18 @@ def _judged(numbers: Array, tests: Array, extras: Array, sizes: Ints, chance: Ar
         found[f"{name}_at"] = (place + 1.0) / (k.PLACES + 1.0)
     found["p_turn"] = np.fmin(found["p_over"], found["p_under"])
 
-    scatter = numbers[:, k.LINE_SD] / np.sqrt(1 - carried**2)
-    allowed, size = _TWO_RUNS * scatter / error, np.abs(slope / error)
-    found["p_flat"] = special.nctdtr(freedom, allowed, size) - special.nctdtr(freedom, allowed, -size)
+    allowed = _TWO_RUNS * numbers[:, k.BOW_SD] / np.sqrt(1 - carried**2)
+    found["p_flat"] = np.maximum(*(
+        _within(numbers[:, at], numbers[:, at + 1], np.minimum(numbers[:, at + 2], most), allowed) for at in (k.ENDS, k.BOW)
+    ))
     return found
+
+
+def _within(estimate: Array, error: Array, freedom: Array, allowed: Array) -> Array:
+    """p-value of a size of `allowed` or more."""
+    size, away = np.abs(estimate / error), allowed / error
+    below = special.nctdtr(freedom, away, -size)  # SciPy has NaN for some that are far below rounding
+    return np.asarray(special.nctdtr(freedom, away, size) - np.where((away > 4) & np.isnan(below), 0.0, below), dtype=float)
 
 
 def largest_of_many(p: Array, angle: Array, sides: int) -> Array:
@@ -264,10 +278,10 @@ def decide(found: Mapping[str, Array], usable: Flags, fdr: float) -> tuple[np.nd
     verdict = np.full(len(rises), "", dtype=object)
     q = {test: np.full(len(rises), np.nan) for test in TESTS}
     for name in ORDER:
-        p = found[f"p_{P_OF[name]}"]
+        p, any_p = found[f"p_{P_OF[name]}"], found.get(f"any_{P_OF[name]}")
         if name in ("scales", "inverse"):
-            p = np.where(rises == (name == "scales"), p, 1.0)
-        own = false_discovery(np.where(told & (verdict == ""), p, np.nan), found.get(f"any_{P_OF[name]}"))
+            p, any_p = (np.where(rises == (name == "scales"), each, 1.0) for each in (p, found["any_trend"]))
+        own = false_discovery(np.where(told & (verdict == ""), p, np.nan), any_p)
         test = q[TEST_OF[name]]
         np.fmin(test, own, out=test)  # of the two directions of a turn and of a trend, that of the curve
         verdict[own <= fdr] = name

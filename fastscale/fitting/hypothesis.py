@@ -17,6 +17,7 @@ from fastscale.fitting.fit import fit_points
 from fastscale.fitting.objective import posterior_unit
 from fastscale.fitting.quantities import Quantities, difference_steps
 from fastscale.fitting.shared import refuse_part
+from fastscale.fitting.verify import derivatives
 from fastscale.laws.law import Array
 
 if TYPE_CHECKING:
@@ -45,16 +46,17 @@ class Test:
     hypothesis
         As statements about parameters.
     differences
-        A row a statement: estimate of what is said to be 0 (left minus right), lower, upper (95 %, sandwich).
+        A row a statement: estimate of what is said to be 0, lower, upper (sandwich, at the level of the verdict). Left minus
+        right; of scales such as A, which are estimated in their logarithm, log(left/right).
     p_wald
-        From the sandwich covariance, over runs where they are known: t or F with its degrees of freedom.
+        From the sandwich covariance of these differences, over runs where they are known: t or F with its degrees of freedom.
     p_profile
         From the objective with and without the hypothesis, F with (statements, n - p) degrees of freedom; for least squares the
         textbook F test. NaN where points of one run go together, which it would not see.
     p_bootstrap
         Two-sided, from the draws; NaN without resamples.
     held
-        The fit under the hypothesis.
+        The fit under the hypothesis; None where that gives every parameter.
     verdict
         In plain words.
     """
@@ -66,7 +68,7 @@ class Test:
     p_wald: float
     p_profile: float
     p_bootstrap: float
-    held: Fit
+    held: Fit | None
     verdict: str
 
     def __repr__(self) -> str:
@@ -79,23 +81,19 @@ def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: fl
     refuse_part(fit)
     if (why := withheld(fit)) is not None:
         raise FitError(f"no hypothesis can be tested on this fit: {why}")
-    if not 0 < alpha < 1:
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
         raise FitError(f"alpha={alpha!r}: a level between 0 and 1, such as 0.05")
     statements = _statements(fit, hypothesis)
-    matrix, right = _linear(fit, statements)
-    quantities = Quantities(
-        pd.Index([f"{name} = {_said(value)}" for name, value in statements]), lambda natural: natural @ matrix.T - right,
-        np.zeros(len(statements), dtype=bool),
-    )
+    quantities = _quantities(fit, statements)
     differences = analytic_interval(fit, quantities, 1 - alpha, "sandwich")
-    held = _held(fit, statements)
-    p_wald, p_profile = _wald(fit, quantities), _profile_p(fit, held, len(statements))
+    held, objective = _held(fit, statements)
+    p_wald, p_profile = _wald(fit, quantities), _profile_p(fit, objective, len(statements))
     p_bootstrap = math.nan
     if resamples:
         p_bootstrap = _from_draws(fit, quantities, resamples, seed)
     return Test(
         tuple(quantities.index), differences, p_wald, p_profile, p_bootstrap, held,
-        _verdict(differences, p_bootstrap if resamples else p_wald, alpha),
+        _verdict(differences, _ratios(fit, statements), p_bootstrap if resamples else p_wald, alpha),
     )
 
 
@@ -105,6 +103,8 @@ def _said(value: float | str) -> str:
 
 def _statements(fit: Fit, hypothesis: str) -> list[tuple[str, float | str]]:
     """(parameter, value or other parameter) of each statement."""
+    if not isinstance(hypothesis, str):
+        raise FitError(f"hypothesis {hypothesis!r}: a text, such as 'alpha = 1/2'")
     text = hypothesis.strip()
     if text in NAMED:
         if fit.law.name not in NAMED[text]:
@@ -123,9 +123,23 @@ def _statements(fit: Fit, hypothesis: str) -> list[tuple[str, float | str]]:
             if name in fit.options.fixed or name in fit.options.tied:
                 raise FitError(f"hypothesis: {name} is fixed or tied in this fit; test it on a fit where it is free")
         found.append((left, right if right.isidentifier() else _number(right)))
+        _refuse_impossible(fit, *found[-1])
     if len({name for name, _ in found}) < len(found):
         raise FitError(f"hypothesis {hypothesis!r} says two things of one parameter")
     return found
+
+
+def _refuse_impossible(fit: Fit, name: str, value: float | str) -> None:
+    """A statement that no parameters fulfil, or all do."""
+    names, scales = fit.law.names, fit.law.logs
+    if isinstance(value, float):
+        if not math.isfinite(value) or (scales[names.index(name)] and value <= 0):
+            kind = "is above 0 in this law" if value <= 0 else "is finite"
+            raise FitError(f"hypothesis: {name} = {value:g} cannot be: {name} {kind}")
+    elif value == name:
+        raise FitError(f"hypothesis: {name} = {name} is always so")
+    elif scales[names.index(name)] != scales[names.index(value)]:
+        raise FitError(f"hypothesis: {name} and {value} are of different kinds (a scale and an exponent or offset)")
 
 
 def _number(text: str) -> float:
@@ -147,26 +161,45 @@ def _number(text: str) -> float:
         raise FitError(f"hypothesis: {text!r} is neither a number, such as 1/2, nor a parameter") from None
 
 
-def _linear(fit: Fit, statements: list[tuple[str, float | str]]) -> tuple[Array, Array]:
-    names = fit.law.names
-    matrix, right = np.zeros((len(statements), len(names))), np.zeros(len(statements))
-    for row, (name, value) in enumerate(statements):
-        matrix[row, names.index(name)] = 1.0
-        if isinstance(value, str):
-            matrix[row, names.index(value)] = -1.0
-        else:
-            right[row] = value
-    return matrix, right
+def _ratios(fit: Fit, statements: list[tuple[str, float | str]]) -> np.ndarray:
+    """Which statements are of scales: compared by their ratio, as they are estimated and as their intervals are."""
+    return np.array([fit.law.logs[fit.law.names.index(name)] for name, _ in statements], dtype=bool)
 
 
-def _held(fit: Fit, statements: list[tuple[str, float | str]]) -> Fit:
-    fixed = {name: value for name, value in statements if not isinstance(value, str)}
-    tied = {name: value for name, value in statements if isinstance(value, str)}
-    options = replace(fit.options, fixed={**fit.options.fixed, **fixed}, tied={**fit.options.tied, **tied})
+def _quantities(fit: Fit, statements: list[tuple[str, float | str]]) -> Quantities:
+    """What each statement says is 0."""
+    names, ratios = fit.law.names, _ratios(fit, statements)
+    left = [names.index(name) for name, _ in statements]
+
+    def of(natural: Array) -> Array:
+        one = natural[:, left]
+        other = np.column_stack([
+            natural[:, names.index(value)] if isinstance(value, str) else np.full(len(natural), value) for _, value in statements
+        ])
+        with np.errstate(all="ignore"):
+            return np.where(ratios, np.log(np.where(ratios, one / other, 1.0)), one - other)
+
+    index = pd.Index([f"{name} = {_said(value)}" for name, value in statements])
+    return Quantities(index, of, np.zeros(len(statements), dtype=bool))
+
+
+def _held(fit: Fit, statements: list[tuple[str, float | str]]) -> tuple[Fit | None, float]:
+    """(the fit under the hypothesis, its objective); no fit where every parameter is given, NaN where there is no optimum."""
+    fixed = {**fit.options.fixed, **{name: value for name, value in statements if not isinstance(value, str)}}
+    tied = {**fit.options.tied, **{name: value for name, value in statements if isinstance(value, str)}}
+    given = fixed | {name: fixed[leader] for name, leader in tied.items() if leader in fixed}
+    law = fit.law
+    if all(name in given for name in law.names if name not in law.references):
+        assert fit.problem is not None
+        natural = np.array([given.get(name, fit.params[name]) for name in law.names])
+        return None, math.nan if fit.stages is not None else derivatives(fit.problem, law.to_coordinates(natural))[0]
+    options = replace(fit.options, fixed=fixed, tied=tied)
     assert fit.points is not None
     if fit.stages is not None:
-        return fit.stages.under(fit, options)
-    return fit_points(fit.law, fit.points, options, columns=fit.columns)
+        held = fit.stages.under(fit, options)
+    else:
+        held = fit_points(law, fit.points, options, columns=fit.columns)
+    return held, held.objective if held.ok else math.nan
 
 
 def _wald(fit: Fit, quantities: Quantities) -> float:
@@ -184,13 +217,15 @@ def _wald(fit: Fit, quantities: Quantities) -> float:
     return float(stats.f.sf(statistic, q, degrees))
 
 
-def _profile_p(fit: Fit, held: Fit, q: int) -> float:
+def _profile_p(fit: Fit, objective: float, q: int) -> float:
     problem = fit.problem
-    if problem is None or not held.ok or fit.units is not None or fit.options.scale is not None or fit.options.delta == 0:
+    if problem is None or not math.isfinite(objective):
+        return math.nan
+    if fit.units is not None or fit.options.scale is not None or fit.options.delta == 0:
         return math.nan
     if fit.stages is not None:  # no one objective to compare
         return math.nan
-    rise = max(held.objective - fit.objective, 0.0)
+    rise = max(objective - fit.objective, 0.0)
     if fit.options.residual == "binomial":
         return float(stats.chi2.sf(2 * rise, q))
     unit = posterior_unit(problem, fit.theta)
@@ -213,11 +248,20 @@ def _from_draws(fit: Fit, quantities: Quantities, resamples: int, seed: int) -> 
     return float(((far >= middle @ inverse @ middle).sum() + 1) / (B + 1))
 
 
-def _verdict(differences: pd.DataFrame, p: float, alpha: float) -> str:
-    width = float((differences["upper"] - differences["lower"]).max())
-    size = float(differences["estimate"].abs().max())
-    if not math.isfinite(p) or not math.isfinite(width):
+def _verdict(differences: pd.DataFrame, ratios: np.ndarray, p: float, alpha: float) -> str:
+    width = (differences["upper"] - differences["lower"]).to_numpy(dtype=float) / 2
+    size = differences["estimate"].abs().to_numpy(dtype=float)
+    if not math.isfinite(p) or not np.isfinite(width).all():
         return "cannot be told with these data"
     if p >= alpha:
-        return f"not rejected (p = {p:.2g}); these data would hide a difference of about {width / 2:.2g}"
-    return f"rejected (p = {p:.2g}); the difference is {size:.2g}, which matters or not by its size, not by p"
+        return f"not rejected (p = {p:.2g}); these data would hide {_sizes(differences, ratios, width)}"
+    return f"rejected (p = {p:.2g}); there is {_sizes(differences, ratios, size)}, which matters or not by its size, not by p"
+
+
+def _sizes(differences: pd.DataFrame, ratios: np.ndarray, sizes: Array) -> str:
+    """In words, of each statement: a difference, or, of scales, a factor."""
+    texts = []
+    for statement, ratio, size in zip(differences.index, ratios, sizes, strict=True):
+        text = f"a factor of about {math.exp(min(size, 700.0)):.3g}" if ratio else f"a difference of about {size:.2g}"
+        texts.append(f"{text} in {statement!r}" if len(sizes) > 1 else text)
+    return ", ".join(texts)

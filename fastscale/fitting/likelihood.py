@@ -169,7 +169,7 @@ def require(likelihood: Likelihood | None, options: Options, criterion: bool = F
         raise FitError("no likelihood: give the numbers of trials as weights=; without them, or an optimum, there is none")
     if likelihood is None:
         raise FitError(
-            "no likelihood: the fit has no parameters, is a procedure of several objectives, or is one group's of a fit of several"
+            "no likelihood: the fit has no parameters, is a procedure, or is one group's of a fit of several"
         )
     if criterion and options.priors:
         raise FitError(

@@ -55,7 +55,7 @@ def rows(curves: Curves, fdr: float, threads: int | None, broken: dict[int, str]
         "verdict": verdict, "n": sizes, "levels": _whole(found["levels"]), "independent": _whole(np.floor(found["independent"])),
         "at": np.exp(ends[0] + share * span), "at_share": share, "warnings": _codes(curves, found),
         "direction": np.where(trending, np.where(rises, "improves", "worsens"), "").astype(object),
-        **{name: found[name] for name in ("noise", "early", "late", "bend", "carried")},
+        **{name: found[name] for name in ("noise", "early", "late", "bend", "carried", "mixed")},
     }
     for name, direction in _DIRECTIONS.items():
         table["direction"][verdict == name] = direction
@@ -134,6 +134,8 @@ def _reason(i: int, table: dict[str, Any]) -> str:
         return f"{'improves' if verdict == 'scales' else 'gets worse'}, {slope}; {tested}"
     if verdict == "flat":
         return f"no change that is larger than what two runs differ by; {slope}"
+    if table["mixed"][i]:
+        return f"parts of the range improve and parts get worse, but no turn can be shown; {slope}"
     return f"neither a trend nor its absence can be shown; {slope}"
 
 

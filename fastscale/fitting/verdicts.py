@@ -50,7 +50,7 @@ def verdicts(
     broken         the slope changes: one power law with an offset does not hold over the range
     scales         improves; none of the above
     inverse        gets worse; none of the above
-    flat           the change over the range is less than what two runs at one x differ by in 19 of 20 cases
+    flat           changes from end to end, and of the middle, are less than what two runs at one x differ by in 19 of 20 cases
     unclear        none of the above: neither a trend nor its absence can be shown
     too_few        not told, for the reason given
     invalid        not told: values that cannot be used
@@ -118,7 +118,8 @@ def verdicts(
     Satterthwaite's degrees of freedom (Bell, McCaffrey 2002; Imbens, Kolesár 2016; Pustejovsky, Tipton 2018). Where the largest
     of several neighbouring ones counts, the tube around their directions gives its p-value (Hotelling 1939; Sun, Loader 1994).
 
-    - trend: the response against x^c for several c, and its second half against its first. Two-sided.
+    - trend: the response against x^c for several c, and its second half against its first. Two-sided; p = 1 where one of these
+      may go the other way (its own p up to 0.2).
     - turn: means of what lies before, around and after a place. Both differences have to be shown, which excludes every curve
       that only rises or only falls (after the two lines of Simonsohn 2018), and the smaller to be a tenth of the larger.
     - onset: that a tenth or more of the improvement lies in the first quarter, third or half of the range is excluded, and the
@@ -126,7 +127,8 @@ def verdicts(
     - saturation: likewise for the last third or half.
     - break: a change of slope somewhere (Andrews 1993), beside the best power law with an offset of either sign; it has to lead a
       fortieth of the whole change away from that.
-    - flat: that the change is as large as two runs differ by is excluded (noncentral t; Wellek 2010).
+    - flat: that the ends of a parabola differ, or its middle from them, by as much as two runs do is excluded (noncentral t;
+      Wellek 2010).
 
     What falls short of these sizes has p = 1. Curves with p above 0.9 do not count for the adjustment of the others (Zhao, Small,
     Su 2019).

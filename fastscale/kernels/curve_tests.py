@@ -18,13 +18,13 @@ _MIDDLE = 2.0 / 16.0 + 1e-9
 SHAPES = np.array([-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0])
 # The first and last part of the range that may be still; less than the second is not enough to be called the end of growth.
 PARTS = np.array([1.0 / 4.0, 1.0 / 3.0, 1.0 / 2.0])
-# Levels, and units, that each side of a place and each part needs.
+# Levels, and units, that each side of a break and each part needs; of a turn, whose sides are means, units.
 _SIDE = 3
 
 # Numbers of a curve.
-NUMBERS = 14
-(LEVELS, UNITS, CARRIED, ALIKE, SLOPE, SLOPE_SE, SLOPE_DF, LINE_SD, NOISE, SPREAD, FOOT, TOP, HELD_FIRST,
- HELD_LAST) = range(NUMBERS)
+NUMBERS = 20
+(LEVELS, UNITS, CARRIED, ALIKE, SLOPE, SLOPE_SE, SLOPE_DF, ENDS, ENDS_SE, ENDS_DF, BOW, BOW_SE, BOW_DF, BOW_SD, NOISE, SPREAD,
+ FOOT, TOP, HELD_FIRST, HELD_LAST) = range(NUMBERS)
 # Tests of a curve, each (estimate, standard error, degrees of freedom): trend in each shape, then between the halves; late and
 # early gain less a share of the whole, and the first level with that share, for each part; hinge, left and right at each place.
 TREND = 0
@@ -45,12 +45,13 @@ SHARE_EARLY = SHARE_LATE + PARTS.size
 ANGLE = SHARE_EARLY + PARTS.size
 EXTRAS = ANGLE + 4
 
-# Designs: a straight line, the shapes, the halves, the parts, the breaks, the turns.
+# Designs: a straight line, the shapes, the halves, the parts, the breaks, the turns, the bow (a parabola).
 _HALVES = 1 + SHAPES.size
 _PARTS = _HALVES + 1
 _BREAKS = _PARTS + PARTS.size
 _TURNS = _BREAKS + PLACES
-_DESIGNS = _TURNS + PLACES
+_BOW = _TURNS + PLACES
+_DESIGNS = _BOW + 1
 # Most columns of a design, and contrasts of one.
 COLUMNS, _CONTRASTS = 6, 6
 
@@ -67,9 +68,9 @@ def levels_between(u, first, last, step):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def enough(u, units, first, last, step, seen):
-    """Whether the points first:last are of enough levels and units; `seen` is scratch."""
-    if levels_between(u, first, last, step) < _SIDE:
+def enough(u, units, first, last, levels, step, seen):
+    """Whether the points first:last are of enough units, and of so many levels; `seen` is scratch."""
+    if levels_between(u, first, last, step) < levels:
         return False
     if units.size == 0:
         return last - first >= _SIDE
@@ -139,7 +140,7 @@ def lay_out(design, u, z, rest, J, n, units, step, still, seen, D, C, into):
     if design == _HALVES:
         # the mean of the second half less that of the first, beside whatever a line with three bends can follow
         half = first_above(u, 0.5, n)
-        if not (enough(u, units, 0, half, step, seen) and enough(u, units, half, n, step, seen)):
+        if not (enough(u, units, 0, half, _SIDE, step, seen) and enough(u, units, half, n, _SIDE, step, seen)):
             return 0, 0
         for i in range(n):
             D[0, i], D[1, i], D[5, i] = 1.0, u[i], z[i]
@@ -156,7 +157,7 @@ def lay_out(design, u, z, rest, J, n, units, step, still, seen, D, C, into):
         width = PARTS[p]
         whole = 1.0 / (1.0 - width)
         one, two = first_above(u, width, n), first_above(u, 1.0 - width, n)
-        first_ok, last_ok = enough(u, units, 0, one, step, seen), enough(u, units, two, n, step, seen)
+        first_ok, last_ok = enough(u, units, 0, one, _SIDE, step, seen), enough(u, units, two, n, _SIDE, step, seen)
         if not (first_ok or last_ok) or one < 2 or n - two < 2:
             return 0, 0
         for i in range(n):
@@ -184,7 +185,7 @@ def lay_out(design, u, z, rest, J, n, units, step, still, seen, D, C, into):
     if design < _TURNS:
         # a change of slope beyond what one law with other parameters could do
         past = first_above(u, tau, n)
-        if not (enough(u, units, 0, past, step, seen) and enough(u, units, past, n, step, seen)):
+        if not (enough(u, units, 0, past, _SIDE, step, seen) and enough(u, units, past, n, _SIDE, step, seen)):
             return 0, 0
         for i in range(n):
             for j in range(3):
@@ -192,10 +193,16 @@ def lay_out(design, u, z, rest, J, n, units, step, still, seen, D, C, into):
             D[3, i], D[4, i] = max(u[i] - tau, 0.0), rest[i]
         C[0, 3], into[0] = 1.0, HINGE + place
         return 4, 1
+    if design == _BOW:
+        # how far one end lies from the other, and the middle from the mean of both
+        for i in range(n):
+            D[0, i], D[1, i], D[2, i], D[3, i] = 1.0, u[i] - 0.5, (u[i] - 0.5) ** 2, z[i]
+        C[0, 1], C[1, 2] = 1.0, 0.25
+        return 3, 2
     # What comes before, and what comes after, less the level around a place. Levels are means, and each window's own slope is
     # taken out of the errors. Where things only rise or only fall, one of the differences has the other sign.
     a, b = first_above(u, tau - _MIDDLE, n), first_above(u, tau + _MIDDLE, n)
-    if b - a < 2 or not (enough(u, units, 0, a, step, seen) and enough(u, units, b, n, step, seen)):
+    if b - a < 2 or not (enough(u, units, 0, a, 1, step, seen) and enough(u, units, b, n, 1, step, seen)):
         return 0, 0
     window(D, 0, u, 0, a, step)
     window(D, 2, u, a, b, step)
@@ -245,10 +252,14 @@ def all_tests(u, z, rest, J, n, units, count, rho, floor, step, still, numbers, 
             error = max(error, floor)
             if design == 0:
                 numbers[SLOPE], numbers[SLOPE_SE], numbers[SLOPE_DF] = estimate, error, freedom
+                continue
+            if design == _BOW:
+                at = ENDS if row == 0 else BOW
+                numbers[at], numbers[at + 1], numbers[at + 2] = estimate, error, freedom
                 squares = 0.0
                 for i in range(n):
                     squares += e[i] * e[i]
-                numbers[LINE_SD] = np.sqrt(squares / (n - 2.0))
+                numbers[BOW_SD] = np.sqrt(squares / (n - 3.0))
                 continue
             if into[row] < 0:
                 continue

@@ -1,9 +1,9 @@
-"""Least squares with standard errors that leave out each unit in turn: points, or whole runs.
+"""Least squares with standard errors from the residuals of each unit: of points, or of whole runs.
 
-The variance of a contrast is the jackknife's, (G - 1)/G times the sum over units of the squared change of the estimate when the
-unit is left out (CR3; HC3 where units are points: MacKinnon, White 1985; MacKinnon, Nielsen, Webb 2023). Its degrees of
-freedom are those of Bell and McCaffrey (2002) for this variance: Satterthwaite's, were the errors independent and alike. Both
-hold for unequal variances and for errors that go together within a unit, also where there are few units.
+The variance of a contrast is that of Bell and McCaffrey (2002): residuals of a unit are divided by the root of one less its
+leverage, which makes it unbiased were the errors independent and alike (CR2; HC2 where units are points: MacKinnon, White
+1985). Its degrees of freedom are theirs too, Satterthwaite's for such errors. Both hold about as well for unequal variances and
+for errors that go together within a unit, also where there are few units.
 
 Designs are stored by column, D[column, point].
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def test_profile_is_the_textbook_f_test() -> None:
     rest = y + 0.5 * X[:, 1]
     F = (((rest - rest.mean()) ** 2).sum() - (free**2).sum()) / ((free**2).sum() / 28)
     assert found.p_profile == pytest.approx(stats.f.sf(F, 1, 28), rel=1e-8)
-    assert found.held.params["e"] == -0.5
+    assert found.held is not None and found.held.params["e"] == -0.5
     assert found.differences["estimate"].iloc[0] == pytest.approx(np.polyfit(X[:, 1], y, 1)[0] + 0.5, abs=1e-9)
     # the sandwich (HC3) t test, by hand
     inverse = np.linalg.inv(X.T @ X)
@@ -60,6 +61,7 @@ def test_equal_exponents_and_draws() -> None:
         loss = (1.8 + 400 / N**0.35 + 410 / D**beta) * np.exp(rng.normal(0, 0.003, 120))
         fit = fastscale.fit("chinchilla", pd.DataFrame({"N": N, "D": D, "loss": loss}), delta=math.inf)
         found = fit.test("alpha = beta", resamples=400)
+        assert found.held is not None
         assert found.held.params["alpha"] == found.held.params["beta"]
         assert found.held.objective >= fit.objective
         for p in (found.p_wald, found.p_profile, found.p_bootstrap):
@@ -83,6 +85,41 @@ def test_a_joint_hypothesis() -> None:
     assert fit.test("a = 1, b = 1").p_wald < 1e-6
 
 
+def test_scales_are_tested_in_their_logarithm() -> None:
+    """Far from x = 1 the coefficient and the exponent go together along a curve, which only the logarithm makes straight."""
+    rng = np.random.default_rng(0)
+    x = 10 ** rng.uniform(7, 10, 25)
+    loss = 3 * x**-0.07 * np.exp(rng.normal(0, 0.05, 25))
+    fit = fastscale.fit("power_law", pd.DataFrame({"x": x, "loss": loss}), x="x", delta=math.inf)
+    X, y = np.column_stack([np.ones(25), np.log(x)]), np.log(loss)
+    inverse = np.linalg.inv(X.T @ X)
+    theta = inverse @ X.T @ y
+    score = X * ((y - X @ theta) / (1 - np.einsum("ij,jk,ik->i", X, inverse, X)))[:, None]
+    V = inverse @ score.T @ score @ inverse
+    away = theta - [math.log(3), -0.07]
+    one = fit.test("k = 3")
+    assert one.differences["estimate"].iloc[0] == pytest.approx(away[0], abs=1e-9)
+    assert one.p_wald == pytest.approx(2 * stats.t.sf(abs(away[0]) / math.sqrt(V[0, 0]), 23), rel=1e-6)
+    # every parameter given: nothing is left to fit, and the hypothesis can be tested all the same
+    both = fit.test("k = 3, e = -0.07")
+    assert both.held is None
+    assert both.p_wald == pytest.approx(stats.f.sf(away @ np.linalg.solve(V, away) / 2, 2, 23), rel=1e-6)
+    sse, rest = ((y - X @ theta) ** 2).sum(), ((y - X @ [math.log(3), -0.07]) ** 2).sum()
+    assert both.p_profile == pytest.approx(stats.f.sf((rest - sse) / 2 / (sse / 23), 2, 23), rel=1e-6)
+    assert "a factor of about" in both.verdict and "in 'e = -0.07'" in both.verdict
+
+
+def test_a_true_joint_hypothesis_about_a_term_is_rejected_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    p = []
+    for _ in range(100):
+        N, D = np.exp(rng.uniform(16, 23, 60)), np.exp(rng.uniform(20, 27, 60))
+        loss = (1.8 + 400 / N**0.35 + 410 / D**0.3) * np.exp(rng.normal(0, 0.01, 60))
+        fit = fastscale.fit("chinchilla", pd.DataFrame({"N": N, "D": D, "loss": loss}), delta=math.inf)
+        p.append(fit.test("A = 400, alpha = 0.35").p_wald)
+    assert (np.array(p) < 0.05).sum() <= 12  # 5 expected, with a standard deviation of 2.2
+
+
 @pytest.mark.parametrize(
     ("text", "match"),
     [
@@ -93,10 +130,15 @@ def test_a_joint_hypothesis() -> None:
         ("e = __import__('os')", "is neither a number"),
         ("e = 1 +", "is neither a number"),
         ("e = 1, e = 2", "says two things of one parameter"),
+        ("k = 0", "k = 0 cannot be: k is above 0 in this law"),
+        ("e = 1e999", "e = inf cannot be: e is finite"),
+        ("e = e", "e = e is always so"),
+        ("k = e", "k and e are of different kinds"),
+        (3, "hypothesis 3: a text"),
         ("train_time", "'train_time' is about system_cost, not about 'power_law'"),
     ],
 )
-def test_what_is_refused(text: str, match: str) -> None:
+def test_what_is_refused(text: Any, match: str) -> None:
     fit = fastscale.fit("power_law", line(20, -0.5, 0.1, 0), x="x")
     with pytest.raises(FitError, match=match):
         fit.test(text)

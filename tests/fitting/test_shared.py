@@ -200,7 +200,7 @@ def test_one_group_does_not_forget_what_it_shares() -> None:
         np.testing.assert_allclose(ends.loc[name].astype(float), every.loc[whole].astype(float), rtol=1e-6)
     profile = one.interval(kind="profile")
     assert profile[["lower", "upper"]].isna().all(axis=None) and "profile the fit of all groups" in profile.attrs["withheld"]
-    with pytest.raises(FitError, match="no likelihood: the fit has no parameters, or it is one group's"):
+    with pytest.raises(FitError, match="no likelihood: .* one group's of a fit of several"):
         one.aic  # noqa: B018
     boot = fit.bootstrap(60)
     gain = fastscale.versus(boot.group("web"), boot.group("code")).multiplier(2.0)

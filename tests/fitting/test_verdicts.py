@@ -128,6 +128,38 @@ def test_no_claim_hangs_on_one_point(where):
     assert set(told("power law", data)["verdict"]) <= {"scales", "unclear"}
 
 
+@pytest.mark.parametrize(("levels", "each"), [(3, 8), (4, 5), (5, 4), (6, 3), (8, 1)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_turn_over_few_sizes_is_one(levels, each, sign):
+    """Symmetric about the middle: a line over a power of x that weighs one end would see a trend."""
+    u = np.repeat(np.linspace(0, 1, levels), each)
+    y = (3 + sign * 4 * (u - 0.5) ** 2) * np.exp(0.01 * np.random.default_rng(0).normal(size=len(u)))
+    found = fastscale.verdicts({"x": 10 ** (3 * u), "loss": y}, x="x").iloc[0]
+    assert found["verdict"] == ("over_fitting" if sign > 0 else "u_shaped")
+    assert found["p_trend"] == 1 and found["p_flat"] > 0.9
+
+
+@pytest.mark.parametrize("n", [5, 6, 7])
+def test_a_turn_over_too_few_points_is_neither_flat_nor_a_trend(n):
+    u = np.linspace(0, 1, n)
+    y = (2 + 4 * (u - 0.5) ** 2) * np.exp(0.01 * np.random.default_rng(0).normal(size=(20, n)))
+    data = {"x": np.tile(10 ** (3 * u), 20), "loss": y.ravel(), "curve": np.repeat(np.arange(20), n)}
+    table = fastscale.verdicts(data, by="curve", x="x")
+    assert set(table["verdict"]) == {"unclear"}
+    assert n < 7 or table["reason"].str.startswith("parts of the range improve and parts get worse").all()
+
+
+@pytest.mark.parametrize("shape", ["slope", "bow"])
+def test_flat_means_less_than_two_runs_differ_by(shape):
+    """A change just as large as that, from end to end or in the middle, is called flat in 5 % at most."""
+    for n in (5, 12):
+        u = np.linspace(0, 1, n)
+        mean = evidence._TWO_RUNS * (u if shape == "slope" else 4 * (u - 0.5) ** 2)
+        noise = mean + np.random.default_rng(n).normal(size=(CURVES, n))
+        p = evidence.evidence(bench.simulated([bench.KINDS["flat"]] * CURVES, u, noise, 0.01))["p_flat"]
+        assert np.isfinite(p).all() and (p <= 0.05).mean() <= LIMIT
+
+
 # -- how often it errs
 
 
@@ -207,7 +239,7 @@ def test_checkpoints_of_one_run_are_one_curve():
 @pytest.fixture(scope="module")
 def archive() -> pd.DataFrame:
     kinds = [kind for kind in PLANTED if not bench.KINDS[kind].rate]
-    return pd.concat([frame(kind, n=12 + 3 * i, sd=0.01, seed=i, curves=4) for i, kind in enumerate(kinds)], ignore_index=True)
+    return pd.concat([frame(kind, n=15 + 3 * i, sd=0.01, seed=i, curves=4) for i, kind in enumerate(kinds)], ignore_index=True)
 
 
 def test_threads_order_and_units_change_nothing(archive):
