@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import ir
@@ -57,13 +57,8 @@ class _Lowering:
         self.slots: dict[str, ir.Value] = {}  # stack places of those assigned more often; LLVM makes registers of them
         self.arrays: dict[str, tuple[ir.Value, list[ir.Value]]] = {}  # data and shape
         self.functions: dict[str, Any] = {}
-        targets = Counter[str]()
-        for node in ast.walk(definition):
-            if isinstance(node, ast.Assign | ast.AugAssign):
-                target_node = node.targets[0] if isinstance(node, ast.Assign) else node.target
-                if isinstance(target_node, ast.Name):
-                    targets[target_node.id] += 1 if isinstance(node, ast.Assign) else 2
-        self.several = {name for name, count in targets.items() if count > 1}
+        assigned = Counter(_targets(definition))
+        self.several = {name for name, count in assigned.items() if count > 1}
 
     def run(self, signature: Any, values: Any) -> ir.Value:
         names = [argument.arg for argument in self.definition.args.args]
@@ -180,6 +175,14 @@ class _Lowering:
             signature = kind.get_call_type(self.context, (types.float64,) * len(arguments), {})
             self.functions[name] = self.target.get_function(kind, signature)
         return self.functions[name](self.builder, arguments)
+
+
+def _targets(definition: ast.FunctionDef) -> Iterator[str]:
+    """Every name each time it gets a value; one that is added to has had one before."""
+    for node in ast.walk(definition):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)]) | ast.AugAssign(target=ast.Name(id=name)):
+                yield name
 
 
 def _loaded(target: ast.expr) -> ast.expr:
