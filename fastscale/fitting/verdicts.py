@@ -16,11 +16,13 @@ from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, selec
 from fastscale.fitting.evidence import Curves
 from fastscale.fitting.groups import one_type, select_groups
 from fastscale.fitting.problem import Options
-from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS, notes, rows
-from fastscale.laws.law import Array, Ints
+from fastscale.fitting.verdict_rows import COLUMNS, FEWEST_CHECKPOINTS, VERDICTS, notes, rows
+from fastscale.laws.law import Array, Flags, Ints
 
 # Points without a run may be checkpoints of one if there are so many, and this share of them has an x of its own.
 _FEWEST_ALIKE, _OWN_X = 40, 0.9
+# They are taken for such where as large a share of their steps in x is alike, to within so much of the step.
+_SAME_STEP = 0.02
 _BETTER = {"lower": -1.0, "higher": 1.0}
 
 
@@ -136,10 +138,13 @@ def verdicts(
     Points are independent of each other where each is a run of its own, or no run is known. Of runs with several points, whole
     runs are: six at least. Checkpoints of one run are one curve: the verdict is on that curve, not on what another run would do.
     What noise one checkpoint passes on to the next is estimated and taken out, as a first-order process (Prais, Winsten 1954);
-    slow wandering below faster noise is not seen whole. Points of no known run, forty or more, that are like their neighbours
-    are taken for checkpoints too. `python -m bench.verdicts` (bench/verdicts.md) shows how often each test errs and what it
-    finds: where 5 % are said, up to 3 %, but along 40 checkpoints that carry 0.8 of their noise over, or with slow wandering, a
-    break up to 14 %.
+    slow wandering below faster noise is not seen whole. Points of no known run are taken for checkpoints where twenty or more
+    lie at even steps of x, or forty or more are like their neighbours. Checkpoints at other steps that nothing says are of one
+    run are taken for runs, and where their noise carries over, breaks are seen that are none: name the run.
+
+    `python -m bench.verdicts` (bench/verdicts.md) shows how often each test errs and what it finds: where 5 % are said, up to
+    3 %, but up to 5 % along 40 checkpoints that carry 0.8 of their noise over; with slow wandering a break up to 14 %, and for
+    30 such checkpoints of no known run, at steps that are not even, up to 60 %.
 
     Examples
     --------
@@ -221,6 +226,7 @@ def _curves(points: Points, codes: Ints, total: int, log: bool, sign: float) -> 
         new[1:] = (np.diff(t) > 0) | (np.diff(codes) > 0)
         own = np.bincount(codes[new], minlength=total)
         serial[(own >= _OWN_X * sizes) & (sizes >= _FEWEST_ALIKE)] = 2
+        serial[_even_steps(t, codes, sizes) & (sizes >= FEWEST_CHECKPOINTS)] = 3
     else:
         labels = points.runs[order]
         pairs, first = np.unique(codes * (int(labels.max(initial=0)) + 1) + labels, return_inverse=True)
@@ -231,6 +237,20 @@ def _curves(points: Points, codes: Ints, total: int, log: bool, sign: float) -> 
         serial[(counts == 1) & (sizes > 1)] = 1
         counts[(counts == sizes) | (counts == 1)] = 0
     return Curves(t, y, offsets, units, counts, serial, np.full(total, np.nan), log, sign)
+
+
+def _even_steps(t: Array, codes: Ints, sizes: Ints) -> Flags:
+    """Which curves have an x that grows by one and the same step, as checkpoints have, where runs are spaced by factors."""
+    x = np.exp(t - t.max(initial=0.0))
+    inside = np.flatnonzero(np.diff(codes) == 0)
+    gap, of = x[inside + 1] - x[inside], codes[inside]
+    order = np.lexsort((gap, of))
+    counts = np.bincount(of, minlength=len(sizes))
+    middles = np.cumsum(counts) - counts + counts // 2
+    step = np.full(len(sizes), np.nan)
+    step[counts > 0] = gap[order][middles[counts > 0]]
+    even = np.bincount(of, np.abs(gap - step[of]) <= _SAME_STEP * step[of], minlength=len(sizes))
+    return (even >= _OWN_X * counts) & (step > 0)
 
 
 def _chances(

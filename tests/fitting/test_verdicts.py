@@ -18,7 +18,7 @@ from bench import verdicts as bench
 from fastscale import DataError, FitError
 from fastscale.errors import ColumnError
 from fastscale.fitting import evidence
-from fastscale.fitting.verdict_rows import COLUMNS, FEWEST_WORTH, VERDICTS
+from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS
 
 PLANTED = bench.VERDICT_OF
 # What a share of 5 % may come to by chance in so many curves.
@@ -233,6 +233,33 @@ def test_checkpoints_of_one_run_are_one_curve():
     pd.testing.assert_frame_equal(bare.drop(columns="warnings"), table.drop(columns="warnings"))
 
 
+@pytest.mark.parametrize("n", [50, 100, 200])
+def test_over_fitting_along_one_run_is_found_however_many_checkpoints(n):
+    """The finer a run is logged, the less its own turn may look like noise that carries over for long."""
+    v = np.arange(1, n + 1) / n
+    mean = 1.5 + 0.6 * v**-0.3 + 1.5 * np.maximum(v - 0.3, 0) ** 1.5
+    y = mean * np.exp(0.01 * np.random.default_rng(n).normal(size=(20, n)))
+    data = pd.DataFrame({"step": np.tile(1000 * np.arange(1, n + 1), 20), "loss": y.ravel(), "run": np.repeat(np.arange(20), n)})
+    table = fastscale.verdicts(data, by="run", x="step")
+    assert set(table["verdict"]) == {"over_fitting"} and set(table["warnings"]) == {"P07"}
+    assert table["at"].between(200 * n, 600 * n).all() and table["carried"].median() < 0.1
+
+
+def test_even_steps_are_those_of_checkpoints():
+    """Without a run column, what is logged every thousand steps is one run; what is spaced by factors may be many."""
+    n = 30
+    errors = bench.noise("carried 0.8", (300, n), np.linspace(0, 1, n), np.random.default_rng(0))
+    data = pd.DataFrame({"curve": np.repeat(np.arange(300), n), "loss": 3 * np.exp(0.01 * errors.ravel())})
+    even = fastscale.verdicts(data.assign(x=np.tile(1000.0 * np.arange(1, n + 1), 300)), by="curve", x="x")
+    assert set(even["warnings"]) == {"P07"} and (even["p_break"] <= 0.05).mean() <= 0.15
+    assert even.loc[even["verdict"] == "too_few", "reason"].str.endswith("say so, run='column'").all()
+    factors = fastscale.verdicts(data.assign(x=np.tile(np.geomspace(1e3, 1e6, n), 300)), by="curve", x="x")
+    assert set(factors["warnings"]) == {""} and set(factors["independent"]) == {n}
+    assert (factors["p_break"] <= 0.05).mean() > 0.4  # what it costs if they are not, as the docstring says
+    named = data.assign(x=np.tile(1000.0 * np.arange(1, n + 1), 300), run=np.arange(300 * n))
+    assert set(fastscale.verdicts(named, by="curve", x="x")["independent"]) == {n}
+
+
 # -- what does not change it
 
 
@@ -406,7 +433,7 @@ def test_too_few_says_why():
         assert (row["verdict"], row["reason"]) == ("too_few", reason)
         assert row[[c for c in COLUMNS if c[:2] in ("p_", "q_")]].isna().all()
     assert table.loc["walk", "verdict"] == "too_few" and "are worth" in table.loc["walk", "reason"]
-    assert table.loc["walk", "independent"] < FEWEST_WORTH
+    assert table.loc["walk", "independent"] < evidence.FEWEST_WORTH
     assert table.loc["broken", "verdict"] == "invalid" and "residual='linear'" in table.loc["broken", "reason"]
     assert table.loc["fine", "verdict"] == "scales" and "too few points to look for a break" in table.loc["fine", "reason"]
     assert "untold" in [note["code"] for note in table.attrs["notes"]]
