@@ -29,7 +29,10 @@ Laws are fitted to part of the runs and scored on the rest: below and above a cu
 --train says, or with each level of --groups left out once.
 """
 
-_COLUMNS = ["error", "worse_by", "lower", "upper", "p", "distinguishable", "selected", "coverage", "weight", "in_sample", "aicc"]
+_COLUMNS = [
+    "error", "worse_by", "lower", "upper", "p", "p_adjusted", "distinguishable", "selected", "coverage", "weight", "in_sample",
+    "aicc",
+]
 
 
 class Scheme(StrEnum):

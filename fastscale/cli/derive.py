@@ -42,6 +42,13 @@ AlongOption = Annotated[
 ]
 
 
+# Arguments of `fastscale.derive` that are options here
+_OPTIONS = {
+    "along": ": use --along", "cost": ": use --cost", "level": ": use --level", "kind": ": use --interval", "name": "",
+    "result": ": use --fit",
+}
+
+
 class Interval(StrEnum):
     """How an interval is made of draws."""
 
@@ -109,8 +116,12 @@ def _arguments(items: list[str]) -> dict[str, Any]:
             numbers = [float(part) for part in text.split(",")]
         except ValueError:
             numbers = []
-        if not name or not numbers or name in found:
-            why = "is given twice" if name in found else "is no name with a number, or several with commas, such as loss=2.1"
+        if not name or not numbers or name in found or name in _OPTIONS:
+            why = "is no name with a number, or several with commas, such as loss=2.1"
+            if name in _OPTIONS:
+                why = f"is no number of a quantity{_OPTIONS[name]}"
+            elif name in found:
+                why = "is given twice"
             output.say(f"{item!r} {why}")
             raise typer.Exit(output.BAD_INPUT)
         found[name] = numbers if len(numbers) > 1 else numbers[0]

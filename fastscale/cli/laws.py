@@ -82,8 +82,10 @@ def _details(law: Law) -> str:
     frame = pd.DataFrame(about["parameters"]).set_index("name")
     frame["bounds"] = [f"{low:g} to {high:g}" for low, high in zip(frame["lower"], frame["upper"], strict=True)]
     frame["fitted as"] = ["its logarithm" if log else "it is" for log in frame["fitted_as_logarithm"]]
+    frame.loc[list(law.references), "fitted as"] = "held"
     frame.index.name = None
-    variables = ", ".join(f"{v.name}{f' ({v.meaning}, {v.unit})' if v.unit else ''}" for v in law.variables if not v.piece)
+    known = {v.name: ", ".join(filter(None, (v.meaning, v.unit))) for v in law.variables if not v.piece}
+    variables = ", ".join(f"{name} ({text})" if text else name for name, text in known.items())
     if law.schedule is not None:
         variables += ", which follow from lr (learning rate), step and run"
     starts = f"{about['starts']['own']:,} starts"
@@ -93,7 +95,6 @@ def _details(law: Law) -> str:
     facts = {
         "predicts": law.predicts,
         "variables": variables,
-        "other_names": list(law.also),
         "latex": law.latex,
         "source": law.source,
         "residual": law.residual,

@@ -13,6 +13,7 @@ from fastscale.errors import DataError, FitError
 
 if TYPE_CHECKING:
     from fastscale.fitting import Bootstrap, Fit
+    from fastscale.laws import Law
 
 EPILOG = """\b
 Examples:
@@ -70,6 +71,7 @@ def optimal(
     output.check_budgets(budget)
     from fastscale.cli import results
     from fastscale.cli.fit import finish, fit_archive, reading_lines
+    from fastscale.laws import registry
 
     fitted: Fit
     boot: Bootstrap | None
@@ -79,11 +81,13 @@ def optimal(
         if runs:
             raise FitError("--fit and RUNS exclude each other: a saved fit, or runs to fit")
         fitted, boot = load(fit)
+        _refuse_further(fitted.law)
         source = {"fit": str(fit)}
         lines = [f"read: {fit}"]
     else:
         from fastscale.cli.reading import open_archive
 
+        _refuse_further(registry().get(law))
         keywords = o.fit_keywords(delta, residual, fix, tie, bound)
         columns = o.column_keywords(n, d, c, x, loss, run, column)
         archive = open_archive(runs, where, columns, diverged.value, "fitting")
@@ -99,6 +103,20 @@ def optimal(
         facts = [output.heading(fitted.law), *results.fit_facts(fitted, boot, level)]
         typer.echo("\n".join([*([] if quiet else [*lines, *facts, ""]), allocation.text()]))
     finish(fitted, interrupted, allocation.exists)
+
+
+def _refuse_further(law: Law | None) -> None:
+    """Refuse a law whose further variables have no option here, before any work is done."""
+    from fastscale.planning.allocation import further_variables, is_surface
+
+    if law is None or not is_surface(law) or not (further := further_variables(law)):
+        return
+    values = " ".join(f"{name}=…" for name in further)
+    output.say(  # not raised: these are no options
+        f"an allocation of {law.name!r} also takes {', '.join(further)}: save the fit and ask "
+        f"'fastscale derive --fit PATH optimal_size C=… {values}'"
+    )
+    raise typer.Exit(output.BAD_INPUT)
 
 
 def load(path: Path) -> tuple[Fit, Bootstrap | None]:

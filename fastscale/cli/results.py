@@ -22,8 +22,11 @@ _QUANTITIES = {"N": "N*, parameters", "D": "D*, tokens", "tokens_per_parameter":
 
 
 def law_record(law: Law) -> dict[str, Any]:
-    """Name and formula."""
-    return {"name": law.name, "formula": law.formula or law.point}
+    """Name and formula; of groups that share parameters the formula of each, the groups, and what they share."""
+    if (shared := law.shared) is None:
+        return {"name": law.name, "formula": law.formula or law.point}
+    groups = {"by": shared.column, "groups": list(shared.levels), "shared": list(shared.names)}
+    return {"name": law.name, "formula": shared.base.formula, **groups}
 
 
 def ends_of(fit: Fit, boot: Bootstrap | None, level: float, interval: str) -> pd.DataFrame | None:

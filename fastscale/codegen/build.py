@@ -99,7 +99,8 @@ def _module(name: str, definition: Definition) -> python_types.ModuleType:
     if folder is None:
         module = python_types.ModuleType(name)
         sys.modules[name] = module
-        exec(compile(_generate(definition), f"<{name}>", "exec"), module.__dict__)
+        module.TEXT = _generate(definition)  # type: ignore[attr-defined]
+        exec(compile(module.TEXT, f"<{name}>", "exec"), module.__dict__)  # type: ignore[attr-defined]
         return module
     path = folder / f"{name}.py"
     text = _read(path)
@@ -108,7 +109,7 @@ def _module(name: str, definition: Definition) -> python_types.ModuleType:
         digest = seal(cache_key(), path.name, text.encode()).hex()
         _write(path, f"{text}{_SEAL}{digest}\n")
     module = python_types.ModuleType(name)
-    module.__file__ = str(path)
+    module.__file__, module.TEXT = str(path), text  # type: ignore[attr-defined]
     sys.modules[name] = module  # Numba looks the module up by name when it loads a cached function
     # from the text whose seal was checked, not by an import, which would prefer whatever bytecode lies beside the file
     exec(compile(text, str(path), "exec"), module.__dict__)

@@ -67,6 +67,7 @@ def kernel_source(
         f'"""Kernels of {formula.text}, residual on the {scale} scale. Generated; see fastscale.codegen."""\n\n'
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
         "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
+        "from fastscale.codegen.straight import straight\n"
         "from math import inf, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
@@ -303,12 +304,18 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     if places is None:
         body = start + body + [f"g[{j}] = g{j}" for j in range(p)]
         body += [f"H[{i}, {j}] = h{i}_{j}{after.get((i, j), '')}" for i, j in upper] + ["return f"]
-        return "def objective(theta, X, y, w, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in body)
+        return _straight("objective", "theta, X, y, w, n, rho, g, H", body)
     body += ["total += f"] + [f"g[{at[j]}] += g{j}" for j in range(p)]
     body += [f"H[{places.pair(i, j)}] += h{i}_{j}{after.get((i, j), '')}" for i, j in upper]
     start += ["total = 0.0", "for i in range(theta.size):", "    g[i] = 0.0", "    for j in range(i, theta.size):"]
     lines = [*start, "        H[i, j] = 0.0", *places.loop(rows, ("y", "w"), body), "return total"]
     return "def objective(theta, X, y_all, w_all, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def _straight(name: str, arguments: str, body: list[str]) -> str:
+    """A function whose body goes to LLVM at once; see fastscale.codegen.straight."""
+    lines = "".join(f"    {line}\n" for line in body)
+    return f"@straight\ndef _{name}({arguments}):\n{lines}\n\ndef {name}({arguments}):\n    return _{name}({arguments})\n"
 
 
 def _loss_lines(scale: str, slope_is_one: bool) -> list[str]:
@@ -317,7 +324,8 @@ def _loss_lines(scale: str, slope_is_one: bool) -> list[str]:
     if scale == "binomial":
         return [
             weight,
-            "rest, miss = 1.0 - L, 1.0 - y[i]",
+            "rest = 1.0 - L",
+            "miss = 1.0 - y[i]",
             "f += weight*(y[i]*(log(y[i]) - log(L)) + miss*(log(miss) - log(rest)))",
             "q1 = weight*r/(L*rest)",
             "bent = weight*(y[i]/(L*L) + miss/(rest*rest))",
@@ -377,7 +385,7 @@ def _predict(tape: Tape, places: Places | None = None) -> str:
     body += [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
     body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
     if places is None:
-        return "def predict(theta, X, n, value, J):\n" + "".join(f"    {line}\n" for line in body)
+        return _straight("predict", "theta, X, n, value, J", body)
     lines = ["for j in range(theta.size):", "    for i in range(n):", "        J[j, i] = 0.0"]
     lines += places.loop(rows, ("value",), body)
     return "def predict(theta, X, n, value_all, J):\n" + "".join(f"    {line}\n" for line in lines)

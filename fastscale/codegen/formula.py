@@ -7,9 +7,11 @@ kernel is in the cache needs no SymPy.
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from keyword import iskeyword
 
 from fastscale.errors import FormulaError
 
@@ -122,6 +124,8 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         where = f" at position {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
         hint = " Powers are written a**b." if "^" in text else ""
+        if reserved := next(filter(iskeyword, re.findall(r"\w+", text)), None):
+            hint += f" {reserved} is a reserved word of Python: take another name."
         raise FormulaError(f"the formula {_short(text)} does not parse{where}.{hint}") from None
     names: dict[str, None] = {}
     try:

@@ -15,6 +15,7 @@ from typing import Any
 import sympy as sp
 
 from fastscale.codegen.formula import Formula
+from fastscale.errors import FormulaError
 
 _PRODUCT = 32  # integer powers of a base of unknown sign are written out up to this
 
@@ -169,7 +170,10 @@ class Tape:
     def _log(self, e: sp.Expr) -> sp.Expr:
         """log e, as a log-sum-exp where e is a sum of positive terms, so that no power of a sum can overflow."""
         if isinstance(e, sp.Pow):
-            return self._atomise(e.args[1]) * self._log(e.args[0])
+            base, power = e.args
+            if power.is_even and self._positive_log(base) is None:
+                base = Larger(base, -base)
+            return self._atomise(power) * self._log(base)
         single = self._positive_log(e)
         if single is not None:
             return single
@@ -299,6 +303,16 @@ def _whole_numbers(e: sp.Expr) -> sp.Expr:
 
 
 def _to_sympy(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
+    e = _converted(node, names)
+    if e.is_number and not e.is_Rational:  # log(2), exp(1), 2**0.5: their printed forms need more than arithmetic
+        value = e.evalf(17)
+        e = value if value.is_Float else e
+    if e.has(sp.I, sp.zoo, sp.nan, sp.oo, -sp.oo) or any(abs(number) >= 1e300 for number in e.atoms(sp.Number)):
+        raise FormulaError(f"the formula's part {ast.unparse(node)} is not a finite real number")
+    return e
+
+
+def _converted(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
     match node:
         case ast.Name(id=name):
             return names[name]
@@ -328,7 +342,9 @@ def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
         b = sp.Rational(1, 2)
     if isinstance(a, sp.exp):
         return sp.exp(sp.expand(a.args[0] * b))
-    return sp.Pow(a, b)
+    if a.is_Integer and b.is_number and abs(b) > 99:  # not to its last digit: 9**9**9 has 370 million
+        a = sp.Float(a, 17)
+    return sp.Pow(a, b).replace(sp.Abs, lambda u: Larger(u, -u))  # of (u**2)**0.5: a size that has a derivative
 
 
 def _function(name: str, *u: sp.Expr) -> sp.Expr:

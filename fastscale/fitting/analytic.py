@@ -37,6 +37,8 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
         V, degrees = robust_covariance(fit)
         if V is None:
             why = "the objective is flat in some direction"
+        elif kind == "profile" and fit.part is not None:
+            why = "one group's points alone forget what the others say of the shared parameters: profile the fit of all groups"
         elif kind == "profile" and fit.stages is not None:
             why = f"{fit.law.name!r} is fitted by a procedure, which has no one objective to profile: take fit.bootstrap()"
         else:
@@ -62,9 +64,18 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
 
 
 def robust_covariance(fit: Fit) -> tuple[Array | None, float]:
-    """(sandwich covariance of the coordinates, HC3 or over runs CR1; its degrees of freedom); of a procedure its own."""
+    """(sandwich covariance of the coordinates, HC3 or over runs CR1; its degrees of freedom); of a procedure its own.
+
+    Of one group among several that share parameters: its part of theirs.
+    """
     if fit.stages is not None:
         return fit.stages.covariance(fit)
+    if fit.part is not None:
+        whole, group = fit.part
+        V, degrees = robust_covariance(whole)
+        assert whole.law.shared is not None
+        places = whole.law.shared.places[group]
+        return (None if V is None else V[np.ix_(places, places)]), degrees
     problem, runs = fit.problem, fit.units
     assert problem is not None
     V = covariance(problem, fit.theta, runs, "HC3")
@@ -79,6 +90,8 @@ def withheld(fit: Fit) -> str | None:
     """Why a fit carries no interval without resampling; None where it does."""
     if fit.problem is None:
         return "the fit was loaded from a file and has no data"
+    if fit.part is not None:
+        return withheld(fit.part[0])
     return why_none(fit) or ("there is only one run" if fit.runs == 1 else None)
 
 

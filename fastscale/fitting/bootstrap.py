@@ -21,12 +21,14 @@ from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.quantities import natural_params, optimal, parameters, variables_at
 from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, resampling
 from fastscale.fitting.result import Fit
+from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.status import COUNT, Status
 from fastscale.fitting.threads import run_chunks
 from fastscale.fitting.verify import derivatives
 from fastscale.kernels import bootstrap as engine
 from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
 from fastscale.laws.law import Array
+from fastscale.planning.asked import numbers
 
 if TYPE_CHECKING:
     from fastscale.fitting.procedures.stages import Stages
@@ -63,6 +65,7 @@ def run_bootstrap(
     progress: bool,
 ) -> Bootstrap:
     """See `Fit.bootstrap`."""
+    refuse_part(fit)
     if fit.problem is None or fit.points is None or fit.sampled is None:
         raise FitError("this fit was loaded from a file and has no data to resample; fit again")
     if isinstance(strata, str):
@@ -245,7 +248,7 @@ class Bootstrap:
     def jackknife(self) -> Bootstrap:
         """Refits with one unit left out each: what BCa intervals take their acceleration from."""
         if self.drawn is None:
-            raise FitError("this bootstrap was loaded from a file: there are no data to leave out")
+            raise FitError("this bootstrap is of one group, or was loaded from a file: there are no data to leave out")
         units = self.drawn.number_of_units
         left_out = Resampling("jackknife", engine.JACKKNIFE, self.drawn.units, self.drawn.strata, units, self.drawn.by_run)
         return refit_resamples(self.fit, left_out, 0)
@@ -262,7 +265,7 @@ class Bootstrap:
         With `thetas` at those coordinates on the data as they are.
         """
         if self.drawn is None or self.fit.problem is None:
-            raise FitError("this bootstrap was loaded from a file: there are no data to compute covariances on")
+            raise FitError("this bootstrap is of one group, or was loaded from a file: there are no data for covariances")
         if self.fit.stages is not None:
             raise FitError(
                 f"studentised intervals take a sandwich covariance of every resample; {self.fit.law.name!r} is fitted by a "
@@ -363,7 +366,7 @@ class Bootstrap:
         share of draws in which the quantity does not exist, `attrs["warnings"]` says how far beyond the data N* and D* lie (P09).
         """
         frames, missing = [], {}
-        for budget in np.atleast_1d(C):
+        for budget in np.atleast_1d(numbers("C", C)):
             quantities = optimal(self.fit, budget, cost, given)
             frames.append(intervals.interval(self, quantities, level, kind))
             missing[float(budget)] = frames[-1].attrs["missing"]

@@ -53,6 +53,12 @@ def lag_score(residual: Array, joined: Flags) -> tuple[float, int]:
     return (float(product.sum()) / square if square > 0 else 0.0), len(product)
 
 
+def clipped(residual: Array) -> Array:
+    """Residuals of which a diverged row does not decide."""
+    limit = _CLIP * robust_scale(residual)
+    return np.clip(residual, -limit, limit)
+
+
 def inferred_runs(problem: Problem, theta: Array) -> np.ndarray | None:
     """Run of each point, from 0, where rows look like checkpoints: stretches of growing data, residuals alike within them."""
     if not np.isfinite(theta).all():
@@ -62,7 +68,5 @@ def inferred_runs(problem: Problem, theta: Array) -> np.ndarray | None:
     if codes is None:
         return None
     residual, _ = predictions(problem, theta)
-    middle = float(np.median(residual))
-    limit = _CLIP * robust_scale(residual - middle)  # a diverged row must not decide
-    score, pairs = lag_score(np.clip(residual - middle, -limit, limit), codes[1:] == codes[:-1])
+    score, pairs = lag_score(clipped(residual - float(np.median(residual))), codes[1:] == codes[:-1])
     return codes if pairs >= FEWEST_PAIRS and score >= ALIKE else None

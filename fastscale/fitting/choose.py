@@ -66,9 +66,9 @@ def choose(
         else:
             left_out[law.name] = why
     if not found:
-        have = ", ".join(served) if served else "of the columns that are there"
+        have = f"one of {', '.join(served)}" if served else "served by the columns that are there"
         raise FitError(
-            f"laws='all': no built-in law of a loss is one of {have}; name the variables, such as N='params' and D='tokens' "
+            f"laws='all': no built-in law of a loss is {have}; name the variables, such as N='params' and D='tokens' "
             "for laws of both, or x='tokens' for those of one"
         )
     used = {name for law in found for name in law.variable_names}

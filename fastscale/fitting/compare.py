@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, overload
@@ -23,7 +23,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.procedures import refuse_procedures
-from fastscale.fitting.ranking import notes_of, points_of, ranked, verdict_of
+from fastscale.fitting.ranking import few_levels, notes_of, points_of, ranked, trained_on, verdict_of
 from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows
@@ -48,20 +48,22 @@ class Comparison:
     table
         A row a law, best first: error (root mean square, held out), median_error, bias (mean of prediction less response),
         coverage (share of the held-out points inside the law's prediction interval), worse_by with lower and upper and p (by how
-        much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are),
-        distinguishable (p below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
+        much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are; of this
+        pair alone), p_adjusted (of a model confidence set: for the best law being the best of so many), distinguishable
+        (p_adjusted below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
         anew, is the best), weight (stacked), failed (divisions without an optimum), in_sample (the error of the fit to all
         points), aicc (where the objective is a likelihood, and the same for all laws), parameters, held_out (points).
     verdict
         In plain words.
     warnings
-        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why.
+        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why; runs that both
+        train and are scored (run_in_both); levels too few to draw from (few_levels).
     fits
         Each law on all data.
     errors
         Prediction minus response of each held-out point by each law (columns), on the scale; by division and the archive's row.
     units
-        Runs, batches of a curve or points that were held out, which the intervals draw from.
+        Runs, batches of a curve, points, or six levels of a column and more that were held out, which the intervals draw from.
     scale
         "log": errors are of the logarithm of the response, as the fits are; "linear": of the response itself, because some law
         is fitted to it or may be negative.
@@ -87,9 +89,10 @@ class Comparison:
     def predict(self, frame: Any = None, **variables: Any) -> Any:
         """The mixture of the laws (each fitted to all data) by stacked weight: their weighted mean on the errors' scale.
 
-        On "log" that is the weighted geometric mean. See `Fit.predict` for the arguments.
+        On "log" that is the weighted geometric mean. See `Fit.predict` for the arguments; of keywords each law takes its own.
         """
-        parts = [(w, self.fits[name].predict(frame, **variables)) for name, w in self._weighted().items()]
+        weights = self._weighted()
+        parts = [(w, self.fits[name].predict(frame, **self._own(name, variables))) for name, w in weights.items()]
         if self.scale == "log":
             mean = sum(w * np.log(value) for w, value in parts)
             return np.exp(mean) if np.ndim(mean) else float(np.exp(mean))
@@ -98,18 +101,37 @@ class Comparison:
     def band(
         self, frame: Any = None, *, resamples: int = 500, level: float = 0.95, seed: int = 0, **variables: Any
     ) -> pd.DataFrame:
-        """Pointwise band of the mixture: draws of each law in number proportional to its weight."""
+        """Pointwise band of the mixture: draws of each law in number proportional to its weight.
+
+        Its ends are NaN where the resamples of one of the laws carry no interval; ``attrs["withheld"]`` says why, by law.
+        """
         tails = tails_of(level)
-        draws = []
+        draws, withheld = [], {}
+        estimate = self.predict(frame, **variables)
         for name, w in self._weighted().items():
             if count := round(w * resamples):
                 one = self.fits[name]
                 boot = one.bootstrap(count, seed=seed)
-                columns, _ = prediction_columns(one.law, one.columns, frame, variables)
+                if boot.withheld is not None:
+                    withheld[name] = boot.withheld
+                columns, _ = prediction_columns(one.law, one.columns, frame, self._own(name, variables))
                 draws.append(predict_points(one.law, one.options.residual, boot.thetas[boot.usable], columns))
-        ends = np.quantile(np.concatenate(draws), tails, axis=0)
-        estimate = np.atleast_1d(np.asarray(self.predict(frame, **variables), dtype=float))
-        return pd.DataFrame({"estimate": estimate, "lower": ends[0], "upper": ends[1]})
+        if not draws:
+            raise FitError(f"resamples={resamples!r}: too few for the laws of the mixture to have one each")
+        values = np.atleast_1d(np.asarray(estimate, dtype=float))
+        ends = np.full((2, len(values)), np.nan) if withheld else np.quantile(np.concatenate(draws), tails, axis=0)
+        index = estimate.index if isinstance(estimate, pd.Series) else None
+        found = pd.DataFrame({"estimate": values, "lower": ends[0], "upper": ends[1]}, index=index)
+        found.attrs["withheld"] = withheld
+        return found
+
+    def _own(self, name: str, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Of values given by keyword those that one law takes, all of one shape; what no law takes stays in, to be refused."""
+        if not variables:
+            return variables
+        shaped = dict(zip(variables, np.broadcast_arrays(*variables.values()), strict=True))
+        others = {v for one in self.fits.values() for v in one.law.variable_names} - set(self.fits[name].law.variable_names)
+        return {key: value for key, value in shaped.items() if key not in others}
 
     def __repr__(self) -> str:
         return f"{self.verdict}\n{self.table.to_string(float_format=lambda v: f'{v:.4g}')}"
@@ -166,7 +188,9 @@ def compare(
     FitError
         Fewer than two laws, a scheme or cut that leaves nothing to compare; and what `fit` raises.
     """
-    if laws != ALL and (isinstance(laws, str | Law) or len(laws) < 2):
+    if isinstance(laws, Iterable) and not isinstance(laws, str):
+        laws = list(laws)
+    if laws != ALL and (not isinstance(laws, list) or len(laws) < 2):
         raise FitError("compare takes two laws or more, or 'all'")
     tails_of(level)
     if resamples is None:
@@ -224,6 +248,7 @@ class _Ground:
     """What the laws are compared on: the rows that all of them can use.
 
     `rows` are their positions in the archive, `at[name]` says which of a law's points they are; `splits` and `units` are of them.
+    `both` is how many runs have rows that train and rows that are held out, in the division that has most.
     """
 
     rows: Ints
@@ -231,6 +256,7 @@ class _Ground:
     splits: list[Split]
     units: Units
     scale: str
+    both: int
 
 
 def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
@@ -249,7 +275,10 @@ def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     held = np.any([split.test for split in found], axis=0)
     curve = scheme.kind != "groups" and all(len(one.law.variable_names) == 1 for one in fits.values())
     scale = scale_of(one.options.residual for one in fits.values())
-    return _Ground(rows, at, found, units_of(held, runs, along, curve), scale)
+    both = 0
+    if runs is not None and len(np.unique(runs)) > 1:
+        both = max(len(np.intersect1d(runs[split.train], runs[split.test])) for split in found)
+    return _Ground(rows, at, found, units_of(held, runs, along, curve), scale, both)
 
 
 def _compare(
@@ -265,10 +294,11 @@ def _compare(
     parts: list[pd.DataFrame] = []
     failures: dict[str, list[str]] = {name: [] for name in names}
     covered: dict[str, list[Array]] = {name: [] for name in names}
-    for split in ground.splits:
+    for k, split in enumerate(ground.splits):
         trained, tested = counts[:, ground.units.of[split.train]], counts[:, ground.units.of[split.test]]
         size += tested.sum(axis=1)
-        part = pd.DataFrame({"split": split.what, "row": ground.rows[split.test], "unit": ground.units.of[split.test]})
+        units = scheme.tested(ground.units.of[split.test], k, len(ground.splits))
+        part = pd.DataFrame({"split": split.what, "row": ground.rows[split.test], "unit": units})
         for j, (name, one) in enumerate(fits.items()):
             points = subset(points_of(one), ground.at[name])
             fitted, test = _refit(one, subset(points, split.train), given), subset(points, split.test)
@@ -287,8 +317,12 @@ def _compare(
     shares = selected(drawn, size) if resamples else np.full(len(names), np.nan)
     table = ranked(errors, ground.at, ground.scale, fits, failures, covered, shares, level, seed)
     notes = notes_of(table, ground.scale, failures, len(ground.splits), level)
-    units = errors["unit"].nunique()
-    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[names], units, ground.scale, left_out)
+    if scheme.kind == "groups":
+        notes = (*notes, *few_levels(scheme, len(ground.splits)))
+    if ground.both:
+        notes = (*notes, trained_on(ground.both))
+    count = errors["unit"].nunique()
+    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[names], count, ground.scale, left_out)
 
 
 def _refit(one: Fit, points: Points, given: dict[str, Any]) -> Fit | str:
@@ -315,10 +349,12 @@ def _squared(boot: Bootstrap, test: Points, scale: str, counts: Array) -> Array:
 
 
 def _inside(boot: Bootstrap, test: Points, level: float) -> Array:
-    """1 for held-out points inside the prediction interval, 0 outside; NaN where the data carry no interval."""
+    """1 for held-out points inside the prediction interval, 0 outside; NaN where there is none."""
     fitted = boot.fit
     units = fitted.units
     if boot.withheld is not None or (units is not None and int(units.max()) + 1 < FEWEST_RUNS):
         return np.full(test.n, np.nan)
     band = boot.band(kind="prediction", level=level, **dict(zip(fitted.law.variable_names, test.X, strict=True)))
-    return ((test.y >= band["lower"].to_numpy()) & (test.y <= band["upper"].to_numpy())).astype(float)
+    lower, upper = band["lower"].to_numpy(), band["upper"].to_numpy()
+    inside = (test.y >= lower) & (test.y <= upper)
+    return np.where(np.isnan(lower) | np.isnan(upper), np.nan, inside.astype(float))

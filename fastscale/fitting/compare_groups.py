@@ -34,7 +34,7 @@ class GroupComparison:
     ----------
     table
         A row a group and law, best first within the group: the group's keys; law; train and held_out (points, of all divisions)
-        and units (runs, batches of a curve, or points that were held out); error (root mean square, held out), median_error and
+        and units (runs, batches of a curve, points or levels held out); error (root mean square, held out), median_error and
         bias; in_sample (the error on the points that it was fitted to, last division); best (1 for the law with the least error,
         divided where several are the same); against the best law worse_by (in squared error) with lower, upper, p, p_adjusted,
         and distinguishable (p_adjusted below 1 - level); selected (share of resamples of training and held-out runs in which
@@ -93,24 +93,25 @@ def compare_groups(
             raise FitError(f"{name}= is not available in a comparison by groups; compare their runs one group at a time")
     laws = resolve_all(chosen)
     ground = ground_of(laws, chosen, by, scheme, given)
-    scores = _scores(laws, ground, by, resamples, seed, given)
+    scores = _scores(laws, ground, by, scheme, resamples, seed, given)
     names = [law.name for law, _ in laws]
     table, pairs = tables(names, ground, scores, level, seed)
     summary = summary_of(names, table, pairs)
     verdict = verdict_of(summary, pairs, by, ground, level)
-    return GroupComparison(table, pairs, summary, verdict, notes_of(table, by, ground), ground.scale, chosen.left_out)
+    return GroupComparison(table, pairs, summary, verdict, notes_of(table, by, ground, scores), ground.scale, chosen.left_out)
 
 
 def _scores(
-    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], resamples: int, seed: int, given: dict[str, Any]
+    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], scheme: Scheme, resamples: int, seed: int, given: dict[str, Any]
 ) -> Scores:
     """Every law fitted to the training part of every group and division, and what it errs by on the part held out."""
-    scores = Scores.of(ground.groups, len(laws), resamples)
+    scores = Scores.of(ground.groups, len(laws), resamples, len(ground.rows))
     times = [
         None if units is None or not resamples else units.counts(seed, resamples, int(key ^ _HELD))
         for units, key in zip(ground.units, ground.keys, strict=True)
     ]
-    for split in ground.splits:
+    divisions = [sum(bool(split.test[ground.part(g)].any()) for split in ground.splits) for g in range(ground.groups)]
+    for k, split in enumerate(ground.splits):
         parts = []
         for g in range(ground.groups):
             here = ground.part(g)
@@ -119,12 +120,12 @@ def _scores(
                 drawn = times[g]
                 parts.append(_Part(g, here, split.train[here], test, None if drawn is None else drawn[:, units.of[test]]))
                 scores.errors[g].append(np.full((len(test), len(laws)), np.nan))
-                scores.unit[g].append(units.of[test])
+                scores.unit[g].append(scheme.tested(units.of[test], k, divisions[g]))
                 scores.trained[g] += int(split.train[here].sum())
                 if drawn is not None:
                     scores.size[g] += drawn[:, units.of[test]].sum(axis=1)
-        for k, (law, runs) in enumerate(laws):
-            _score(scores, k, law, runs, ground, split, parts, by, seed, given)
+        for j, (law, runs) in enumerate(laws):
+            _score(scores, j, law, runs, ground, split, parts, by, seed, given)
     return scores
 
 
@@ -144,10 +145,13 @@ def _score(
     given: dict[str, Any],
 ) -> None:
     """The errors of one law in one division."""
-    fits = fit_groups(law, replace(runs, keep=np.sort(ground.rows[split.train])), by=by, **given)
+    resamples = scores.drawn.shape[1]
+    # a lone run a group is a curve: its points are drawn
+    options = {"bootstrap": resamples, "keep_draws": resamples > 0, "seed": seed, "kind": "pairs" if ground.lone else None}
+    fits = fit_groups(law, replace(runs, keep=np.sort(ground.rows[split.train])), by=by, **options, **given)
     thetas = law.to_coordinates(fits[list(law.names)].to_numpy(dtype=float))
+    draws = law.to_coordinates(fits.draws[law.name]) if resamples else None
     usable = fits["status"].isin(USABLE).to_numpy()
-    draws = _draws(law, runs, ground, split.train & usable[ground.group], by, scores.drawn.shape[1], seed, given)
     residual = fits.about["residual"][law.name]
     for part in parts:
         g = part.group
@@ -158,22 +162,11 @@ def _score(
         columns, response = [column[part.rows] for column in ground.columns[law.name]], ground.response[part.rows]
         errors = errors_of(predict_points(law, residual, thetas[g][None], columns)[0], response, ground.scale)
         scores.errors[g][-1][:, k] = errors[part.test]
+        if law.name == ground.several:
+            scores.inner[part.rows][part.train] = errors[part.train]
         scores.in_sample[g, k] = np.sqrt(squares(errors[part.train]).mean())
         if draws is not None and part.times is not None:
             values = predict_points(law, residual, draws[g], [column[part.test] for column in columns])
             square = squares(errors_of(values, response[part.test], ground.scale))
             sums = (part.times * np.where(part.times > 0, square, 0.0)).sum(axis=1)
             scores.drawn[g, :, k] += np.where(np.isfinite(draws[g]).all(axis=1), sums, np.nan)
-
-
-def _draws(
-    law: Law, runs: Runs, ground: Ground, train: Flags, by: list[str], resamples: int, seed: int, given: dict[str, Any]
-) -> Array | None:
-    """Coordinates of the law fitted to resamples of these training points, (groups, resamples, parameters)."""
-    if not resamples or not train.any():
-        return None
-    kept = replace(runs, keep=np.sort(ground.rows[train]))
-    # a lone run a group is a curve: its points are drawn
-    kind = "pairs" if ground.lone else None
-    fits = fit_groups(law, kept, by=by, bootstrap=resamples, keep_draws=True, seed=seed, kind=kind, **given)
-    return law.to_coordinates(fits.draws[law.name])

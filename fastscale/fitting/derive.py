@@ -12,7 +12,6 @@ import pandas as pd
 from fastscale.archive import Note
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting import intervals
-from fastscale.fitting.asked import numbers
 from fastscale.fitting.bootstrap import Bootstrap
 from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.identify import Support, warn_unread
@@ -22,7 +21,8 @@ from fastscale.fitting.status import Status
 from fastscale.laws import Law, Published
 from fastscale.laws.law import Array
 from fastscale.laws.shared import refuse_groups
-from fastscale.planning.derived import Quantity, Question, find, scale_of, suitable
+from fastscale.planning.asked import numbers, together
+from fastscale.planning.derived import SCALE, Quantity, Question, find, scale_of, suitable
 from fastscale.planning.draws import Draws
 
 _PREDICTIONS = frozenset({"target", "loss"})  # arguments that are what the law predicts
@@ -74,6 +74,7 @@ def derive(
     if not isinstance(result, Fit | Bootstrap | Published):
         raise FitError(f"derive takes a fit, a bootstrap or a published fit; got a {type(result).__name__}")
     fit = result.fit if isinstance(result, Bootstrap) else result
+    intervals.check(level, kind)
     law = fit.definition if isinstance(fit, Published) else fit.law if fit.law.offset is None else fit.law.offset.base
     refuse_groups(law)
     if name is None:
@@ -91,17 +92,19 @@ def derive(
             values = [np.asarray(quantity.of(Question(draws, row, scale, cost, support.ranges))) for row in rows]
         return np.column_stack([np.broadcast_to(value, len(draws)) for value in values])
 
-    quantities = Quantities(index, of, np.full(len(rows), quantity.positive))
+    logs = quantity.positive and not (quantity.unit_of == SCALE and _any_sign(scale, law))
+    quantities = Quantities(index, of, np.full(len(rows), logs))
+    at_estimate = Draws(law, [[float(fit.params[parameter]) for parameter in law.names]])
     if isinstance(result, Bootstrap):
         table = intervals.interval(result, quantities, level, kind)
         table["missing"] = table.attrs["missing_each"]
     else:
-        natural = np.array([[float(fit.params[parameter]) for parameter in law.names]])
-        table = pd.DataFrame({"estimate": of(natural)[0]}, index=index)
+        table = pd.DataFrame({"estimate": of(at_estimate.natural)[0]}, index=index)
     if isinstance(fit, Fit) and fit.status is Status.UNIDENTIFIED:  # what such data do not determine
         warn_unread(len(table), len(table), fit.support)
         table["estimate"] = np.nan
-    table.attrs["warnings"] = tuple(_notes(table, quantity, scale, rows, support))
+    questions = [Question(at_estimate, row, scale, cost, support.ranges) for row in rows]
+    table.attrs["warnings"] = tuple(_notes(table, quantity, questions, support))
     return table
 
 
@@ -130,13 +133,8 @@ def _rows(
     values = {key: numbers(key, value, not _any_sign(key, law)) for key, value in arguments.items()}
     if "share" in values and not (values["share"] < 1).all():
         raise FitError(f"share={arguments['share']!r}: between 0 and 1")
-    try:
-        several = np.broadcast_arrays(*values.values()) if values else []
-    except ValueError:
-        shapes = ", ".join(f"{key} {v.size}" for key, v in values.items() if v.ndim)
-        raise FitError(f"{quantity.name}: arguments with several values go together, element by element; got {shapes}") from None
     varying = [key for key, value in values.items() if value.ndim]
-    columns = {key: np.atleast_1d(v) for key, v in zip(values, several, strict=True)}
+    columns = together(quantity.name, values)
     count = len(next(iter(columns.values()))) if columns else 1
     rows = [{**optional, **{key: float(column[k]) for key, column in columns.items()}} for k in range(count)]
     if not varying:
@@ -153,31 +151,53 @@ def _any_sign(key: str, law: Law) -> bool:
     return key in _PREDICTIONS or (variable in law.variable_names and variable not in scales)
 
 
-def _notes(
-    table: pd.DataFrame, quantity: Quantity, scale: str, rows: Sequence[Mapping[str, float]], support: Support
-) -> list[Note]:
-    """P09 where what is asked about, or what comes out, lies beyond the data; P21 where draws have no value."""
+def _notes(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question], support: Support) -> list[Note]:
+    """P09 where what is asked about, what comes out, or where the law is asked for it lies beyond the data; P21 where draws have
+    no value."""
     notes = []
-    beyond: dict[str, Array] = {}
-    own = scale if quantity.unit_of == "scale" else quantity.unit_of
-    asked = {name: np.array([row[name] for row in rows]) for name in (rows[0] if rows else {}) if name != own}
-    for name, values in {**asked, own: table["estimate"].to_numpy(dtype=float)}.items():
-        low, high = support.ranges.get(name, (np.nan, np.nan))
-        with np.errstate(all="ignore"):
-            far = np.maximum(np.log10(values / high), np.log10(low / values))
-        if np.isfinite(far).any() and low > 0:
-            beyond[f"decades_{name}"] = np.where(np.isfinite(far), np.maximum(far, 0.0), 0.0)
-    if beyond and (note := extrapolation_note(pd.DataFrame(beyond))) is not None:
+    if (note := extrapolation_note(_beyond(table, quantity, questions, support))) is not None:
         notes.append(note)
     share = float(table["missing"].max()) if "missing" in table else 0.0
     if share > 0:
-        infinite = bool(np.isinf(table.filter(["estimate", "upper"])).any(axis=None))
+        infinite = np.array(table.attrs["infinite_each"])
+        none, far = float((table["missing"] - infinite).max()), float(infinite.max())
+        shares = (
+            (none, "does not exist", "The interval is of the draws in which it exists."),
+            (far, "is infinite", "Infinite draws are part of the interval."),
+        )
+        said = " and ".join(f"{what} in {part:.2%} of the draws" for part, what, _ in shares if part > 0)
+        worst = " (at the worst of these arguments)" if len(table) > 1 else ""
         notes.append(Note(
             "P21",
-            f"In {share:.2%} of the draws {quantity.name} does not exist or is infinite.",
+            f"{quantity.name} {said}{worst}.",
             int((table["missing"] > 0).sum()),
             "warning" if share > _MANY_MISSING else "info",
-            "Infinite draws are part of the interval." if infinite else "The interval is of the draws in which it exists.",
-            {"missing": share},
+            " ".join(advice for part, _, advice in shares if part > 0),
+            {"missing": share, "infinite": far},
         ))
     return notes
+
+
+def _beyond(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question], support: Support) -> pd.DataFrame:
+    """Decades beyond the data, a row a question; what is infinite lies at no distance."""
+    found: dict[str, Array] = {}
+    for k, (question, value) in enumerate(zip(questions, table["estimate"], strict=True)):
+        own = question.scale if quantity.unit_of == SCALE else quantity.unit_of
+        points: list[Mapping[str, Any]] = [question.given, {own: value}]
+        if support.ranges and not np.isnan(value):
+            with np.errstate(all="ignore"):
+                points.append(quantity.visits(question))
+        for point in points:
+            if question.cost is not None:  # a budget in its units; data have 6*N*D
+                point = {name: v for name, v in point.items() if name != "C"}
+                point |= {"C": 6.0 * point["N"] * point["D"]} if {"N", "D"} <= point.keys() else {}
+            if "batch" in question.given and "D" in point:  # a law of steps
+                point = {**point, "S": point["D"] / question.given["batch"]}
+            for name, v in point.items():
+                low, high = support.ranges.get(name, (math.nan, math.nan))
+                with np.errstate(all="ignore"):
+                    far = np.maximum(np.log10(np.asarray(v) / high), np.log10(low / np.asarray(v)))
+                if low > 0 and (there := np.isfinite(far)).any():
+                    decades = found.setdefault(f"decades_{name}", np.zeros(len(table)))
+                    decades[k] = max(decades[k], np.max(far[there] if np.ndim(far) else far))
+    return pd.DataFrame(found, index=table.index)

@@ -27,7 +27,7 @@ def decades(law: Law, where: Support, columns: list[Array]) -> dict[str, Array]:
     found = {}
     for name, values in rows.items():
         low, high = where.ranges.get(name, (np.nan, np.nan))
-        if (low, high) == (0.0, 1.0):  # a label
+        if (low, high) == (0.0, 1.0) or (law.shared is not None and name == law.shared.column):  # a label
             continue
         with np.errstate(all="ignore"):
             beyond = np.log10(values / high) if name in falls else np.maximum(np.log10(values / high), np.log10(low / values))

@@ -125,6 +125,8 @@ def fit(
     FitError
         An option that makes no sense; with `strict`, a warning: its `notes` are those of the fit.
     """
+    if by is not None and not isinstance(by, str):
+        raise FitError(f"by={by!r}: one column; join several into one, or fit_groups fits each group on its own")
     if weights is not None and errors is not None:
         raise FitError("weights and errors exclude each other: errors are turned into weights")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})

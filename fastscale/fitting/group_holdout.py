@@ -12,7 +12,7 @@ import pandas as pd
 
 from fastscale.archive import Runs, group_codes
 from fastscale.errors import FitError
-from fastscale.fitting.checkpoints import stretches
+from fastscale.fitting.checkpoints import ALIKE, FEWEST_PAIRS, clipped, lag_score, stretches
 from fastscale.fitting.choose import Chosen
 from fastscale.fitting.groups import group_keys, select_groups
 from fastscale.fitting.holdout import Scheme, Split, Units, units_of
@@ -42,8 +42,11 @@ class Ground:
         Of errors.
     lone
         Whether runs are known and no group has two.
-    checkpoints
-        In how many groups the rows look like checkpoints of runs that no column names.
+    several
+        The law of most variables.
+    stretches
+        Number of the stretch of rows that each is in, where a group's rows stand like checkpoints of runs that no column names;
+        else -1. A grid of sizes and data stands so too: see `looks_like_checkpoints`.
     """
 
     rows: Ints
@@ -57,7 +60,8 @@ class Ground:
     reasons: dict[int, str]
     scale: str
     lone: bool
-    checkpoints: int
+    several: str
+    stretches: Ints
 
     @property
     def groups(self) -> int:
@@ -110,12 +114,20 @@ def ground_of(laws: list[tuple[Law, Runs]], chosen: Chosen, by: list[str], schem
     splits, units, lone = _divide(scheme, frame.iloc[rows], along, along_name, run_codes, offsets, laws, reasons)
     scale = scale_of(given.get("residual") or law.residual for law, _ in laws)
     several = max((law for law, _ in laws), key=lambda law: len(law.variable_names))
-    X = np.array(columns[several.name])
-    alike = [stretches(X[:, a:b], several.variable_names) is not None for a, b in itertools.pairwise(offsets)]
+    X, stand = np.array(columns[several.name]), np.full(len(rows), -1)
+    for a, b in itertools.pairwise(offsets) if run_codes is None else ():
+        if (found := stretches(X[:, a:b], several.variable_names)) is not None:
+            stand[a:b] = found + stand.max() + 1
     return Ground(
-        rows, offsets, labels, group_keys(labels), response, columns, splits, units, reasons, scale, lone,
-        sum(alike) if run_codes is None else 0,
+        rows, offsets, labels, group_keys(labels), response, columns, splits, units, reasons, scale, lone, several.name, stand
     )
+
+
+def looks_like_checkpoints(ground: Ground, errors: Array) -> int:
+    """In how many groups rows stand like checkpoints, and the errors of neighbours in training, all together, are alike; or 0."""
+    joined = (np.diff(ground.stretches) == 0) & (ground.stretches[1:] >= 0) & np.isfinite(errors[1:]) & np.isfinite(errors[:-1])
+    score, pairs = lag_score(clipped(np.where(np.isfinite(errors), errors, 0.0)), joined)
+    return len(np.unique(ground.group[ground.stretches >= 0])) if pairs >= FEWEST_PAIRS and score >= ALIKE else 0
 
 
 def _divide(

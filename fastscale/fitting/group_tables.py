@@ -10,10 +10,10 @@ import pandas as pd
 
 from fastscale.archive import Note
 from fastscale.errors import FitError
-from fastscale.fitting.group_holdout import Ground
+from fastscale.fitting.group_holdout import Ground, looks_like_checkpoints
 from fastscale.fitting.holdout import draw
 from fastscale.fitting.limits import refuse_large
-from fastscale.fitting.score import DRAWS, paired, same, selected, squares, unit_of_errors, winners
+from fastscale.fitting.score import DRAWS, in_batches, paired, same, selected, squares, unit_of_errors, winners
 from fastscale.fitting.status import LABELS, Status
 from fastscale.laws.law import Array, Flags, Ints
 
@@ -38,6 +38,8 @@ class Scores:
         optimum; and how many points these were.
     in_sample, status, message
         (groups, laws).
+    inner
+        Of each row that trained, in the last division that it did, the error of the law of most variables; else NaN.
     trained
         Training points of each group, of all divisions.
     """
@@ -50,15 +52,17 @@ class Scores:
     status: np.ndarray
     message: np.ndarray
     trained: Ints
+    inner: Array
 
     @classmethod
-    def of(cls, groups: int, laws: int, resamples: int) -> Scores:
+    def of(cls, groups: int, laws: int, resamples: int, rows: int) -> Scores:
         size = 8 * groups * resamples * (laws + 1)
         refuse_large(size, f"{resamples:,} resamples of {groups:,} groups", "Ask for fewer resamples.")
         return cls(
             [[] for _ in range(groups)], [[] for _ in range(groups)], np.zeros((groups, resamples, laws)),
             np.zeros((groups, resamples)), np.full((groups, laws), np.nan), np.full((groups, laws), "", dtype=object),
             np.full((groups, laws), "", dtype=object), np.zeros(groups, dtype=np.int64),
+            np.full(rows, np.nan),
         )
 
     def fail(self, group: int, law: int, status: str, message: str) -> None:
@@ -133,7 +137,8 @@ def _one_group(found: _Compared, g: int, scores: Scores, pairs: Ints, key: int, 
     found.held[g], found.units[g] = len(E), codes.max() + 1
     if scores.drawn.shape[1]:
         found.selected[g] = selected(scores.drawn[g], scores.size[g])
-    sums = np.zeros((int(found.units[g]), len(means)))
+    codes = in_batches(codes)
+    sums = np.zeros((int(codes.max()) + 1, len(means)))
     np.add.at(sums, codes, square)
     picks = draw(seed, DRAWS, np.array([0, len(sums)], dtype=np.int64), key)
     tests = paired(sums, np.bincount(codes).astype(float), pairs, picks, level)
@@ -254,7 +259,7 @@ def verdict_of(summary: pd.DataFrame, pairs: pd.DataFrame, by: list[str], ground
     )
 
 
-def notes_of(table: pd.DataFrame, by: list[str], ground: Ground) -> tuple[Note, ...]:
+def notes_of(table: pd.DataFrame, by: list[str], ground: Ground, scores: Scores) -> tuple[Note, ...]:
     """P24 over all groups; P07 where checkpoints count as rows; the groups that could not be compared."""
     found = []
     L = len(table) // ground.groups
@@ -267,13 +272,13 @@ def notes_of(table: pd.DataFrame, by: list[str], ground: Ground) -> tuple[Note, 
         message = f"In {count:,} of {int(there.sum()):,} groups the law that fits best predicts held-out points worse."
         advice = "Extrapolate with the law that predicts best."
         found.append(Note("P24", message, count, "warning", advice, {"groups": count, "of": int(there.sum())}))
-    if ground.checkpoints:
+    if checkpoints := looks_like_checkpoints(ground, scores.inner):
         message = (
-            f"In {ground.checkpoints:,} groups the rows look like checkpoints of runs that no column names: p takes them as "
+            f"In {checkpoints:,} groups the rows look like checkpoints of runs that no column names: p takes them as "
             "independent."
         )
-        numbers = {"groups": ground.checkpoints, "of": ground.groups}
-        found.append(Note("P07", message, ground.checkpoints, "warning", "Name the run column, run='…'.", numbers))
+        numbers = {"groups": checkpoints, "of": ground.groups}
+        found.append(Note("P07", message, checkpoints, "warning", "Name the run column, run='…'.", numbers))
     if ground.reasons:
         group, reason = next(iter(ground.reasons.items()))
         label = ", ".join(f"{name}={ground.labels[name].iloc[group]}" for name in by)

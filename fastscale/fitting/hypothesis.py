@@ -16,6 +16,7 @@ from fastscale.fitting.analytic import analytic_interval, robust_covariance, wit
 from fastscale.fitting.fit import fit_points
 from fastscale.fitting.objective import posterior_unit
 from fastscale.fitting.quantities import Quantities, difference_steps
+from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.verify import derivatives
 from fastscale.laws.law import Array
 
@@ -77,6 +78,7 @@ class Test:
 
 def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: float = 0.05) -> Test:
     """See `Fit.test`."""
+    refuse_part(fit)
     if (why := withheld(fit)) is not None:
         raise FitError(f"no hypothesis can be tested on this fit: {why}")
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:

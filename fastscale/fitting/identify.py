@@ -32,6 +32,8 @@ WEAK, LOST = 100.0, 1e4
 _POINTS = 20_000
 # A direction with at least this share of the weakest direction's vector is named.
 _NAMED = 0.3
+# A scale of which so many powers of e either way fit into the noise, all else known, ran off to zero or infinity.
+_UNSEEN = 100.0
 # Largest leverage, along directions that the data do not show, at which a prediction is still given; at the data it is below 1.
 _REACH = 300.0
 
@@ -138,7 +140,7 @@ def identification(problem: Problem, theta: Array) -> Identification | None:
     spread, _ = moving(problem, theta, g)
     keep = scattered(problem.n, _POINTS)
     part = problem if keep is None else _part(problem, keep)
-    _, J = predictions(part, theta)
+    r, J = predictions(part, theta)
     w = part.w[: part.n]
     X = part.X[:, : part.n][:, w > 0]
     depends, scales = roles(problem, theta)
@@ -155,7 +157,9 @@ def identification(problem: Problem, theta: Array) -> Identification | None:
     turn = _middle(rows, spread, scales)
     lengths = np.linalg.norm(rows @ turn, axis=0)
     dead = ~(lengths > 0)
-    turn = turn / np.where(dead, 1.0, lengths)
+    noise = float(np.sqrt(np.median((w * r**2)[w > 0])))
+    unseen = ~dead & _scales_alone(problem, spread) & (lengths * _UNSEEN < noise)
+    turn = turn / np.where(dead, 1.0, np.where(unseen, noise * LOST / _UNSEEN, lengths))
     _, sizes, vectors = np.linalg.svd(rows @ turn, full_matrices=False)
     if len(sizes) < spread.shape[1] or dead.any():
         sizes = np.concatenate([sizes, np.zeros(spread.shape[1] - len(sizes))])
@@ -244,6 +248,12 @@ def _sides(problem: Problem, line: Line, depends: Flags) -> tuple[list[str], lis
 def _own(problem: Problem, line: Line, depends: Flags) -> tuple[str, ...]:
     left, right = _sides(problem, line, depends)
     return tuple(name for name in problem.law.names if name in left or name in right)
+
+
+def _scales_alone(problem: Problem, spread: Array) -> Flags:
+    """Which directions are logarithms of scales alone: these can run off without an end."""
+    alone: Flags = ~(spread != 0)[~problem.law.logs].any(axis=0)
+    return alone
 
 
 def _middle(rows: Array, spread: Array, scales: list[list[int]]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,16 +23,24 @@ KINDS = ("percentile", "basic", "bca", "studentised")
 
 def tails_of(level: float) -> tuple[float, float]:
     """The two quantiles between which an interval of this level lies."""
+    if isinstance(level, bool) or not isinstance(level, Real):
+        raise FitError(f"level={level!r}: a number between 0 and 1")
     if not 0 < level < 1:
         hint = f" Did you mean {level / 100:g}?" if 1 < level < 100 else ""
         raise FitError(f"level={level!r}: a number between 0 and 1.{hint}")
     return (1 - level) / 2, (1 + level) / 2
 
 
-def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
-    """Intervals of the quantities, NaN where the resamples carry none; see `Bootstrap.interval`."""
+def check(level: float, kind: str) -> None:
+    """Refuse a level or a kind of interval that is none."""
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+    tails_of(level)
+
+
+def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
+    """Intervals of the quantities, NaN where the resamples carry none; see `Bootstrap.interval`."""
+    check(level, kind)
     tails = tails_of(level)
     fit = boot.fit
     estimate = quantities.of(fit.params.to_numpy()[None])[0]
@@ -62,6 +71,7 @@ def interval(boot: Bootstrap, quantities: Quantities, level: float, kind: str) -
     return table(
         quantities.index, estimate, lower, upper, kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld,
         one_sided=one_sided, missing=float(gone.any(axis=1).mean()), missing_each=[float(share) for share in gone.mean(axis=0)],
+        infinite_each=[float(share) for share in np.isinf(draws).mean(axis=0)],
     )
 
 
@@ -107,7 +117,8 @@ def _bca_levels(
     left = quantities.of(jack.draws.to_numpy()[jack.usable])
     left = quantities.transformed(left)
     with np.errstate(all="ignore"):
-        below = (draws < estimate).mean(axis=0) + 0.5 * (draws == estimate).mean(axis=0)
+        there = np.maximum((~np.isnan(draws)).sum(axis=0), 1)
+        below = ((draws < estimate).sum(axis=0) + 0.5 * (draws == estimate).sum(axis=0)) / there
         z0 = special.ndtri(below)
         away = np.nanmean(left, axis=0) - left
         a = np.nansum(away**3, axis=0) / (6.0 * np.nansum(away**2, axis=0) ** 1.5)
@@ -135,13 +146,13 @@ def _studentised(
         if np.isfinite(V).all():
             slope = np.eye(len(theta)) if of_parameters else quantities.gradient(fit, theta, steps)
             errors[b] = np.sqrt(np.einsum("qi,ij,qj->q", slope, V, slope))
-    with np.errstate(all="ignore"):
-        t = (quantities.at(fit, thetas) - middle) / errors
+    values = quantities.at(fit, thetas)
+    with np.errstate(all="ignore"):  # an infinite draw is as far out as can be, whatever its error
+        t = np.where(np.isinf(values) & np.isfinite(middle), values, (values - middle) / np.where(errors > 0, errors, np.nan))
     lower, upper = np.full(len(middle), np.nan), np.full(len(middle), np.nan)
     for j in range(len(middle)):
-        column = t[np.isfinite(t[:, j]), j]
-        if len(column) and se[j] > 0:
-            high, low = np.quantile(column, tails)
+        if se[j] > 0:
+            high, low = quantile(t[:, j], tails)
             lower[j], upper[j] = middle[j] - low * se[j], middle[j] - high * se[j]
     return quantities.natural(lower), quantities.natural(upper)
 

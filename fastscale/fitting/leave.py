@@ -11,6 +11,7 @@ from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import run_bootstrap
 from fastscale.fitting.covariance import covariance, influence, predictions, smoothed
 from fastscale.fitting.problem import Problem
+from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.status import LABELS
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws.law import Array
@@ -25,6 +26,7 @@ _CELLS = 20_000_000  # weights held at a time
 
 def leave_one_out(fit: Fit) -> pd.DataFrame:
     """See `Fit.leave_one_out`."""
+    refuse_part(fit)
     points = fit.sampled
     if fit.problem is None or points is None:
         raise FitError("this fit was loaded from a file and has no data to leave out; fit again")

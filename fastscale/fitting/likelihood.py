@@ -168,7 +168,9 @@ def require(likelihood: Likelihood | None, options: Options, criterion: bool = F
     if likelihood is None and options.residual == "binomial":
         raise FitError("no likelihood: give the numbers of trials as weights=; without them, or an optimum, there is none")
     if likelihood is None:
-        raise FitError("no likelihood: the fit has no parameters")
+        raise FitError(
+            "no likelihood: the fit has no parameters, is a procedure, or is one group's of a fit of several"
+        )
     if criterion and options.priors:
         raise FitError(
             "no information criterion: with priors the parameters do not maximise the likelihood; fit without priors, or compare "

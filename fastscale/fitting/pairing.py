@@ -12,6 +12,7 @@ from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import Bootstrap, refit_resamples, seed_of
 from fastscale.fitting.resampling import Resampling
 from fastscale.fitting.result import Fit
+from fastscale.fitting.shared import refuse_part
 from fastscale.kernels import bootstrap as engine
 from fastscale.laws.law import Ints
 
@@ -63,6 +64,7 @@ def pairing(
     if isinstance(a, Bootstrap) or isinstance(b, Bootstrap):
         raise FitError("versus takes two fits, or two bootstraps; got one of each")
     for fit in (a, b):
+        refuse_part(fit)
         if fit.problem is None or fit.points is None:
             raise FitError("a fit that was loaded from a file has no data to resample; save bootstraps and compare those")
     keys = _keys(a, b, pair)

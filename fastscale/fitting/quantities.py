@@ -75,19 +75,22 @@ def parameters(fit: Fit) -> Quantities:
 def optimal(fit: Fit, C: float, cost: str | None, given: Mapping[str, float] | None = None) -> Quantities:
     """Compute-optimal N, D, tokens per parameter, and loss at the budget C, the law's further variables given."""
     from fastscale.planning import allocate
+    from fastscale.planning.asked import number
+
+    C = number("C", C)
 
     def of(natural: Array) -> Array:
         table = allocate(fit.law, natural, C, cost, given)
         return np.column_stack([values[0] for values in table.values()])
 
     names = list(allocate(fit.law, fit.params.to_numpy()[None], C, cost, given))
-    return Quantities(pd.Index(names, name="quantity"), of, np.ones(len(names), dtype=bool))
+    return Quantities(pd.Index(names, name="quantity"), of, np.array([name not in ("loss", "accuracy") for name in names]))
 
 
 def variables_at(fit: Fit, sizes: Mapping[str, Any], given: Mapping[str, float]) -> dict[str, Any]:
     """The law's variables at allocations, "N", "D" and their budget "C": a law of steps takes D/batch of them."""
     values = {**given, **sizes}
-    if "S" in fit.law.variable_names:
+    if "S" in fit.law.variable_names and "D" not in fit.law.variable_names:
         values["S"] = np.asarray(sizes["D"]) / given["batch"]
     return {name: values[name] for name in fit.law.variable_names if name in values}
 

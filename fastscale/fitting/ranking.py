@@ -9,10 +9,21 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Note, Points
-from fastscale.fitting.holdout import draw
+from fastscale.fitting.holdout import Scheme, draw
 from fastscale.fitting.predict import predict_points
+from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.fitting.result import Fit
-from fastscale.fitting.score import DRAWS, errors_of, paired, same, squares, stacked, unit_of_errors
+from fastscale.fitting.score import (
+    DRAWS,
+    confidence_set,
+    errors_of,
+    in_batches,
+    paired,
+    same,
+    squares,
+    stacked,
+    unit_of_errors,
+)
 from fastscale.fitting.sensitivity import subset
 from fastscale.laws.law import Array, Flags
 
@@ -33,14 +44,19 @@ def ranked(
     means = square.mean(axis=0)
     order = sorted(range(len(names)), key=lambda j: (means[j], names[j]))
     best = order[0]
-    codes = pd.factorize(errors["unit"])[0]
+    codes = in_batches(pd.factorize(errors["unit"])[0])
     sums = np.zeros((codes.max() + 1, len(names)))
     np.add.at(sums, codes, square)
-    pairs = np.array([(j, best) for j in order], dtype=np.int64)
     counts = np.bincount(codes).astype(float)
-    against = paired(sums, counts, pairs, draw(seed, DRAWS, np.array([0, len(counts)], dtype=np.int64), key=1), level)
+    picks = draw(seed, DRAWS, np.array([0, len(counts)], dtype=np.int64), key=1)
+    against = paired(sums, counts, np.array([(j, best) for j in order], dtype=np.int64), picks, level)
+    adjusted = _adjusted(means, against.p[np.argsort(order)], sums, counts, picks)
     weights = stacked(np.where(np.isfinite(E), E, np.nan))
-    likelihoods = len({one.options.residual for one in fits.values()}) == 1 and len({one.n for one in fits.values()}) == 1
+    first = next(iter(fits.values()))
+    likelihoods = all(
+        one.options.residual == first.options.residual and np.array_equal(points_of(one).rows, points_of(first).rows)
+        for one in fits.values()
+    )
     rows = []
     with np.errstate(all="ignore"):
         for k, j in enumerate(order):
@@ -55,13 +71,26 @@ def ranked(
                 "coverage": np.nanmean(inside) if np.isfinite(inside).any() else np.nan,
                 "worse_by": means[j] - means[best], "lower": math.nan if untold else against.lower[k],
                 "upper": math.nan if untold else against.upper[k], "p": math.nan if untold else 1.0 if twin else against.p[k],
-                "distinguishable": not untold and not twin and bool(against.p[k] < 1 - level), "selected": selected[j],
+                "p_adjusted": math.nan if untold else 1.0 if twin else adjusted[j],
+                "distinguishable": not untold and not twin and bool(adjusted[j] < 1 - level), "selected": selected[j],
                 "weight": weights[j], "failed": len(failures[name]), "in_sample": _in_sample(one, at[name], scale),
                 "aicc": _aicc(one) if likelihoods else math.nan, "parameters": len(one.law.names), "held_out": len(E),
             })
     table = pd.DataFrame(rows).set_index("law")
     table.attrs["error"] = f"root mean square, in {unit_of_errors(scale)}"
     return table
+
+
+def _adjusted(means: Array, p: Array, sums: Array, counts: Array, picks: Array) -> Array:
+    """`p` of each law against the best, for the best being the best of so many.
+
+    Laws with a prediction everywhere make a model confidence set; of the others p counts signs, and is multiplied by how many
+    they are (Bonferroni).
+    """
+    told = np.isfinite(means)
+    adjusted: Array = np.minimum(1.0, p * (~told).sum())
+    adjusted[told] = np.maximum(p[told], confidence_set(sums[:, told], counts, picks))
+    return adjusted
 
 
 def _in_sample(one: Fit, at: Flags, scale: str) -> float:
@@ -92,13 +121,34 @@ def verdict_of(table: pd.DataFrame, scale: str) -> str:
     return f"{text}{'; without an optimum: ' + ', '.join(lost) if lost else ''}."
 
 
+def few_levels(scheme: Scheme, levels: int) -> tuple[Note, ...]:
+    """That p is not about other levels of a column than those that were left out, where they are few."""
+    if levels >= FEWEST_RUNS:
+        return ()
+    message = (
+        f"{levels} levels of {scheme.groups} are too few to draw from: p is about new runs of these levels, not about another "
+        "level."
+    )
+    return (Note("few_levels", message, levels, "info", f"Draws of levels take {FEWEST_RUNS} or more.", {"levels": levels}),)
+
+
+def trained_on(runs: int) -> Note:
+    """That runs are scored on some rows after training on others, as a column may say."""
+    message = (
+        f"{runs:,} run{'s have' if runs > 1 else ' has'} rows that train and rows that are held out: errors are those of runs "
+        "that are known in part, and new ones are predicted less well."
+    )
+    advice = "Hold whole runs out, unless it is their continuation that is asked for."
+    return Note("run_in_both", message, runs, "warning", advice, {"runs": runs})
+
+
 def notes_of(table: pd.DataFrame, scale: str, failures: Mapping[str, list[str]], splits: int, level: float) -> tuple[Note, ...]:
     found = []
     inner = str(table.index[int(np.argmin(table["in_sample"].to_numpy()))])
     best = str(table.index[0])
     # worse by the errors held out, or hardly ever chosen when the choice is made again
     lost = bool(table["distinguishable"][inner]) or bool(table["failed"][inner]) or float(table["selected"][inner]) < 1 - level
-    if inner != best and lost:
+    if inner != best and lost and math.isfinite(float(table["error"][best])):
         message = (
             f"{inner} fits these points best but predicts held-out ones worse than {best} "
             f"({float(table['error'][inner]):.3g} against {float(table['error'][best]):.3g} in {unit_of_errors(scale)})."

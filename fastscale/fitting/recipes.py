@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 
 from fastscale.errors import FitError
-from fastscale.fitting.asked import numbers
 from fastscale.fitting.draw_tests import all_alike, two_sided
 from fastscale.fitting.extrapolation import furthest
 from fastscale.fitting.intervals import quantile, tails_of
@@ -20,6 +19,7 @@ from fastscale.fitting.pairing import Pairing
 from fastscale.fitting.quantities import variables_at
 from fastscale.laws.law import Array
 from fastscale.planning.allocation import Surface, further_variables, is_surface
+from fastscale.planning.asked import number, numbers, together
 from fastscale.planning.crossing import crossings
 from fastscale.planning.curve import Curve, along, frontier
 from fastscale.planning.draws import Draws
@@ -121,11 +121,25 @@ class Versus:
         columns = [np.array([float(whole.get(name, math.nan))]) for name in fit.law.variable_names]
         return furthest(fit.law, fit.support, columns)
 
+    def _range(self, side: int) -> tuple[float, float]:
+        """The least and the largest of the scale that the data of a or b have, in units of the cost; NaN if not known."""
+        ranges = (self.pairing.a, self.pairing.b)[side].fit.support.ranges
+        unknown = (math.nan, math.nan)
+        if not is_surface(self._draws[side].law):
+            return ranges.get(self.scale, unknown)
+        surface = self._surfaces[side]
+        if "C" in ranges and surface.cost.factor is not None:  # of which it is 6*N*D
+            low, high = (C * surface.cost.factor / 6.0 for C in ranges["C"])
+            return low, high
+        sizes, data = ranges.get("N", unknown), ranges.get("S" if surface.steps else "D", unknown)
+        low, high = (float(surface.cost(np.asarray(N), surface.batch * np.asarray(D))) for N, D in zip(sizes, data, strict=True))
+        return low, high
+
     def _reach(self) -> tuple[float, float]:
         """The predictions, lowest and highest, that both have data for along the scale; those of a where there are none."""
         ends = []
-        for side, boot in enumerate((self.pairing.a, self.pairing.b)):
-            low, high = boot.fit.support.ranges.get(self.scale, (math.nan, math.nan))
+        for side in (0, 1):
+            low, high = self._range(side)
             if not (math.isfinite(low) and low > 0):
                 raise FitError("the range of the data is not known; say at which losses")
             budgets = np.geomspace(low, high, _LOOKED_AT)
@@ -193,10 +207,12 @@ class Versus:
 
     def data_multiplier(self, loss: Any, N: float) -> pd.DataFrame:
         """The tokens that b needs over those of a, for a loss with N parameters."""
+        number("N", N)
         return self._one_sided(loss, lambda surface, target: surface.data_for(target, N), lambda D: {"N": N, "D": D})
 
     def size_multiplier(self, loss: Any, D: float) -> pd.DataFrame:
         """The parameters that b needs over those of a, for a loss with D tokens."""
+        number("D", D)
         return self._one_sided(loss, lambda surface, target: surface.size_for(target, D), lambda N: {"N": N, "D": D})
 
     def _one_sided(
@@ -225,10 +241,10 @@ class Versus:
         -------
         DataFrame: estimate, lower, upper, a, b, and p (two-sided, from the draws: how often the sign is the other).
         """
-        points = {name: np.atleast_1d(numbers(name, value)) for name, value in at.items()}
+        points = {name: numbers(name, value) for name, value in at.items()}
         if not points:
             raise FitError(f"difference takes the variables of the laws, or {self.scale}")
-        columns = dict(zip(points, np.broadcast_arrays(*points.values()), strict=True))
+        columns = together("difference", points)
         one, two = (np.array([self._at(side, columns, i) for i in range(len(next(iter(columns.values()))))]) for side in (0, 1))
         index = pd.MultiIndex.from_arrays(list(columns.values()), names=list(columns))
         gap = one - two
@@ -269,9 +285,9 @@ class Versus:
         with a crossing of this direction, `share` of draws that have one, better_below and better_above ("a" or "b"), decades,
         inside. ``attrs["counts"]`` has the share of draws by number of crossings.
         """
-        ranges = [boot.fit.support.ranges.get(self.scale, (math.nan,) * 2) for boot in (self.pairing.a, self.pairing.b)]
-        low = float(np.nanmin([r[0] for r in ranges])) if low is None else float(low)
-        high = float(np.nanmax([r[1] for r in ranges])) * _BEYOND if high is None else float(high)
+        ranges = [self._range(side) for side in (0, 1)]
+        low = min(r[0] for r in ranges) if low is None else number("low", low)
+        high = max(r[1] for r in ranges) * _BEYOND if high is None else number("high", high)
         if not 0 < low < high < math.inf:
             raise FitError(f"low={low:g}, high={high:g}: positive numbers, the lower one first")
         closed = not is_surface(self._draws[0].law) or all(surface.closed for surface in self._surfaces)
@@ -334,5 +350,6 @@ class Versus:
         else:
             p = constant.attrs["p"]
             said = "changes with the loss" if p < 0.05 else "is not seen to change with the loss"
-            lines.append(f"the multiplier {said} (p = {p:.2g})")
+            known = f"the multiplier {said} (p = {p:.2g})"
+            lines.append(known if math.isfinite(p) else "whether the multiplier changes with the loss cannot be told here")
         return "\n".join(lines)

@@ -144,9 +144,10 @@ def _break_in_level(look: Look) -> Note | None:
         return None
     name, at = places[k]
     how = f"{abs(step):.2%}" if look.fit.options.residual == "log" else f"{abs(step):.3g}"
+    what = "losses" if look.fit.law.predicts == "loss" else f"data ({look.fit.law.predicts})"
     return Note(
         "P25",
-        f"The losses lie {how} {'higher' if step > 0 else 'lower'} above {name} = {at:.3g} than one law through all allows.",
+        f"The {what} lie {how} {'higher' if step > 0 else 'lower'} above {name} = {at:.3g} than one law through all allows.",
         1,
         "warning",
         "Fit the two sides apart, or a law with a break; if neither helps, the law is not the data's.",

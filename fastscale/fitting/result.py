@@ -43,10 +43,10 @@ class Fit:
         `Status.OK`, `AT_BOUND`, …; `status.message` says what it means.
     search
         Starts evaluated and refined, how many reached the optimum, the next basin's objective; None without a search.
-    n
-        Number of points fitted.
-    columns
-        Which column each variable was read from.
+    n, columns
+        Number of points fitted; which column each variable was read from.
+    part
+        Of one group's law (see `group`) the fit of all groups and the group's number: its intervals are made of that.
     stages
         Of a law that is fitted by a procedure: what came before its parameters, as ``fit.stages.table``; else None. `points` are
         then what the law itself is put through, such as optima, and `sampled` those of the runs.
@@ -70,6 +70,7 @@ class Fit:
     saved_support: Support | None = None
     likelihood: Likelihood | None = None
     stages: Stages | None = None
+    part: tuple[Fit, int] | None = None
 
     @cached_property
     def params(self) -> pd.Series:
@@ -355,7 +356,7 @@ class Fit:
         return leave_one_out(self)
 
     def group(self, label: Any) -> Fit:
-        """One group's law, of a fit whose groups share parameters: to predict with, and for all that follows from one law."""
+        """One group's law, of a fit whose groups share parameters: to predict with, and for what one law's values say."""
         from fastscale.fitting.shared import of_group
 
         return of_group(self, label)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from fastscale.archive import Note, Points, Runs, group_codes, read_runs
 from fastscale.archive.coerce import coerce
 from fastscale.archive.columns import named_columns
 from fastscale.archive.notes import dropped_table, join_dropped, plural
-from fastscale.errors import DataError
+from fastscale.errors import DataError, FastscaleWarning
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Ints
 
@@ -22,6 +24,10 @@ GIVEN = ("lr", "step")
 _RATE_NAMES = ("lr", "learning_rate")
 # A fall by this share of the rate within one gap between rows, and none around it, looks like a jump.
 _JUMP = 0.1
+
+
+class ScheduleWarning(FastscaleWarning):
+    """Runs to predict begin late: what their learning rate was before is not known."""
 
 
 def follows(law: Law, runs: Runs) -> bool:
@@ -83,12 +89,30 @@ def _step_column(runs: Runs) -> Any:
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of an archive as a schedule takes them: step, rate and run of each; rows that do not count have no step."""
+    """The rows of an archive as a schedule takes them: step, rate and run of each; rows that do not count have no step.
+
+    After them come the first steps of `begun` runs that are logged from later on (see `_begun`); `count` rows are the archive's.
+    """
 
     steps: Array
     rates: Array
     runs: Ints
     labels: pd.Index[Any]
+    count: int
+    begun: int = 0
+    first: float = 0.0
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Run, step and rate of the rows that have all, in order, each step once."""
+        placed = np.flatnonzero(np.isfinite(self.steps) & np.isfinite(self.rates))
+        table = pd.DataFrame({"run": self.runs[placed], "step": self.steps[placed], "rate": self.rates[placed]})
+        return table.drop_duplicates(["run", "step"]).sort_values(["run", "step"], ignore_index=True)
+
+    @cached_property
+    def gaps(self) -> pd.Series[float]:
+        """How many steps the rows of each run are apart, the median; 1 where there is one row."""
+        return self.table.groupby("run")["step"].diff().groupby(self.table["run"]).median().fillna(1.0)
 
 
 def _rows(runs: Runs, within: Sequence[str] = ()) -> _Rows:
@@ -97,10 +121,6 @@ def _rows(runs: Runs, within: Sequence[str] = ()) -> _Rows:
     column = _rate_column(runs)
     rates = coerce(frame[column], "lr", runs.origin, unit=runs.unit_of("lr", column)).values
     step = _step_column(runs)
-    if step is None:
-        steps = np.arange(len(frame), dtype=float)
-    else:
-        steps = coerce(frame[step], "step", runs.origin, unit=runs.unit_of("step", step)).values
     run = runs.columns.get("run")
     keys = [*within, *([] if run is None else [run])]
     if keys:
@@ -108,13 +128,37 @@ def _rows(runs: Runs, within: Sequence[str] = ()) -> _Rows:
         labels = pd.Index(table[run] if run is not None else table.iloc[:, 0])
     else:
         codes, labels = np.zeros(len(frame), dtype=np.int64), pd.Index(["all rows"], name="run")
+    if step is None:  # every row is a step of its run
+        steps = np.asarray(pd.Series(codes).groupby(codes).cumcount(), dtype=np.float64)
+    else:
+        steps = coerce(frame[step], "step", runs.origin, unit=runs.unit_of("step", step)).values
     if runs.keep is not None and step is not None:  # rows that are no rows, such as steps logged again after a restart
         out = np.ones(len(frame), dtype=bool)
         out[runs.keep] = False
         steps = np.where(out, np.nan, steps)
     if run is None and step is not None:
         _refuse_several(runs, steps, codes)
-    return _Rows(steps, rates, codes, labels)
+    return _begun(_Rows(steps, rates, codes, labels, len(frame)))
+
+
+def _begun(rows: _Rows) -> _Rows:
+    """With a first step for runs whose first row comes one gap between rows into the run, as trainers log every so many steps.
+
+    Its rate is that of the first row, or, where the rate rises from there, less by the slope of that rise (a warm-up): to leave
+    these steps out of the sums would bend the loss curve's exponent. Runs that begin later than that are as they are.
+    """
+    table = rows.table
+    first = table.groupby("run").head(1)
+    at = first.index[((first["step"] > 1) & (first["step"] <= first["run"].map(rows.gaps))).to_numpy()].to_numpy()
+    if not len(at):
+        return rows
+    step, rate = table["step"].to_numpy(), table["rate"].to_numpy()
+    slope = np.maximum(rate[at + 1] - rate[at], 0.0) / (step[at + 1] - step[at])
+    begin = np.maximum(rate[at] - slope * (step[at] - 1.0), 0.0)
+    return replace(
+        rows, steps=np.append(rows.steps, np.ones(len(at))), rates=np.append(rows.rates, begin),
+        runs=np.append(rows.runs, table["run"].to_numpy()[at]), begun=len(at), first=float(step[at].max()),
+    )
 
 
 def _refuse_several(runs: Runs, steps: Array, codes: Ints) -> None:
@@ -135,7 +179,7 @@ def select_along(
     schedule = law.schedule
     assert schedule is not None
     rows = _rows(runs, within)
-    usable, early = schedule.usable(rows.steps, rows.rates, rows.runs, runs.origin.where)
+    usable, early = (found[: rows.count] for found in schedule.usable(rows.steps, rows.rates, rows.runs, runs.origin.where))
     kept = np.arange(len(usable)) if runs.keep is None else runs.keep
     own = own_variables(law)
     tables, notes = [runs.dropped], list(runs.read_notes)
@@ -148,15 +192,17 @@ def select_along(
             tables.append(dropped_table(missing, str(column), runs.frame[column].iloc[missing], f"missing {name}"))
             unknown = np.setdiff1d(unknown, missing)
     first = kept[early[kept]]
-    if len(first):
-        column = _rate_column(runs)
-        reason = "warm-up: the learning rate still rises"
-        if schedule.warmup == "count":
-            reason = "the learning rate has been 0 so far"
-        else:
-            notes.append(_warm_up_note(law, len(first), len(np.unique(rows.runs[first]))))
-        tables.append(dropped_table(first, str(column), runs.frame[column].iloc[first], reason))
-    notes += [note for note in (None if schedule.warmup == "skip" else _late_note(rows), _jump_note(rows)) if note is not None]
+    rises = np.isin(rows.runs[first], np.unique(rows.runs[rows.rates > 0])) & (schedule.warmup != "count")
+    if rises.any():
+        notes.append(_warm_up_note(law, int(rises.sum()), len(np.unique(rows.runs[first[rises]]))))
+    column = _rate_column(runs)
+    for out, reason in (
+        (first[rises], "warm-up: the learning rate still rises"), (first[~rises], "the learning rate has been 0 so far")
+    ):
+        if len(out):
+            tables.append(dropped_table(out, str(column), runs.frame[column].iloc[out], reason))
+    skips = schedule.warmup == "skip"
+    notes += [note for note in (None if skips else _late_note(rows), _begun_note(rows), _jump_note(rows)) if note is not None]
     used = replace(runs, keep=kept[usable[kept]], dropped=join_dropped(tables), read_notes=tuple(notes))
     points = used.select(own, positive=[v for v in own if v in positive], log_response=log_response, weights=weights, also=also)
     X = np.empty((len(law.variable_names), points.n))
@@ -180,16 +226,9 @@ def _warm_up_note(law: Law, rows: int, runs: int) -> Note:
     )
 
 
-def _table(rows: _Rows) -> pd.DataFrame:
-    """Run, step and rate of the rows that have all, in order, each step once."""
-    placed = np.flatnonzero(np.isfinite(rows.steps) & np.isfinite(rows.rates))
-    table = pd.DataFrame({"run": rows.runs[placed], "step": rows.steps[placed], "rate": rows.rates[placed]})
-    return table.drop_duplicates(["run", "step"]).sort_values(["run", "step"], ignore_index=True)
-
-
 def _jump_note(rows: _Rows) -> Note | None:
     """A note where the rate falls between two rows that are more than a step apart, and stays as it is around them."""
-    table = _table(rows)
+    table = rows.table
     inside = table["run"].diff().to_numpy()[1:] == 0
     rate = table["rate"].to_numpy()
     size = np.abs(np.diff(rate))
@@ -214,10 +253,8 @@ def _jump_note(rows: _Rows) -> Note | None:
 
 def _late_note(rows: _Rows) -> Note | None:
     """A note where runs are logged from later than their steps are apart: what the rate was before is not known."""
-    table = _table(rows)
-    first = table.groupby("run")["step"].min()
-    gap = table.groupby("run")["step"].diff().groupby(table["run"]).median().fillna(1.0)
-    late = first[first > np.maximum(gap, 1.0)]
+    first = rows.table.groupby("run")["step"].min()
+    late = first[first > rows.gaps]
     if not len(late):
         return None
     return Note(
@@ -227,6 +264,19 @@ def _late_note(rows: _Rows) -> Note | None:
         len(late), "warning",
         "Add a row a run with step 0 and rate 0, and no loss, where the warm-up was linear; or all rows of it.",
         {"runs": len(late), "first_step": float(late.min())},
+    )
+
+
+def _begun_note(rows: _Rows) -> Note | None:
+    """A note where runs got a first step."""
+    if not rows.begun:
+        return None
+    return Note(
+        "schedule_start",
+        f"{plural(rows.begun, 'run')} begin{'s' if rows.begun == 1 else ''} one gap between rows into the run, by step "
+        f"{rows.first:,.0f}: for the steps before, the rate of the first row is taken, or the line of a warm-up to it.",
+        rows.begun, "info", "Where it was otherwise, add a row a run for the first step, and no loss.",
+        {"runs": rows.begun, "first_step": rows.first},
     )
 
 
@@ -241,7 +291,10 @@ def columns_along(law: Law, mapping: Mapping[str, Any], frame: pd.DataFrame) -> 
     if not follows(law, runs):
         return None
     rows = _rows(runs)
-    found = dict(zip(law.schedule.names, law.schedule.features(rows.steps, rows.rates, rows.runs), strict=True))
+    if law.schedule.warmup != "skip" and (late := _late_note(rows)) is not None:
+        warnings.warn(f"{late.message} {late.advice}", ScheduleWarning, stacklevel=6)
+    wanted = np.arange(rows.count)
+    found = dict(zip(law.schedule.names, law.schedule.features(rows.steps, rows.rates, rows.runs, wanted), strict=True))
     for name in own_variables(law):
         found[name] = np.asarray(pd.to_numeric(frame[runs.column_of(name)], errors="raise"), dtype=float)
     return [found[name] for name in law.variable_names]

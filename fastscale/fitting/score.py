@@ -12,6 +12,8 @@ from fastscale.laws.law import Array, Flags, Ints
 
 # Resamples of held-out units behind an interval or a p of a difference: p has steps of 1/2000.
 DRAWS = 1999
+# Draws of more units than this tell no more: neighbours are then drawn together, which bounds time and memory.
+MOST_UNITS = 2_000
 # Mean squares that differ by less than this share of the smaller are the same: rounding of two forms of one law.
 SAME = 1e-6
 _WORDS = {"log": "log loss", "linear": "the response's own unit"}
@@ -95,6 +97,12 @@ class Paired:
     p: Array
 
 
+def in_batches(codes: Ints) -> Ints:
+    """Units, numbered from 0, with neighbours put together where there are more than `MOST_UNITS`."""
+    count = int(codes.max()) + 1
+    return codes if count <= MOST_UNITS else codes * MOST_UNITS // count
+
+
 def paired(sums: Array, counts: Array, pairs: Ints, picks: Array, level: float) -> Paired:
     """Studentised paired bootstrap of the difference in mean squared error.
 
@@ -146,6 +154,51 @@ def paired(sums: Array, counts: Array, pairs: Ints, picks: Array, level: float) 
         p[k] = min(1.0, 2.0 * sum(math.comb(fewer + more, i) for i in range(fewer + 1)) / 2.0 ** (fewer + more))
         difference[k], reach[k] = math.nan, math.nan
     return Paired(difference, difference - reach, difference + reach, p)
+
+
+def confidence_set(sums: Array, counts: Array, picks: Array) -> Array:
+    """p of each law for predicting as well as the best, whichever that is; arguments as for `paired`, all finite.
+
+    The laws whose p is below 1 - level are out of the model confidence set of that level: it leaves the best one out with a
+    probability of 1 - level at most, however many laws there are. The law with the least error is a choice among all, so that a
+    pair's own p finds some difference in nine comparisons of twenty equal laws out of ten (100 units).
+
+    Notes
+    -----
+    Hansen, Lunde, Nason 2011 (Econometrica 79), by the largest |t| of all pairs: one law after the other is left out, the worse
+    one of the pair with the largest. Draws are in standard errors of the data, since the largest of many studentised draws is
+    large by chance; |t| is then put on the scale of a normal variable, as if it were Student's with one degree of freedom
+    fewer than units. By simulation of equal squared errors, normal or t3, 3 to 20 laws and 8 to 60 units, one law or more is
+    out in 0 to 5 % of the trials at 5 %.
+    """
+    from scipy.special import ndtri, stdtr
+
+    n, laws = sums.shape
+    p, left = np.ones(laws), np.ones(laws, dtype=bool)
+    if n < 2:
+        return p
+    total, means = float(counts.sum()), sums.sum(axis=0) / float(counts.sum())
+    rest = sums - counts[:, None] * means
+    shift = picks @ rest / (picks @ counts)[:, None]
+    cross = rest.T @ rest
+    first, second = np.triu_indices(laws, 1)
+    spread = cross[first, first] + cross[second, second] - 2 * cross[first, second]
+    error = np.sqrt(np.maximum(spread, 0.0)) / total  # of the draws; the data's is n/(n - 1) times as much, squared
+    alike = same(means[first], means[second])
+    with np.errstate(all="ignore"):
+        t = np.where(alike, 0.0, np.abs(means[first] - means[second]) / error * math.sqrt((n - 1) / n))
+        drawn = np.where(alike | (error == 0), 0.0, np.abs(shift[:, first] - shift[:, second]) / error)
+    reached = -ndtri(stdtr(n - 1, -t))
+    share = 2.0 ** (1 - n)
+    while left.sum() > 1:
+        inside = np.flatnonzero(left[first] & left[second])
+        k = inside[int(np.argmax(t[inside]))]
+        largest = drawn[:, inside].max(axis=1)
+        share = max(share, (int((largest >= reached[k]).sum()) + 1) / (len(drawn) + 1))
+        worst = first[k] if means[first[k]] > means[second[k]] else second[k]
+        p[worst], left[worst] = share, False
+    p[left] = 1.0
+    return p
 
 
 def stacked(errors: Array) -> Array:

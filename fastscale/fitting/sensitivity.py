@@ -21,6 +21,7 @@ from fastscale.fitting.objective import choose_delta
 from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.quantities import optimal
+from fastscale.fitting.shared import refuse_part
 from fastscale.laws.law import Array, Flags
 from fastscale.planning.allocation import is_surface
 
@@ -38,6 +39,7 @@ _GROWTH = 1.01
 
 def sensitivity(fit: Fit, C: float | None) -> pd.DataFrame:
     """See `Fit.sensitivity`."""
+    refuse_part(fit)
     refuse_procedures([fit.law], "sensitivity", "fit.leave_one_out() says which runs decide.")
     if fit.problem is None or fit.points is None:
         raise FitError("this fit was loaded from a file and has no data to refit; fit again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,7 @@ def expand_options(law: Law, options: Options) -> Options:
         found: dict[str, Any] = {}
         for name, value in given.items():
             found |= dict.fromkeys(shared.expand(name), value)
-        return found
+        return found | {name: value for name, value in given.items() if name in found}  # a group's own, whatever the order
 
     tied: dict[str, str] = {}
     for name, leader in options.tied.items():
@@ -133,8 +134,10 @@ def starts(law: Law, points: Points, options: Options, threads: int | None = Non
         held = {base.names[j]: float(natural[j]) for j in common}
         thetas, _ = _each(base, points, own_options(law, options, held), offsets, threads) if len(shared.own) else (alone, values)
         thetas[:, common] = candidate
-        middle = np.nanmedian(thetas, axis=0)
-        thetas = np.where(np.isfinite(thetas), thetas, middle)
+        there = np.isfinite(thetas).all(axis=1)
+        if not there.any():
+            continue
+        thetas = np.where(np.isfinite(thetas), thetas, np.median(thetas[there], axis=0))
         whole = np.empty(len(law.names))
         for k, places in enumerate(shared.places):
             whole[places] = thetas[k]
@@ -203,16 +206,37 @@ def of_group(fit: Fit, label: Any) -> Fit:
         if fit.problem is not None:
             problem = problem.with_delta(float(fit.problem.rho[0]))
     theta = fit.theta[places]
-    objective = fit.objective
-    if problem is not None and np.isfinite(theta).all():
-        from fastscale.fitting.verify import derivatives
-
-        objective = derivatives(problem, theta)[0]
+    objective = math.nan if problem is None or not np.isfinite(theta).all() else _objective(fit, problem, theta)
     return replace(
         fit, law=shared.base, options=options, theta=theta, objective=objective, search=None,
         coordinate_errors=fit.coordinate_errors[places], n=fit.n if points is None else points.n, columns=columns, points=points,
         problem=problem, other_optima=np.empty((0, 0)), source=None, likelihood=None, saved_warnings=fit.warnings,
+        part=(fit, k),
     )
+
+
+def refuse_part(fit: Fit) -> None:
+    """Raise for one group's law where what is asked is refitted: its points alone forget what the others say.
+
+    Raises
+    ------
+    FitError
+        It is one.
+    """
+    if fit.part is not None:
+        raise FitError("this is one group of a fit in which groups share parameters: ask that, as in fit.bootstrap().group(…)")
+
+
+def _objective(fit: Fit, problem: Problem, theta: Array) -> float:
+    """What the points of one group add to the fit's objective, priors aside."""
+    from fastscale.fitting.covariance import predictions
+    from fastscale.fitting.verify import derivatives
+
+    delta = fit.options.delta * (fit.likelihood.scale if fit.options.scale is not None and fit.likelihood is not None else 1.0)
+    if delta > 0:
+        return derivatives(problem.with_delta(delta), theta)[0]
+    residual = predictions(problem, theta)[0]  # prediction less response
+    return float(problem.w[: problem.n] @ (np.abs(residual) * np.where(residual > 0, fit.options.penalty, 1.0)))
 
 
 def bootstrap_of_group(boot: Bootstrap, label: Any) -> Bootstrap:

@@ -50,14 +50,15 @@ def versus(
     Raises
     ------
     FitError
-        Laws that have no scale in common, a fit that is no optimum, or what `pair` is wrong about.
+        Laws that have no scale in common or of which one predicts what is good and one what is bad, a scale that is not
+        positive, a fit that is no optimum, or what `pair` is wrong about.
 
     Examples
     --------
     >>> versus(new, old).speedup(1e21)  # the effective speed-up of a new recipe  # doctest: +SKIP
     """
     tails_of(level)
-    laws = []
+    laws, fits = [], []
     for name, one in (("a", a), ("b", b)):
         fit = one.fit if isinstance(one, Bootstrap) else one
         if not isinstance(fit, Fit):
@@ -65,6 +66,7 @@ def versus(
         if not fit.ok or fit.status is Status.UNIDENTIFIED:
             raise FitError(f"{name} is no optimum to build on ({fit.status.label}: {fit.status.message})")
         refuse_groups(fit.law)
+        fits.append(fit)
         laws.append(fit.law if fit.law.offset is None else fit.law.offset.base)
     if all(map(is_surface, laws)):
         scale, needed = "C", {name for law in laws for name in further_variables(law)}
@@ -73,14 +75,20 @@ def versus(
     else:
         of = " and ".join(f"{law.name!r} of {', '.join(law.variable_names)}" for law in laws)
         raise FitError(f"versus needs two laws of size and data, or two of one variable, the same; got {of}")
+    better = [Draws(law, np.ones((1, len(law.names)))).sign for law in laws]
+    if better[0] != better[1]:
+        raise FitError(f"a predicts the {laws[0].predicts}, b the {laws[1].predicts}: one is good where the other is bad")
+    for name, fit in zip("ab", fits, strict=True):
+        if scale in fit.law.variable_names and fit.support.ranges.get(scale, (1.0, 1.0))[0] <= 0:
+            raise FitError(f"{scale} of {name} has values that are not positive: of such a variable a multiplier means nothing")
     if set(given) != needed:
         raise FitError(f"these laws take {', '.join(sorted(needed)) or 'no further variable'}; got {', '.join(given) or 'none'}")
-    costs = (cost, cost) if cost is None or isinstance(cost, str) else tuple(cost)
+    costs = tuple(cost) if isinstance(cost, tuple | list) else (cost, cost)
     if len(costs) != 2:
         raise FitError(f"cost={cost!r}: a formula, or one for a and one for b")
     if scale == "C" and is_surface(laws[0]):
         for law, own in zip(laws, costs, strict=True):  # what is wrong with a cost is said before anything is resampled
-            surface_of(Draws(law, np.ones((1, len(law.names)))), given, own)
+            _ = surface_of(Draws(law, np.ones((1, len(law.names)))), given, own).cost
     elif cost is not None:
         raise FitError("cost= is for laws of size and data")
     return Versus(pairing(a, b, pair, resamples, seed, threads), level, costs, given, scale)

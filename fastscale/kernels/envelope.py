@@ -6,6 +6,9 @@ from numba import types
 from fastscale.kernels.compiling import INT_MATRIX, INTS, MATRIX, OUT_INT_MATRIX, OUT_INTS, OUT_MATRIX, VECTOR, entry
 
 INT = types.int64
+# Where the best size is within this factor of the smallest or largest one there, noise picks among those that end there only.
+NEAR_END = 1.5
+_NEAR_END = np.log(NEAR_END) * (1.0 - 1e-9)  # sizes spaced by just that factor are further apart
 
 
 @entry(INT_MATRIX, INT_MATRIX, INTS, VECTOR, INTS, VECTOR, MATRIX, INT, INT, OUT_MATRIX, OUT_INTS, OUT_INT_MATRIX)
@@ -16,9 +19,10 @@ def envelope_chunk(best_first, smallest_first, there, sizes, size_of, x, present
     first there[k] have a loss there. sizes[run] is log N, size_of[run] its number from 0, x[k] log C; present[b, run] is above 0
     where the run is in set b.
 
-    A budget brackets the optimum where the size with the least loss is neither the smallest nor the largest one there. The line
-    is put through the stretch of budgets over which those that bracket it most outnumber those that do not: a choice by C alone,
-    so that noise of the loss does not choose sizes. Budgets with runs of one size say nothing, and are left out.
+    A budget brackets the optimum where the size with the least loss is a factor of 1.5 from the smallest and the largest one
+    there: nearer, noise of the loss can pick sizes on one side of the optimum only, and tilts the line. The line is put through
+    the stretch of budgets over which those that bracket it most outnumber those that do not: a choice by C alone, so that noise
+    of the loss does not choose sizes. Budgets with runs of one size say nothing, and are left out.
 
     sums[b] = (points, sum x, sum y, sum x^2, sum x y, sum y^2, first budget of the stretch, last one), y being log N; distinct[b]
     is the number of sizes on it; winners[b - begin, k], where winners has rows, the run on the envelope, -1 where there is none.
@@ -43,9 +47,9 @@ def envelope_chunk(best_first, smallest_first, there, sizes, size_of, x, present
                     high = smallest_first[j, k]
                     break
             winner[k], value[k] = -1, 0
-            if first >= 0 and sizes[low] < sizes[high]:
+            if first >= 0 and size_of[low] < size_of[high]:
                 winner[k] = first
-                value[k] = 1 if sizes[low] < sizes[first] and sizes[first] < sizes[high] else -1
+                value[k] = 1 if min(sizes[first] - sizes[low], sizes[high] - sizes[first]) > _NEAR_END else -1
         # the stretch with the largest sum of values (Kadane's scan)
         total, best, start, head, tail = 0, 0, 0, 0, -1
         for k in range(K):

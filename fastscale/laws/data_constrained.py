@@ -7,16 +7,19 @@ from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import DATA_SHARE, IRREDUCIBLE, MODEL_SHARE, STANDARD, Variable
 
-_A = Parameter("A", "scale of the model's share", positive=True, start=(30.0, 500.0, 1e4), coordinate="log")
-_B = Parameter("B", "scale of the data's share", positive=True, start=(100.0, 2e3, 5e4), coordinate="log")
-_ALPHA = Parameter("alpha", "exponent of N", positive=True, bounds=(1e-3, 10.0), start=(0.2, 0.4), latex=r"\alpha")
-_BETA = Parameter("beta", "exponent of D", positive=True, bounds=(1e-3, 10.0), start=(0.2, 0.4), latex=r"\beta")
+_A = Parameter("A", "scale of the model's share", positive=True, start=(1.0, 30.0, 500.0, 1e4, 1e6), coordinate="log")
+_B = Parameter("B", "scale of the data's share", positive=True, start=(1.0, 30.0, 500.0, 1e4, 1e6), coordinate="log")
+_ALPHA = Parameter("alpha", "exponent of N", positive=True, bounds=(1e-3, 10.0), start=(0.1, 0.25, 0.45, 0.8), latex=r"\alpha")
+_BETA = Parameter("beta", "exponent of D", positive=True, bounds=(1e-3, 10.0), start=(0.1, 0.25, 0.45, 0.8), latex=r"\beta")
 # the size that is best for the unique tokens: G (G U)^(beta/alpha), G = (alpha A/(beta B))^(1/(alpha + beta))
 _BEST = "((alpha*A/(beta*B))**(1/alpha)*U**(beta/alpha))"
+# At these ends repetition is worth nothing, or as much as what is new, for all that data say.
+_WORTH = (1e-3, 1e6)
 _R_D = Parameter(
     "R_D",
     "repetitions after which one more is worth 1/e of new data",
     positive=True,
+    bounds=_WORTH,
     start=(3.0, 15.0, 60.0),
     coordinate="log",
     latex="R_D^*",
@@ -25,7 +28,8 @@ _R_N = Parameter(
     "R_N",
     "excess of parameters, in multiples, after which more are worth 1/e",
     positive=True,
-    start=(2.0, 10.0),
+    bounds=_WORTH,
+    start=(0.3, 3.0, 30.0),
     coordinate="log",
     latex="R_N^*",
 )

@@ -21,6 +21,7 @@ LAWS = (
                 "d1",
                 "ratio of losses at which the teacher turns too strong",
                 positive=True,
+                bounds=(0.05, 20.0),
                 start=(0.7, 1.2),
                 coordinate="log",
                 latex="d_1",
@@ -28,12 +29,12 @@ LAWS = (
             Parameter(
                 "f1", "smoothness of that", positive=True, bounds=(1e-2, 1e2), start=(0.1, 0.5), coordinate="log", latex="f_1"
             ),
-            Parameter("c1", "exponent beyond it", start=(1.0, 4.0), latex="c_1"),
+            Parameter("c1", "exponent beyond it", bounds=(-50.0, 50.0), start=(1.0, 4.0), latex="c_1"),
             Parameter("A", "scale of the student's share", positive=True, start=(1e-2, 1.0), relative_to="N", coordinate="log"),
             Parameter("alpha", "exponent of N", positive=True, start=(0.3, 0.7), latex=r"\alpha"),
             Parameter("B", "scale of the data's share", positive=True, start=(1e-2, 1.0), relative_to="D", coordinate="log"),
             Parameter("beta", "exponent of D", positive=True, start=(0.3, 0.7), latex=r"\beta"),
-            Parameter("gamma", "outer exponent", positive=True, start=(0.5, 1.0), latex=r"\gamma"),
+            Parameter("gamma", "outer exponent", positive=True, bounds=(0.01, 100.0), start=(0.5, 1.0), latex=r"\gamma"),
         ),
         latex=(
             r"L = L_T + L_T^{-c_0}\left(1 + (L_T/(L_S d_1))^{1/f_1}\right)^{-c_1 f_1}\left((A/N)^{\alpha} + "

@@ -173,6 +173,7 @@ LAWS = (
                 "alpha",
                 "first shape: the share unsolved falls as k^-alpha",
                 positive=True,
+                bounds=(0.0, 1e3),
                 start=(0.1, 0.3, 1.0, 3.0),
                 coordinate="log",
                 latex=r"\alpha",
@@ -187,7 +188,10 @@ LAWS = (
             r"c = 1 - \frac{\Gamma(\beta + k)\,\Gamma(\alpha + \beta)}{\Gamma(\beta)\,\Gamma(\alpha + \beta + k)}"
         ),
         source="derived: the mean of 1 - (1 - p)^k over problems whose chance p of a right attempt is Beta(alpha, beta)",
-        note="At k = 1 it is alpha/(alpha + beta). Draw problems, not points, for intervals.",
+        note=(
+            "At k = 1 it is alpha/(alpha + beta). Where alpha ends at its upper bound all problems are equally hard. Draw "
+            "problems, not points, for intervals."
+        ),
         also=("beta_binomial",),
     ),
     Law(

@@ -1,5 +1,7 @@
 """Mixtures of experts and sparsity."""
 
+import math
+
 from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import STANDARD, Reduction, Variable
@@ -33,8 +35,8 @@ def _scale(name: str, meaning: str) -> Parameter:
     return Parameter(name, meaning, positive=True)
 
 
-def _free(name: str, meaning: str, *start: float, latex: str = "") -> Parameter:
-    return Parameter(name, meaning, start=start, latex=latex)
+def _free(name: str, meaning: str, *start: float, latex: str = "", most: float = math.inf) -> Parameter:
+    return Parameter(name, meaning, bounds=(-most, most), start=start, latex=latex)
 
 
 def _exponent(name: str, of: str, *start: float) -> Parameter:
@@ -112,10 +114,10 @@ LAWS = (
             _scale("b", "scale of the data's share"),
             _exponent("beta", "D", 0.2, 0.5),
             Parameter("c", "scale of the sparsity's share"),
-            _free("lam", "exponent of the active share", -0.5, 0.5, latex=r"\lambda"),
+            _free("lam", "exponent of the active share", -0.5, 0.5, latex=r"\lambda", most=10.0),
             Parameter("d", "scale of the interaction"),
-            _free("delta", "exponent of the active share beside N", -0.3, 0.3, latex=r"\delta"),
-            _free("gamma", "exponent of N in the interaction", 0.1, 0.6, latex=r"\gamma"),
+            _free("delta", "exponent of the active share beside N", -0.3, 0.3, latex=r"\delta", most=10.0),
+            _free("gamma", "exponent of N in the interaction", 0.1, 0.6, latex=r"\gamma", most=10.0),
         ),
         latex=r"L = e + a N^{-\alpha} + b D^{-\beta} + c (1-S)^{-\lambda} + d (1-S)^{-\delta} N^{-\gamma}",
         also=("abnar",),
@@ -151,7 +153,7 @@ LAWS = (
         reduces_to=(Reduction("chinchilla", fixed={"a": 0.0}, names={"A": "c"}),),
     ),
     Law(
-        "exp(d1 - a*log(P) - b*log(N) + c*log(P)*log(N)) + E",
+        "A*exp(c*log(P)*log(N) - a*log(P) - b*log(N)) + E",
         name="upcycling",
         title="Upcycled experts: all and active parameters",
         variables=(
@@ -159,31 +161,31 @@ LAWS = (
             Variable("N", "parameters", "parameters that a token uses", (1e7, 1e10)),
         ),
         parameters=(
-            _free("d1", "logarithm of the scale", 5.0, 15.0, latex="d_1"),
-            _free("a", "exponent of P", 0.05, 0.3),
-            _free("b", "exponent of N", 0.05, 0.3),
-            _free("c", "interaction", -0.005, 0.005),
+            _scale("A", "scale, e^d1 in the paper"),
+            _free("c", "interaction", -0.02, -0.005, 0.001, 0.005, 0.02, most=1.0),
+            _free("a", "exponent of P", -0.3, 0.05, 0.2, 0.5, most=10.0),
+            _free("b", "exponent of N", -0.3, 0.05, 0.2, 0.5, most=10.0),
             _scale("E", "irreducible loss"),
         ),
-        latex=r"L = e^{d_1} P^{-a} N^{-b} e^{c \ln P \ln N} + E",
+        latex=r"L = A\,P^{-a} N^{-b} e^{c \ln P \ln N} + E",
         source="Liew et al. 2025, arXiv 2502.03009, sparsity and active parameters, read in a secondary summary",
         note="The paper's three sub-models hold some of a, b, c at 0. Where c is not 0, a and b depend on the other's unit.",
     ),
     Law(
-        "exp(alpha + bk*log(k) + bn*log(n) + gamma*log(k)*log(n)) + exp(zeta + eta*log(k))",
+        "A*exp(bk*log(k) + bn*log(n) + gamma*log(k)*log(n)) + B*k**eta",
         name="translog",
         title="Sparse auto-encoders: latents and active latents",
         variables=(Variable("k", "", "active latents", (8.0, 512.0), True), Variable("n", "", "latents", (1e3, 1e7), True)),
         parameters=(
-            _free("alpha", "intercept", -3.0, 0.3, 3.0, latex=r"\alpha"),
-            _free("bk", "exponent of k", -0.2, 0.2, latex=r"\beta_k"),
-            _free("bn", "exponent of n", -0.3, -0.05, latex=r"\beta_n"),
-            _free("gamma", "interaction", -0.05, 0.05, latex=r"\gamma"),
-            _free("zeta", "intercept of the floor", -4.0, -1.0, latex=r"\zeta"),
-            _free("eta", "exponent of the floor", -0.3, 0.3, latex=r"\eta"),
+            _scale("A", "scale, e^alpha in the paper"),
+            _free("bk", "exponent of k", -0.6, -0.2, 0.2, 0.6, latex=r"\beta_k", most=10.0),
+            _free("bn", "exponent of n", -0.6, -0.3, -0.05, latex=r"\beta_n", most=10.0),
+            _free("gamma", "interaction", -0.05, 0.01, 0.05, latex=r"\gamma", most=1.0),
+            _scale("B", "scale of the floor, e^zeta in the paper"),
+            _free("eta", "exponent of the floor", -5.0, -2.0, -0.6, -0.2, 0.2, 0.6, 2.0, 5.0, latex=r"\eta", most=10.0),
         ),
         predicts="reconstruction error",
-        latex=r"L = e^{\alpha + \beta_k \ln k + \beta_n \ln n + \gamma \ln k \ln n} + e^{\zeta + \eta \ln k}",
+        latex=r"L = A\,k^{\beta_k} n^{\beta_n} e^{\gamma \ln k \ln n} + B\,k^{\eta}",
         source="Gao et al. 2024, arXiv 2406.04093, section 3.1, read in a secondary summary",
         also=("sae",),
     ),

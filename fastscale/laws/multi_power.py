@@ -101,7 +101,9 @@ LAWS = (
             "area S_W counts beside S1 where its rows are there; rows of the warm-up are no points. The published values are of "
             "multi_power(warmup='count'), in which the rise is a negative fall: that moves L0 by about B times the largest rate. "
             "The steps of a decay are merged into at most 48 pieces a point: the loss moves by less than 1e-6 of itself for "
-            "cosine, linear and exponential decays of thousands of steps, by up to 1e-5 for rates that rise and fall repeatedly."
+            "cosine, linear and exponential decays of thousands of steps, by up to 1e-5 for rates that rise and fall repeatedly. "
+            "Its minimum is flat and takes hundreds of passes over the points: give the loss of some hundred rows a run, and "
+            "leave it out of the others, which shape the schedule all the same."
         ),
         schedule=_SCHEDULE,
         falls_with=("S1",),

@@ -31,13 +31,15 @@ LAWS = (
         source="Hoffmann et al. 2022, arXiv 2203.15556, section 3.1",
         note=(
             "Takes checkpoints: run, N, loss, and C or D of each. The log of each run's loss is interpolated, linearly in log "
-            "C, at 1,500 budgets spread evenly in log C over the range in which two runs exist or more; the run with the "
-            "least loss gives N* there, and log N* is regressed on log C. Budgets at the ends, where the smallest or the "
-            "largest size of those that are there is best, do not bracket the optimum and are left out; the publication does "
-            "not say. Sizes are few, so the envelope is a staircase: with m equal steps its slope is 1 - 1/m^2 of the line's. "
-            "Curves are not smoothed; noise of the loss, warm-up and a learning rate that has not decayed yet all bias a. "
+            "C, at 1,500 budgets spread evenly in log C over the range in which two runs exist or more; the run with the least "
+            "loss gives N* there, and log N* is regressed on log C. Budgets at the ends, where the best size is within a "
+            "factor of 1.5 of the smallest or the largest one there, do not bracket the optimum and are left out; the "
+            "publication does not say. Sizes are few, so the envelope is a staircase: with m equal steps its slope is "
+            "1 - 1/m^2 of the line's. Curves are not smoothed; noise of the loss, warm-up and a learning rate that has not "
+            "decayed yet all bias a. "
             "Resamples draw whole runs, so each lacks a third of the sizes where a size has one run: intervals are then wider "
-            "than they need be."
+            "than they need be, unless runs differ by noise that tilts the envelope: resamples show that tilt twice, and the "
+            "jackknife, interval() of the fit, covers better."
         ),
         allocation=allocation,
         procedure="fastscale.fitting.procedures.envelope:PROCEDURE",

@@ -76,13 +76,13 @@ LAWS = (
                 coordinate="log",
                 latex="x_0",
             ),
-            Parameter("d", "stretching exponent", positive=True, start=(0.2, 0.5, 1.0, 2.0)),
+            Parameter("d", "stretching exponent", positive=True, bounds=(0.02, 50.0), start=(0.2, 0.5, 1.0, 2.0)),
         ),
         predicts="performance",
         residual="linear",
         latex=r"y = a + b\,e^{-(x/x_0)^d}",
         source="elementary; 'wbl4' and 'exp4' of learning-curve studies such as Viering, Loog 2021, arXiv 2103.10948",
-        note="d = 1 is exp_law.",
+        note="d = 1 is exp_law; at d's lower bound it is log_law, which is then the one to fit.",
         also=("wbl4", "exp4", "janoschek"),
         reduces_to=(Reduction("exp_law", fixed={"d": 1.0}, names={"c": "-1/x0"}),),
     ),
@@ -93,12 +93,17 @@ LAWS = (
         parameters=(
             Parameter("A", "scale", positive=True, start=(2.0, 100.0, 1e4), coordinate="log"),
             Parameter("alpha", "exponent", positive=True, start=(0.1, 0.5, 2.0), latex=r"\alpha"),
-            Parameter("beta", "power of the logarithm", positive=True, start=(0.5, 1.0, 3.0), latex=r"\beta"),
+            Parameter(
+                "beta", "power of the logarithm", positive=True, bounds=(0.0, 20.0), start=(0.5, 1.0, 3.0), latex=r"\beta"
+            ),
         ),
         predicts="performance",
         latex=r"y = \left(\ln(A\,x^{\alpha})\right)^{\beta}",
         source="Isik et al. 2024, arXiv 2402.04177, eq. 1",
-        note="Holds where A x^alpha > 1; alpha and A trade off against beta.",
+        note=(
+            "Holds where A x^alpha > 1; alpha and A trade off against beta. At beta's upper bound it is power_law for all that "
+            "data say."
+        ),
     ),
     Law(
         "y0 + b*s*softplus((x0 - x)/s)",

@@ -61,15 +61,17 @@ def _left_out() -> list[str]:
 
 def _published() -> list[str]:
     table = published()
-    lines = ["", "## Published fits", "", "`fastscale.published(name)` has them as data, with `predict`.", ""]
-    lines += [
-        "| name | law | parameters | N counts | data | ranges | digits | source |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    lines = [
+        "", "## Published fits", "",
+        "`fastscale.published(name)` has them as data, with all their digits (six of them here) and `predict`.", "",
     ]
+    columns = ("name", "law", "parameters", "predicts", "N counts", "data", "ranges", "digits", "source", "note")
+    lines += ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
     for name, row in table.iterrows():
         values = ", ".join(f"{k} {v:.6g}" for k, v in row["params"].items())
         digits = "rounded" if row["rounded"] else "all that exist"
         ranges = ", ".join(f"{v} {low:.3g} to {high:.3g}" for v, (low, high) in row["ranges"].items())
-        cells = (f"`{name}`", f"`{row['law']}`", values, row["counts"], row["data"], ranges, digits, row["source"])
+        told = (row["loss"], row["counts"], row["data"], ranges, digits, row["source"], row["note"])
+        cells = (f"`{name}`", f"`{row['law']}`", values, *told)
         lines.append("| " + " | ".join(cells) + " |")
     return lines

@@ -105,8 +105,10 @@ LAWS = (
 )
 
 _STEP = "2,619 grid runs; tokens, non-embedding parameters"
+_STEP_MEAN = "Li et al. 2025, arXiv 2503.04715, mean of the 1,000 released bootstrap fits, of c that of its logarithm"
 _STEP_RANGES = dict(N=(2.1e8, 2.2e9), D=(2e9, 1e11))
 _BARE = "parameters without embeddings"
+_DEEPSEEK = "C is the product of the two, non-embedding FLOP a token (attention included, not halved) times tokens, not 6ND."
 _LLAMA = dict(C=(6e18, 1e22))
 
 
@@ -172,9 +174,15 @@ PUBLISHED = (
         dict(N0=0.1715, a=0.5243),
         "DeepSeek 2024, arXiv 2401.02954, eq. 4",
         loss="non-embedding FLOP a token",
+        note=_DEEPSEEK,
     ),
     Published(
-        "deepseek2024_data", "alloc_power", dict(N0=5.8316, a=0.4757), "DeepSeek 2024, arXiv 2401.02954, eq. 4", loss="tokens"
+        "deepseek2024_data",
+        "alloc_power",
+        dict(N0=5.8316, a=0.4757),
+        "DeepSeek 2024, arXiv 2401.02954, eq. 4",
+        loss="tokens",
+        note=_DEEPSEEK,
     ),
     Published(
         "llama2024_data",
@@ -207,11 +215,12 @@ PUBLISHED = (
     Published(
         "steplaw2025_lr_mean",
         "hparam_power",
-        dict(c=1.7973, p=-0.7129, q=0.3075),
-        "Li et al. 2025, arXiv 2503.04715, mean of the 1,000 released bootstrap fits",
+        dict(c=math.exp(0.5863077907399268), p=-0.7129222911869904, q=0.30749095041206964),
+        _STEP_MEAN,
         _STEP,
         _BARE,
         "learning rate",
+        rounded=False,
         ranges=_STEP_RANGES,
     ),
     Published(
@@ -226,10 +235,11 @@ PUBLISHED = (
     Published(
         "steplaw2025_batch_mean",
         "bcrit_data",
-        dict(c=0.5807, nu=0.5709),
-        "Li et al. 2025, arXiv 2503.04715, mean of the 1,000 released bootstrap fits",
+        dict(c=math.exp(-0.5435421736103339), nu=0.5709443646895045),
+        _STEP_MEAN,
         _STEP,
         loss="batch size in tokens",
+        rounded=False,
         ranges=dict(D=_STEP_RANGES["D"]),
     ),
     Published(

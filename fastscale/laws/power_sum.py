@@ -36,11 +36,14 @@ LAWS = (
             _ALPHA,
             _B,
             _BETA,
-            Parameter("gamma", "outer exponent", positive=True, start=(0.3, 0.6, 1.0), latex=r"\gamma"),
+            Parameter("gamma", "outer exponent", positive=True, bounds=(0.01, 100.0), start=(0.3, 0.6, 1.0), latex=r"\gamma"),
         ),
         latex=r"L = E + \left((A/N)^{\alpha} + (B/D)^{\beta}\right)^{\gamma}",
         source="Busbridge et al. 2025, arXiv 2502.08606, eq. 7, with A and B as scales of N and D",
-        note="Printed coefficients A' of A' N^-alpha are A^alpha here. gamma shows only where both terms matter.",
+        note=(
+            "Printed coefficients A' of A' N^-alpha are A^alpha here. gamma shows only where both terms matter; at its lower "
+            "bound the worse of the two decides alone, at its upper one the law is a product of powers."
+        ),
         reduces_to=(
             Reduction("chinchilla", fixed={"gamma": 1.0}, names={"A": "A**alpha", "B": "B**beta"}),
             Reduction(

@@ -35,7 +35,7 @@ LAWS = (
         parameters=(
             Parameter("Nc", "scale of N", positive=True, start=_REACH, relative_to="N", coordinate="log", latex="N_c"),
             Parameter("alpha_N", "exponent of N", positive=True, start=_SLOW, latex=r"\alpha_N"),
-            Parameter("alpha_D", "exponent of data", positive=True, bounds=(1e-3, 10.0), start=_SLOW, latex=r"\alpha_D"),
+            Parameter("alpha_D", "exponent of data", positive=True, bounds=(1e-3, 10.0), start=(*_SLOW, 2.0), latex=r"\alpha_D"),
             Parameter(
                 "Dc", "scale of data", positive=True, start=_REACH, relative_to="DF", coordinate="log", latex="D_c"
             ),

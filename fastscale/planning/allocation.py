@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 from fastscale.laws.shared import refuse_groups
+from fastscale.planning.asked import number, numbers
 from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
 from fastscale.planning.draws import Draws, improves
-from fastscale.planning.solve import minimum, root
+from fastscale.planning.solve import changes, minimum, root_in, scan
 
 __all__ = ["DEFAULT_COST", "Surface", "allocate"]
 
@@ -39,7 +41,7 @@ class Surface:
     Raises
     ------
     FitError
-        The law is not one of N and D, a further variable is not given, or the cost is no formula of N and D.
+        The law is not one of N and D, or a further variable is not given; once it is used, the cost is no formula of N and D.
     """
 
     def __init__(self, draws: Draws, cost: str | None = None) -> None:
@@ -61,11 +63,22 @@ class Surface:
         if missing:
             raise FitError(f"the law {law.name!r} also takes {', '.join(missing)}, whose values have to be given")
         self.steps = "D" not in law.variable_names
-        held = {name: value for name, value in draws.held.items() if name in law.variable_names}
-        self.batch = draws.held.get("batch", 1.0)
+        given = {name: number(name, value, name not in law.variable_names or name in law.log_variables)
+                 for name, value in draws.held.items()}
+        held = {name: value for name, value in given.items() if name in law.variable_names}
+        self.batch = given.get("batch", 1.0)
         self.draws = draws.with_held(**held)
-        self.cost: Cost = cost_of(law, cost, held)
-        self.closed = law.allocation is not None and self.cost.factor is not None
+        self._asked = cost
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What a run costs; some laws have to be told, but not for what has nothing to do with it."""
+        return cost_of(self.draws.law, self._asked, self.draws.held)
+
+    @cached_property
+    def closed(self) -> bool:
+        """Whether the best allocation has a closed form."""
+        return self.draws.law.allocation is not None and self.cost.factor is not None
 
     def __len__(self) -> int:
         return len(self.draws)
@@ -73,7 +86,7 @@ class Surface:
     def rows(self, which: Any) -> Surface:
         """Some of the rows."""
         held = {**self.draws.held, **({"batch": self.batch} if self.steps else {})}
-        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self.cost.text)
+        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self._asked)
 
     def at(self, N: Any, D: Any) -> Array:
         """What the law predicts at N and D."""
@@ -144,22 +157,37 @@ class Surface:
         return self._for(lambda N: self.at(N, D), self.limit(D=D), loss, 25)
 
     def _for(self, value: Callable[[Any], Array], floor: Array, loss: float | Array, points: int) -> Array:
+        """Where more is worse in the end (much data, quantised), the search ends at the best, so that it misses no dip."""
+
+        def worse(x: Array) -> Array:
+            return self.draws.sign * (value(np.exp(x)) - loss)
+
+        grid = np.broadcast_to(np.linspace(*LOG_RANGE, points)[:, None], (points, len(self)))
         with np.errstate(all="ignore"):
-            never = self.draws.sign * (floor - loss) >= 0
-            found = np.exp(root(lambda x: value(np.exp(x)) - loss, np.linspace(*LOG_RANGE, points), len(self)))
+            values = scan(worse, grid, len(self))
+            turns = (values > 0).all(axis=0) & (values[-1] > values.min(axis=0))
+            if turns.any():
+                best = minimum(worse, grid, len(self))
+                grid = np.where(turns & np.isfinite(best), np.minimum(grid, best), grid)
+                values = scan(worse, grid, len(self))
+            reached = (values < 0).any(axis=0)
+            changed = changes(values)
+            found = np.exp(root_in(worse, grid, values, changed.argmax(axis=0), np.asarray(reached & changed.any(axis=0))))
+            never = ~reached & (self.draws.sign * (floor - loss) >= 0)
         return np.where(never, np.inf, found)
 
 
 def is_surface(law: Law) -> bool:
     """Whether a law says how to spend a budget on size and data: of N and D, or N and S, what it predicts being good or bad."""
     names = set(law.variable_names)
-    return "N" in names and len(names & {"D", "S"}) == 1 and improves(law) and law.name not in _FOLLOWS
+    return "N" in names and bool(names & {"D", "S"}) and improves(law) and law.name not in _FOLLOWS
 
 
 def further_variables(law: Law) -> tuple[str, ...]:
     """What besides N and D has to be given for an allocation: the law's other variables; for a law of steps the batch."""
-    others = tuple(name for name in law.variable_names if name not in ("N", "D", "S"))
-    return others if "D" in law.variable_names else (*others, "batch")
+    data = "D" if "D" in law.variable_names else "S"  # beside D, S is a variable like others, such as a sparsity
+    others = tuple(name for name in law.variable_names if name not in ("N", data))
+    return others if data == "D" else (*others, "batch")
 
 
 def allocate(
@@ -191,9 +219,7 @@ def allocate(
     FitError
         The law is not one of N and D, the budget is not positive, or the cost is no formula of N and D.
     """
-    budgets = np.atleast_1d(np.asarray(C, dtype=float))
-    if budgets.ndim != 1 or not (np.isfinite(budgets).all() and (budgets > 0).all()):
-        raise FitError(f"C={C!r}: a positive budget, or several")
+    budgets = np.atleast_1d(numbers("C", C))
     if law.variable_names == ("C",) and law.allocation is not None:
         return _as_fitted(Draws(law, draws, given), budgets[:, None], cost)
     surface = Surface(Draws(law, draws, given), cost)

@@ -39,7 +39,9 @@ class Cost:
     """
 
     def __init__(self, text: str | None = None, held: Mapping[str, float] | None = None) -> None:
-        self.text = text or DEFAULT_COST
+        self.text = DEFAULT_COST if text is None else text
+        if not isinstance(self.text, str):
+            raise FitError(f"cost={text!r}: a formula of N and D, such as {DEFAULT_COST!r}")
         self.held = dict(held or {})
         # a formula has to have a parameter: this one is always 1
         try:
@@ -52,7 +54,11 @@ class Cost:
             others = f" (also of {', '.join(self.held)})" if self.held else ""
             raise FitError(f"cost={self.text!r}: a formula of N and D and numbers{others}, such as {DEFAULT_COST!r}")
         N, D = np.array([1e6, 1e9, 3e11, 1e6]), np.array([1e8, 1e10, 1e12, 1e12])
-        ratio = self(N, D) / (N * D)
+        with np.errstate(all="ignore"):
+            at, more_size, more_data = self(N, D), self(2 * N, D), self(N, 2 * D)
+            if not all((more >= at).all() and (more > at).any() for more in (more_size, more_data)):
+                raise FitError(f"cost={self.text!r} does not rise with N and with D, as what a run costs does")
+            ratio = at / (N * D)
         constant = np.isfinite(ratio).all() and (ratio > 0).all() and np.ptp(ratio) <= 1e-12 * ratio[0]
         self.factor: float | None = float(ratio[0]) if constant else None
 

@@ -44,6 +44,8 @@ class Curve:
         The prediction as x goes to the lower and to the upper end.
     sign
         As in `Draws`: 1 where less is better.
+    monotone
+        Whether more is known not to be worse, as of compute that is spent as well as it can be.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Curve:
     logarithmic: bool = True
     origin: float = 0.0
     unit: float = 1.0
+    monotone: bool = False
 
     def x(self, u: Array) -> Array:
         """x at a coordinate."""
@@ -85,9 +88,12 @@ class Curve:
 
     @property
     def bound(self) -> Array:
-        """The better of the two ends; NaN where that is without bound."""
+        """The best there is: at one of the two ends, or between them where more and less are worse; NaN without bound."""
         start, end = self.ends()
-        return _finite(np.minimum(self.sign * start, self.sign * end)) * self.sign
+        best = np.minimum(self.sign * start, self.sign * end)
+        if not self.monotone:
+            best = np.fmin(best, self.sign * self.at(self.best()))
+        return _finite(best) * self.sign
 
     @cached_property
     def on_grid(self) -> Array:
@@ -149,8 +155,8 @@ def frontier(surface: Surface) -> Curve:
         return draws.limit("N", "S" if surface.steps else "D", towards=0.0), surface.limit()
 
     if surface.closed:
-        return Curve("C", lambda C: surface.best(C)[2], len(draws), _BUDGETS, ends, draws.sign)
-    return Curve("C", _Searched(surface).loss, len(draws), _FEW_BUDGETS, ends, draws.sign)
+        return Curve("C", lambda C: surface.best(C)[2], len(draws), _BUDGETS, ends, draws.sign, monotone=True)
+    return Curve("C", _Searched(surface).loss, len(draws), _FEW_BUDGETS, ends, draws.sign, monotone=True)
 
 
 class _Searched:

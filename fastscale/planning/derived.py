@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
+import numpy as np
+
 from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
 from fastscale.laws.law import Array
@@ -56,6 +58,13 @@ class Question:
             return frontier(self.surface)
         return self.curve_at({name: self.given[name] for name in names if name != self.scale})
 
+    def at_scale(self, x: float | Array) -> dict[str, Array]:
+        """The point of the law at x of the scale: where the scale is compute, its best allocation."""
+        if self.scale in self.draws.law.variable_names:
+            return {self.scale: np.asarray(x)}
+        N, D, _ = self.surface.best(np.asarray(x))
+        return {"C": np.asarray(x), "N": N, "D": D}
+
     def curve_at(self, held: Mapping[str, float]) -> Curve:
         """The law along the scale with the other variables held at these values."""
         return along(self.draws.with_held(**held), self.scale, self.ranges)
@@ -79,11 +88,16 @@ class Quantity:
     optional
         Further numbers, and what stands for them.
     positive
-        Whether its values are: intervals that are symmetric are so in the logarithm.
+        Whether its values are scales: intervals that are symmetric are so in the logarithm. Not predictions and their limits,
+        which may be 0 or below.
     unit_of
         The variable whose unit it has ("N", "D", "C", `SCALE`), so that how far it lies beyond the data can be said.
     only
         Which laws, of those of its kind.
+    visits
+        Where it asks the law besides at its arguments and its value: so that how far beyond the data that lies can be said.
+    priced
+        Whether what a run costs has a part in it, where there is an allocation.
     """
 
     name: str
@@ -95,6 +109,8 @@ class Quantity:
     positive: bool = True
     unit_of: str = ""
     only: Callable[[Law], bool] = lambda law: True
+    visits: Callable[[Question], Mapping[str, Array]] = lambda q: {}
+    priced: bool = True
 
     def suits(self, law: Law, named: str | None = None) -> bool:
         """Whether it makes sense for a law, along a variable that was named or along its own scale."""
@@ -124,7 +140,7 @@ class Quantity:
         """Whether a cost of runs has a part in it."""
         if self.kind == "law":
             return law.variable_names == ("C",)
-        return self.kind != "variable" and named is None and is_surface(law)
+        return self.kind != "variable" and named is None and is_surface(law) and self.priced
 
     def accepts(self, law: Law, named: str | None = None) -> Mapping[str, float]:
         """Its optional arguments for a law, with what stands for them."""

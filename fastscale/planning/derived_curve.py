@@ -52,34 +52,43 @@ def _equivalent(q: Question) -> Array:
     return q.curve_at(moved).for_target(q.curve.at(q[SCALE]))
 
 
+def _there(q: Question) -> dict[str, Array]:
+    return q.at_scale(q[SCALE])
+
+
 def _may_bend(law: Law) -> bool:
     return law.predicts in MORE_IS_BETTER or "sigmoid(" in (law.formula or "")
 
 
 QUANTITIES = (
     Quantity(
-        "irreducible_loss", "the loss that no scale gets below: the law's limit", "curve", (), lambda q: q.curve.bound,
-        only=lambda law: law.predicts in LESS_IS_BETTER,
+        "irreducible_loss", "the loss that no scale gets below: the law's limit, or its least value where too much is worse",
+        "curve", (), lambda q: q.curve.bound, positive=False, only=lambda law: law.predicts in LESS_IS_BETTER,
     ),
     Quantity(
-        "ceiling", "what no scale gets above: the law's limit", "curve", (), lambda q: q.curve.bound,
-        only=lambda law: law.predicts in MORE_IS_BETTER,
+        "ceiling", "what no scale gets above: the law's limit, or its largest value where too much is worse", "curve", (),
+        lambda q: q.curve.bound, positive=False, only=lambda law: law.predicts in MORE_IS_BETTER,
     ),
-    Quantity("elasticity", "d ln prediction/d ln scale", "curve", (SCALE,), _elasticity, positive=False),
+    Quantity("elasticity", "d ln prediction/d ln scale", "curve", (SCALE,), _elasticity, positive=False, visits=_there),
     Quantity(
         "local_exponent", "d ln |prediction - limit|/d ln scale: the exponent of the reducible part", "curve", (SCALE,),
-        _local_exponent, positive=False,
+        _local_exponent, positive=False, visits=_there,
     ),
     Quantity(
-        "marginal_return", "d prediction/d ln scale", "curve", (SCALE,), lambda q: q.curve.log_slope(q[SCALE]), positive=False
+        "marginal_return", "d prediction/d ln scale", "curve", (SCALE,), lambda q: q.curve.log_slope(q[SCALE]), positive=False,
+        visits=_there,
     ),
     Quantity(
-        "gain", "prediction at `factor` times the scale, less that at it", "curve", (SCALE,), _gain, {"factor": 2.0}, False
+        "gain", "prediction at `factor` times the scale, less that at it", "curve", (SCALE,), _gain, {"factor": 2.0}, False,
+        visits=lambda q: q.at_scale(q["factor"] * q[SCALE]),
     ),
-    Quantity("doubling_factor", "what the prediction is multiplied by when the scale doubles", "curve", (SCALE,), _doubling),
+    Quantity(
+        "doubling_factor", "what the prediction is multiplied by when the scale doubles", "curve", (SCALE,), _doubling,
+        visits=lambda q: q.at_scale(2 * q[SCALE]),
+    ),
     Quantity(
         "halving_factor", "factor of the scale that halves the distance to the limit", "curve", (SCALE,), _halving,
-        only=improves,
+        only=improves, visits=lambda q: q.at_scale(_halving(q) * q[SCALE]),
     ),
     Quantity(
         "diminishing_point", "scale beyond which twice as much changes the prediction by less than `gain`", "curve", ("gain",),
@@ -105,5 +114,6 @@ QUANTITIES = (
         "equivalent",
         "value of the variable that does at the references of the others (N_ref=…) what this one does at theirs", "variable",
         (SCALE,), _equivalent, unit_of=SCALE, only=lambda law: len(law.variable_names) > 1,
+        visits=lambda q: {k.removesuffix("_ref"): np.asarray(v) for k, v in q.given.items() if k.endswith("_ref")},
     ),
 )

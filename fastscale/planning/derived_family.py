@@ -93,7 +93,8 @@ QUANTITIES = (
     ),
     *(
         Quantity(
-            name, what, "law", ("C",), lambda q, which=which: _allocated(q, which), only=lambda law: law.name == "alloc_power",  # type: ignore[misc]
+            name, what, "law", ("C",), lambda q, which=which: _allocated(q, which),  # type: ignore[misc]
+            only=lambda law: law.predicts == "optimal size",
             unit_of=which if which in "ND" else "",
         )
         for name, what, which in (

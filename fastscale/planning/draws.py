@@ -18,6 +18,7 @@ MORE_IS_BETTER = frozenset({"accuracy", "performance", "reward"})
 # Where a limit is read when the formula does not say what infinity gives.
 _FAR = (1e50, 1e100, 1e150)
 _SETTLES = 0.9
+_LEVEL = 16 * np.finfo(float).eps  # of a value: differences that are rounding
 
 
 def improves(law: Law) -> bool:
@@ -85,14 +86,17 @@ class Draws:
         """What the law comes to as these variables grow without bound, or all go to 0 or to minus infinity, `others` at values.
 
         Infinite where it has no bound; NaN where that cannot be told. Where the formula itself says nothing (infinity over
-        infinity), Aitken's extrapolation of three far values, which is exact for what dies away as a power.
+        infinity), Aitken's extrapolation of three far values, which is exact for what dies away as a power; what grows as one
+        has no bound.
         """
         with np.errstate(all="ignore"):
             value = self.at(**dict.fromkeys(growing, towards), **(others or {}))
             if np.isnan(value).any():
                 a, b, c = (self.at(**dict.fromkeys(growing, _far(towards, size)), **(others or {})) for size in _FAR)
                 ratio = (c - b) / (b - a)
-                end = np.where(b == c, c, np.where((ratio >= 0) & (ratio < _SETTLES), c - (c - b) ** 2 / (c - 2 * b + a), np.nan))
+                dies, grows = (ratio >= 0) & (ratio < _SETTLES), ratio > 1.0 / _SETTLES
+                end = np.where(dies, c - (c - b) ** 2 / (c - 2 * b + a), np.where(grows, np.copysign(np.inf, c - b), np.nan))
+                end = np.where((b == c) | (np.abs(c - b) <= _LEVEL * np.abs(c)), c, end)
                 value = np.where(np.isnan(value), end, value)
         return value
 

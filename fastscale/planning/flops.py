@@ -12,6 +12,7 @@ import numpy as np
 
 from fastscale.errors import FitError, did_you_mean
 from fastscale.laws.law import Array
+from fastscale.planning.asked import number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -149,7 +150,7 @@ def flops(
 
 
 def _convention(name: str) -> _Convention:
-    if name not in _CONVENTIONS:
+    if not isinstance(name, str) or name not in _CONVENTIONS:
         close = did_you_mean(name, tuple(_CONVENTIONS))
         raise FitError(f"no convention {name!r}.{close} fastscale.flops() lists {', '.join(_CONVENTIONS)}")
     return _CONVENTIONS[name]
@@ -168,6 +169,11 @@ def _of(convention: _Convention, given: dict[str, Any]) -> Flops:
             raise FitError(f"{name}={value!r}: a number, or several") from None
         if not (np.isfinite(numbers[name]).all() and (numbers[name] > 0).all()):
             raise FitError(f"{name}={value!r}: positive numbers")
+    try:
+        np.broadcast_shapes(*(v.shape for v in numbers.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {'x'.join(map(str, v.shape))}" for name, v in numbers.items() if v.ndim)
+        raise FitError(f"arrays of a shape's parts go together; got {shapes}") from None
     n, d, s, V, h = (numbers[name] for name in ("layers", "width", "sequence", "vocabulary", "heads"))
     if given["feedforward"] is not None:
         f = numbers["feedforward"]
@@ -225,8 +231,10 @@ def cost_formula(
         raise FitError(f"{convention!r} has a gated feed-forward part, so that N is not 12 layers width^2; there are {plain}")
     for name, value in (("aspect", aspect), ("sequence", sequence), ("vocabulary", vocabulary), ("head_width", head_width)):
         needed = name in ("aspect", "head_width") or name in chosen.needs
-        if needed and (value is None or not (np.isfinite(value) and value > 0)):
-            raise FitError(f"{convention!r} needs {name}, a positive number; got {value!r}")
+        if needed and value is None:
+            raise FitError(f"{convention!r} needs {name}, a positive number; got None")
+        if value is not None:
+            number(name, value)
     width = (aspect / 12.0) ** (1 / 3)  # over N^(1/3)
     tables = 3 * chosen.vocabulary * (vocabulary or 0.0) * width
     pairs = 3 * (sequence or 0.0) * (chosen.attention + chosen.softmax / head_width) * width**2 / aspect

@@ -204,6 +204,9 @@ def test_groups_that_share_parameters(shell: Shell, tmp_path: Path) -> None:
     fit = fastscale.fit("chinchilla", frame, by="domain", shared=["alpha", "beta"])
     assert document["objective"] == fit.objective
     assert {name: row["estimate"] for name, row in document["parameters"].items()} == fit.params.to_dict()
+    law, shared = document["law"], fit.law.shared
+    assert law["formula"] == shared.base.formula is not None and law["by"] == "domain" and law["shared"] == ["alpha", "beta"]
+    assert law["groups"] == list(shared.levels)
 
 
 @pytest.mark.parametrize(

@@ -36,9 +36,16 @@ def test_one_law(shell: Shell) -> None:
         assert text in out
 
 
+def test_what_has_no_unit_has_a_meaning(shell: Shell) -> None:
+    assert "variables:  N (model size, parameters), Ex (experts)\n" in shell("laws", "clark_moe").out
+    rows = {line.split()[0]: line for line in shell("laws", "poly_log2").out.splitlines() if line.startswith(("x0 ", "c0 "))}
+    assert " held " in rows["x0"] and " it is " in rows["c0"]
+
+
 def test_a_law_by_another_name(shell: Shell) -> None:
     assert shell("laws", "M4").out == shell("laws", "bounded_power").out
-    assert "also:       hoffmann, approach3" in shell("laws", "chinchilla").out
+    out = shell("laws", "chinchilla").out
+    assert "also:       hoffmann, approach3" in out and out.count("approach3") == 1
     assert shell("laws", "hoffmann", "--json").document["other_names"] == ["hoffmann", "approach3"]
 
 

@@ -48,9 +48,9 @@ def test_tables(shell: Shell) -> None:
 
 
 def test_no_allocation_ends_with_1(shell: Shell, runs: Path) -> None:
-    done = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*D + 0*N")
+    done = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*N*D + 1e30")
     assert done.code == 1 and "there is no optimum" in done.out and "no compute-optimal allocation" in done.err
-    document = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*D + 0*N", "--json").document
+    document = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*N*D + 1e30", "--json").document
     assert document["optimal"][0]["N"] == {"estimate": None}
 
 
@@ -58,6 +58,8 @@ def test_no_allocation_ends_with_1(shell: Shell, runs: Path) -> None:
     ("arguments", "said"),
     [
         (("--budget", "-1"), "--budget -1: a positive number"),
+        (("--budget", "1e21", "--law", "data_constrained"), "'fastscale derive --fit PATH optimal_size C=… U=…'"),
+        (("--budget", "1e21", "--law", "kaplan_ns"), "an allocation of 'kaplan_ns' also takes batch"),
         (("--budget", "inf"), "--budget inf: a positive number"),
         (("--budget", "1e21", "--law", "kaplan_n"), "an allocation needs a law of N and D; 'kaplan_n' is one of N"),
         (("--budget", "1e21", "--cost", "6*N"), "--cost '6*N': a formula of N and D"),

@@ -28,7 +28,7 @@ from fastscale.laws.evaluate import evaluate
         ("E + A/N)", "does not parse at position 8"),
         ("E + A/N^alpha)", r"does not parse.* Powers are written a\*\*b\."),
         ("A*x\0", "does not parse"),
-        ("E + A/N**lambda", "does not parse"),
+        ("E + A/N**lambda", r"does not parse.* lambda is a reserved word of Python: take another name\."),
         ("E + A/N^alpha", r"uses \^; powers are written a\*\*b"),
         ("A % x", r"uses the operator Mod; \+ - \* / \*\* are known"),
         ("A // x", "uses the operator FloorDiv"),

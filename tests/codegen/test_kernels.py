@@ -8,10 +8,12 @@ import zlib
 import numpy as np
 import pytest
 import support
+from numba import njit
 from support import Points
 
 from fastscale import laws
-from fastscale.codegen.emit import kernel_source
+from fastscale.codegen.emit import SCALES, kernel_source
+from fastscale.errors import FormulaError
 from fastscale.kernels.loops import refine_starts
 from fastscale.laws import Law
 
@@ -53,6 +55,14 @@ FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
     "sqrt(tanh(a*x)) + softplus(-x*b)*sigmoid(c)": ((0.1, 3.0), dict(a=0.7, b=0.3, c=0.4), ""),
     "A/N**a*B/D**b": ((1e2, 1e9), dict(A=30.0, a=0.1, B=0.6, b=0.05), "A B"),
     "a + 1e16*b*x + 0.1*x": ((0.1, 3.0), dict(a=0.7, b=1e-16), ""),
+    # sizes and even powers of what may be negative
+    "a + b*((x - c)**2)**0.5": ((0.5, 9.0), dict(a=1.0, b=0.3, c=4.0), ""),
+    "a + b*((x - c)**2)**g": ((0.5, 9.0), dict(a=1.0, b=0.3, c=4.0, g=0.8), ""),
+    "a + sqrt(b*b*x)": ((0.5, 9.0), dict(a=1.0, b=-0.3), ""),
+    "a + b*log((x - c)**2)": ((0.5, 9.0), dict(a=2.0, b=-0.3, c=4.0), ""),
+    "a + log(b**2*x)": ((0.5, 9.0), dict(a=1.0, b=-1.3), ""),
+    # numbers that are no rational ones
+    "exp(1)*a*x**log(2) + 2**0.5*b": ((0.5, 9.0), dict(a=1.0, b=0.4), ""),
 }
 
 
@@ -77,7 +87,7 @@ class Interpreted:
         logs = frozenset(n for n, log in zip(law.names, law.logs, strict=True) if log)
         positive = frozenset(p.name for p in law.parameters if p.lower >= 0)
         self.names: dict = {}
-        exec(kernel_source(law.parsed, logs, positive, points.scale), self.names)
+        exec(kernel_source(law.parsed, logs, positive, points.scale).replace("@straight\n", ""), self.names)
 
     def kernels(self, scale: str) -> Interpreted:
         return self
@@ -121,6 +131,19 @@ def test_source_of_every_scale_is_right(text: str) -> None:
     np.testing.assert_allclose(J, expected, rtol=1e-9, atol=1e-12 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("a*x + 1/0", r"1 / 0"), ("a*x/(2 - 2)", r"a \* x / \(2 - 2\)"), ("a + log(0*x)", r"log\(0 \* x\)"),
+        ("a*x + log(-1)", r"log\(-1\)"), ("a*(-2)**0.5*x", r"\(-2\) \*\* 0\.5"), ("a*x*exp(1000)", r"exp\(1000\)"),
+        ("a*x + 9**9**9", r"9 \*\* 9 \*\* 9"), ("a*x + 1e200*1e200", r"1e\+200 \* 1e\+200"), ("a*x**(1e99**9)", r"1e\+99 \*\* 9"),
+    ],
+)
+def test_numbers_that_are_none_are_refused(text: str, part: str) -> None:
+    with pytest.raises(FormulaError, match=rf"the formula's part {part} is not a finite real number"):
+        laws.get(text).kernels("linear")
+
+
 COMPILED = [
     "E + A*exp(-k*N**c)", "E + A*sigmoid(s*(m - log(x)))", "E + A*(x + d)**-alpha", "sqrt(a - b*x)",
     "E + (A/N**a + B/D**b)**g", "a + b*(x - c)**5",
@@ -136,6 +159,36 @@ def test_compiled_is_right(text: str) -> None:
         support.assert_derivatives(points, theta, stencils)
     many, theta = example(text, "log", 203)
     assert many.kernel(theta)[0] == pytest.approx(many.objective(theta), rel=1e-11)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_short_way_into_llvm_is_what_numba_makes_of_the_same_text(scale: str) -> None:
+    """Maxima, choices, whole numbers, special functions, on every residual scale."""
+    law = Law("sigmoid(a - b*log(x) + max(x - c, 0)*floor(d + x) - exp(lbeta(a, x)) + min(c, log1p(x))*expm1(-d))")
+    theta, rng = np.array([0.2, 0.4, 1.5, 0.3]), np.random.default_rng(3)
+    points = Points(law, [rng.uniform(0.2, 3.0, 64)], rng.uniform(0.2, 0.8, 64), rng.uniform(0.5, 2.0, 64), scale)
+    assert not law.logs.any()
+    text = kernel_source(law.parsed, frozenset(), frozenset(), scale)
+    assert text.count("@straight") == 2
+    theirs = {"njit": njit}
+    exec(text.replace("@straight", "@njit(error_model='numpy')"), theirs)
+    expected = np.zeros(4), np.zeros((4, 4))
+    kernels = law.kernels(scale)
+    arguments = theta, points.rows, points.y, points.w, 64, points.rho
+    g, H = np.zeros(4), np.zeros((4, 4))
+    f = kernels.objective(*arguments, g, H)
+    np.testing.assert_allclose(theirs["objective"](*arguments, *expected), f, rtol=1e-13)
+    np.testing.assert_allclose(g, expected[0], rtol=1e-11)
+    np.testing.assert_allclose(H, expected[1], rtol=1e-11)
+    assert np.isfinite(f) and np.count_nonzero(H) == 10
+    value, J = np.zeros((2, 64)), np.zeros((2, 4, 64))
+    kernels.predict(theta, points.rows, 64, value[0], J[0])
+    theirs["predict"](theta, points.rows, 64, value[1], J[1])
+    np.testing.assert_allclose(value[0], value[1], rtol=1e-13)
+    np.testing.assert_allclose(J[0], J[1], rtol=1e-11)
+    # and what lies outside is refused by both
+    arguments = np.array([0.2, 400.0, 1.5, 0.3]), *arguments[1:]
+    assert (kernels.objective(*arguments, g, H) == np.inf) == (theirs["objective"](*arguments, *expected) == np.inf)
 
 
 def test_a_formula_of_a_user_fits() -> None:

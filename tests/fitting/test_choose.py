@@ -113,7 +113,7 @@ def test_what_is_refused() -> None:
         choose([], archive("x"), {}, None)
     with pytest.raises(FitError, match="no built-in law of a loss is one of N, C; name the variables"):
         choose("all", archive("N", "C"), {}, None)
-    with pytest.raises(FitError, match="of the columns that are there"):
+    with pytest.raises(FitError, match="no built-in law of a loss is served by the columns that are there"):
         choose("all", archive("q"), {}, None)
     with pytest.raises(FitError, match="laws: 'power_law' is named twice"):
         resolve_all(choose(["power_law", "power_law"], archive("x"), {"x": "x"}, None))

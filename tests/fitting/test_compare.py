@@ -55,6 +55,14 @@ def test_the_best_in_sample_is_not_the_best_outside() -> None:
     assert note.code == "P24" and note.numbers["held_out"] == "power_offset"
 
 
+def test_no_law_is_recommended_where_none_could_be_fitted() -> None:
+    """P24 said that one law's infinite error is worse than another's."""
+    frame = surface(4, 0.01)  # below the first cut there are two sizes, which is too few for either law
+    found = fastscale.compare(["A/N**a + B/D**b", "E + A/N**a + B/D**b"], frame, scheme="expanding", along="N", resamples=0)
+    assert found.verdict == "No law could be fitted to the training points."
+    assert {note.code for note in found.warnings} == {"held_out_failed"}
+
+
 def test_equal_laws_are_not_distinguished() -> None:
     found = fastscale.compare(["power_offset", "E + exp(a)*x**(-b)"], curve(1), x="x", delta=math.inf)
     assert not found.table["distinguishable"].any()
@@ -88,11 +96,26 @@ def test_groups_are_left_out_once_each() -> None:
     assert found.table.index[0] == "power_offset"
 
 
+def test_runs_that_train_and_are_scored_are_told() -> None:
+    frame = curve(0).assign(run=np.arange(60) // 6)
+    frame["fit"] = np.arange(60) % 6 < 4
+    laws: dict = {"laws": ["power_law", "power_offset"], "x": "x", "delta": math.inf, "resamples": 0}
+    (note,) = [n for n in fastscale.compare(runs=frame, train="fit", **laws).warnings if n.code == "run_in_both"]
+    assert note.numbers == {"runs": 10} and note.message.startswith("10 runs have rows that train and rows that are held out")
+    whole = frame.assign(fit=frame["run"] < 6)
+    for runs, options in ((whole, {"train": "fit"}), (frame, {}), (frame.assign(run=1), {"train": "fit"})):
+        assert "run_in_both" not in {n.code for n in fastscale.compare(runs=runs, **options, **laws).warnings}
+
+
 def test_units_that_are_drawn() -> None:
     frame = pd.concat([curve(k).assign(family=k) for k in range(3)])
     laws = ["power_law", "power_offset"]
     found = fastscale.compare(laws, frame, x="x", delta=math.inf, groups="family", resamples=0)
     assert found.units == len(frame)  # points of different families are different units
+    (note,) = [n for n in found.warnings if n.code == "few_levels"]
+    assert note.message.startswith("3 levels of family are too few to draw from: p is about new runs of these levels")
+    folds = fastscale.compare(laws, frame.assign(fold=np.arange(180) % 9), x="x", delta=math.inf, groups="fold", resamples=0)
+    assert folds.units == 9 and "few_levels" not in {n.code for n in folds.warnings}  # six and more: levels
     windows = fastscale.compare(laws, curve(0), x="x", delta=math.inf, scheme="expanding", resamples=0)
     assert windows.units == 20 < 30 < len(windows.errors)  # batches of a curve; later windows hold the same points out again
     runs = curve(0).assign(run=np.arange(60) // 3)
@@ -102,6 +125,21 @@ def test_units_that_are_drawn() -> None:
     found = fastscale.compare(["E + A/N**a + B/D**b", "A/N**a + B/D**b"], rows.assign(N=rows["N"] * (1 + np.arange(24) % 3)),
                               delta=math.inf, resamples=0)
     assert found.units == found.table["held_out"].iloc[0]  # laws of several variables: each row
+
+
+def test_levels_that_err_together_do_not_tell_laws_apart() -> None:
+    """Eight families with slopes of their own in u and v; one law knows u, the other v, and neither is better."""
+    rng = np.random.default_rng(0)
+    alarms, trials = 0, 60
+    for _ in range(trials):
+        u, v = rng.uniform(1, 10, (2, 96))
+        family = np.repeat(np.arange(8), 12)
+        slopes = rng.normal(0.3, 0.2, (2, 8))[:, family]
+        loss = np.exp(1 + slopes[0] * np.log(u) + slopes[1] * np.log(v) + rng.normal(0, 0.01, 96))
+        frame = pd.DataFrame({"U": u, "V": v, "family": family, "loss": loss})
+        found = fastscale.compare(["k*U**a*V**0.3", "k*V**a*U**0.3"], frame, groups="family", delta=math.inf, resamples=0)
+        alarms += int(found.table["distinguishable"].iloc[1])
+    assert alarms / trials <= 0.11  # 5 % and two standard errors; over rows 0.15
 
 
 def test_prediction_intervals_cover_held_out_points() -> None:
@@ -114,6 +152,66 @@ def test_prediction_intervals_cover_held_out_points() -> None:
     found = several[0]
     band = found.band(x=[1e4, 1e6], resamples=100)
     assert ((band["lower"] <= band["estimate"]) & (band["estimate"] <= band["upper"])).all()
+
+
+def surface(n: int = 7, noise: float = 0.02) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, n), np.geomspace(1e9, 1e11, n)))
+    loss = (1.7 + 400 / N**0.34 + 2000 / D**0.37) * np.exp(rng.normal(0, noise, n * n))
+    return pd.DataFrame({"N": N, "D": D, "loss": loss}, index=np.arange(n * n) + 100)
+
+
+def test_the_mixture_of_laws_of_different_variables() -> None:
+    """Each takes its own of the keywords, as of the columns."""
+    frame = surface()
+    found = fastscale.compare(["chinchilla", "k/N**a", "kaplan_nd"], frame, delta=math.inf, resamples=0)
+    weights = pd.Series({"k / N ** a": 0.5, "chinchilla": 0.3, "kaplan_nd": 0.2})
+    found.table["weight"] = weights  # as if: all take part
+    rows = frame.iloc[3:6]
+    mixed = found.predict(rows)
+    by_hand = np.exp(sum(w * np.log(found.fits[name].predict(rows)) for name, w in weights.items()))
+    np.testing.assert_allclose(mixed, by_hand, rtol=1e-12)
+    assert mixed.index.equals(rows.index)
+    np.testing.assert_allclose(found.predict(N=rows["N"].to_numpy(), D=rows["D"].to_numpy()), by_hand, rtol=1e-12)
+    assert found.predict(N=float(rows["N"].iloc[0]), D=float(rows["D"].iloc[0])) == pytest.approx(by_hand.iloc[0], rel=1e-12)
+    band = found.band(rows, resamples=200)
+    assert band.index.equals(rows.index) and band.attrs["withheld"] == {}
+    assert ((band["lower"] < band["estimate"]) & (band["estimate"] < band["upper"])).all()
+    wide = found.band(N=1e9, D=[1e10, 1e11], resamples=200)
+    assert len(wide) == 2 and wide["estimate"].iloc[1] == pytest.approx(found.predict(N=1e9, D=1e11), rel=1e-12)
+    with pytest.raises(FitError, match="takes N.* got N, D, Q|takes N, D; got N, D, Q"):
+        found.predict(N=1e9, D=1e10, Q=1.0)
+    for few in (0, 1):
+        with pytest.raises(FitError, match=f"resamples={few}: too few for the laws of the mixture"):
+            found.band(rows, resamples=few)
+
+
+def test_no_band_of_the_mixture_from_a_few_runs() -> None:
+    """Five runs are too few to draw from, for a mixture as for one law."""
+    frame = curve(0).assign(run=np.arange(60) // 12)
+    found = fastscale.compare(["power_law", "power_offset"], frame, x="x", delta=math.inf, resamples=0)
+    band = found.band(x=[1e4, 1e6], resamples=50)
+    assert band[["lower", "upper"]].isna().all(axis=None) and band["estimate"].notna().all()
+    assert "5 runs are too few to draw from" in band.attrs["withheld"]["power_offset"]
+
+
+def test_points_without_an_interval_are_not_outside_of_it() -> None:
+    """A ceiling above 1 has no logit: where some resamples predict more than all, there is no interval."""
+    rng = np.random.default_rng(1)
+    C = np.geomspace(1e18, 1e24, 50)
+    n = rng.integers(200, 2000, 50)
+    rate = 0.25 + 0.7 / (1 + np.exp(-(np.log10(C) - 21) * 1.5))
+    frame = pd.DataFrame({"C": C, "loss": rng.binomial(n, rate) / n, "n": n})
+    laws = ["sigmoid_compute", "b + a*sigmoid(k*log(C/1e21))"]
+    found = fastscale.compare(laws, frame, residual="logit", weights="n", delta=math.inf, resamples=60)
+    train = fastscale.fit("sigmoid_compute", frame[:33], residual="logit", weights="n", delta=math.inf)
+    counts = draw(0, 60, np.array([0, 33, 50], dtype=np.int64))[:, :33]  # as compare draws them
+    band = train.bootstrap(weights=counts).band(kind="prediction", level=0.95, C=C[33:])
+    there = band["lower"].notna() & band["upper"].notna()
+    assert 0 < there.sum() < 17
+    held = frame["loss"][33:].to_numpy()
+    inside = (held >= band["lower"]) & (held <= band["upper"])
+    assert found.table.loc["sigmoid_compute", "coverage"] == pytest.approx(inside[there].mean())
 
 
 def test_selection_is_of_laws_fitted_anew_to_each_resample() -> None:
@@ -216,6 +314,12 @@ def test_information_criteria_only_of_likelihoods() -> None:
     for found in (squares, fitted):
         for name in laws:
             assert found.table.loc[name, "aicc"] == found.fits[name].aicc
+    # as many points, but others: not comparable
+    frame = surface().assign(U=lambda f: f["D"] / 2, V=lambda f: f["D"] * 1.5).iloc[:45]
+    frame.loc[frame.index[::5], "U"] = np.nan
+    frame.loc[frame.index[1::5], "V"] = np.nan
+    others = fastscale.compare(["E + A/N**a + B/V**b", "E + A/N**a + B/U**b"], frame, delta=math.inf, resamples=0)
+    assert len({one.n for one in others.fits.values()}) == 1 and others.table["aicc"].isna().all()
     # n log(mean square) + 2 p + …: the textbook form, up to a constant of the data
     one, other = (squares.fits[name] for name in laws)
     n = one.n
@@ -273,7 +377,7 @@ def test_offsets_and_errors_go_with_the_training_fits() -> None:
     found = fastscale.compare(laws, frame, offset="cold", errors="se", delta=math.inf, resamples=10)
     plain = fastscale.compare(laws, frame, delta=math.inf, resamples=0)
     assert found.table["error"].max() < 0.3 * plain.table["error"].min()
-    C = 6 * frame["N"] * frame["D"]
+    C = (6 * frame["N"] * frame["D"]).map(lambda c: float(f"{c:.6g}"))  # the same budget but for rounding
     cut = np.unique(C)[int(2 / 3 * C.nunique())]
     one = fastscale.fit("chinchilla", frame[cut > C], offset="cold", errors="se", delta=math.inf)
     rest = frame[cut <= C]

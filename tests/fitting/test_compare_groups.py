@@ -37,10 +37,13 @@ def found() -> fastscale.GroupComparison:
     return fastscale.compare(LAWS, curves(), **OPTIONS)
 
 
-@pytest.mark.parametrize("scheme", [{}, {"scheme": "expanding"}, {"train": "fit"}, {"cut": 1e3}, {"groups": "g"}])
+@pytest.mark.parametrize(
+    "scheme", [{}, {"scheme": "expanding"}, {"train": "fit"}, {"cut": 1e3}, {"groups": "g"}, {"groups": "many"}]
+)
 def test_each_group_as_compared_alone(scheme: dict) -> None:
     frame = curves(4)
     frame["g"] = np.arange(len(frame)) % 3
+    frame["many"] = np.arange(len(frame)) % 7
     every = fastscale.compare(LAWS, frame, **OPTIONS, **scheme)
     for task, part in every.table.groupby("task", sort=False):
         alone = fastscale.compare(LAWS, frame[frame["task"] == task], x="x", delta=math.inf, resamples=0, **scheme)
@@ -226,6 +229,12 @@ def test_laws_of_size_and_data_by_family() -> None:
     (note,) = [n for n in fastscale.compare(["chinchilla", "kaplan_nd"], frame.drop(columns="run"), by="family").warnings
                if n.code == "P07"]
     assert note.numbers == {"groups": 3, "of": 3}
+    # a grid of runs, sorted by size, stands as checkpoints do, but its errors are its own
+    rng = np.random.default_rng(0)
+    cells = [(g, n, d) for g in range(6) for n in np.geomspace(1e8, 1e10, 5) for d in np.geomspace(1e9, 1e11, 6)]
+    grid = pd.DataFrame(cells, columns=["g", "N", "D"])
+    grid["loss"] = (1.7 + 400 / grid["N"] ** 0.34 + 2000 / grid["D"] ** 0.37) * np.exp(rng.normal(0, 0.01, len(grid)))
+    assert "P07" not in {n.code for n in fastscale.compare(["chinchilla", "kaplan_nd"], grid, by="g").warnings}
     assert {"chinchilla", "kaplan_nd"} < set(found.table["law"]) and len(found.table) == 3 * len(found.summary)
     assert "predicts another quantity" in found.left_out["sigmoid4"]
 

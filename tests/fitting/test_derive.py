@@ -7,12 +7,15 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import special
 from support import shared
 
 import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.identify import UnidentifiedWarning
 from fastscale.fitting.intervals import quantile
+from fastscale.planning import derived
+from fastscale.planning.draws import Draws
 
 TRUTH = dict(E=1.69, A=406.4, B=410.7, alpha=0.336, beta=0.283)
 
@@ -92,9 +95,72 @@ def test_draws_that_never_get_there_are_infinite(vague: fastscale.Bootstrap) -> 
     assert table["lower"].iloc[0] == pytest.approx(np.sort(values)[math.floor(0.025 * (len(values) - 1))], rel=0.2)
     (note,) = [note for note in table.attrs["warnings"] if note.code == "P21"]
     assert note.severity == "warning" and note.numbers["missing"] == pytest.approx(share)
-    assert "Infinite draws are part of the interval" in note.advice
+    assert note.advice == "Infinite draws are part of the interval." and "does not exist" not in note.message
     never = fastscale.derive(vague, "compute_for_loss", loss=1.0)
     assert never[["estimate", "lower", "upper"]].eq(math.inf).all(axis=None) and never.attrs["missing"] == 1.0
+
+
+@pytest.mark.parametrize("kind", ["percentile", "basic", "bca", "studentised"])
+def test_a_few_infinite_draws_count_in_every_kind(vague: fastscale.Bootstrap, kind: str) -> None:
+    """Fewer than the upper tail: the end is finite, and the note says that they are part of it nevertheless."""
+    values = np.array([least_compute(draw, 1.75) for draw in vague.draws[vague.usable].to_dict("records")])
+    assert 0 < np.isinf(values).mean() < 0.3
+    table = fastscale.derive(vague, "compute_for_loss", loss=1.75, kind=kind, level=0.4)
+    (note,) = [note for note in table.attrs["warnings"] if note.code == "P21"]
+    assert note.advice == "Infinite draws are part of the interval."
+    ends = table[["lower", "upper"]].to_numpy()[0]
+    assert np.isfinite(ends).all() and ends[0] < ends[1]
+    # where they reach the tail the end that they are at is none
+    far = fastscale.derive(vague, "compute_for_loss", loss=1.7, kind=kind)
+    assert far["lower"].iloc[0] == 0.0 if kind in ("basic", "studentised") else far["upper"].iloc[0] == math.inf
+
+
+@pytest.mark.parametrize("kind", ["percentile", "basic", "bca", "studentised"])
+def test_the_irreducible_loss_is_the_parameter(vague: fastscale.Bootstrap, kind: str) -> None:
+    """Its interval is that of E, of every kind: neither is a scale, and both may be 0."""
+    found = fastscale.derive(vague, "irreducible_loss", kind=kind)
+    columns = ["estimate", "lower", "upper"]
+    expected = vague.interval(kind=kind).loc["E", columns].to_numpy(dtype=float)
+    np.testing.assert_allclose(found[columns].to_numpy()[0], expected, rtol=1e-6)
+
+
+def test_bca_counts_the_draws_that_exist(vague: fastscale.Bootstrap) -> None:
+    """z0 is of the share below the estimate among the draws that have a value: by hand, where neither size reaches a loss."""
+    asked = dict(loss=1.82, N=1.1e11, than=1e11)
+    one = fastscale.derive(vague.fit, "data_saved", **asked)["estimate"].iloc[0]
+    law, q = vague.fit.law, derived.find(vague.fit.law, "data_saved")
+
+    def of(frame: pd.DataFrame) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return np.asarray(q.of(derived.Question(Draws(law, frame.to_numpy()), asked, "C", None, {})))
+
+    draws, left = of(vague.draws[vague.usable]), np.log(of(vague.jackknife.draws[vague.jackknife.usable]))
+    there = draws[~np.isnan(draws)]
+    assert 0.02 < 1 - len(there) / len(draws) < 0.5
+    z0, away = special.ndtri((there < one).mean()), left.mean() - left
+    a = (away**3).sum() / (6 * (away**2).sum() ** 1.5)
+    levels = [special.ndtr(z0 + z / (1 - a * z)) for z in z0 + special.ndtri([0.025, 0.975])]
+    table = fastscale.derive(vague, "data_saved", kind="bca", **asked)
+    np.testing.assert_allclose(table[["lower", "upper"]].to_numpy()[0], np.quantile(there, levels), rtol=1e-6)
+
+
+def test_a_variable_of_either_sign_has_intervals_of_every_kind() -> None:
+    x = np.linspace(-2.0, 2.0, 60)
+    y = 0.2 + 0.7 / (1 + np.exp(-2 * (x + 0.5))) + np.random.default_rng(0).normal(0, 0.01, 60)
+    boot = fastscale.fit("sigmoid4", pd.DataFrame({"x": x, "y": y}), x="x", loss="y", delta=math.inf).bootstrap(60)
+    for kind in ("percentile", "basic", "bca", "studentised"):
+        table = fastscale.derive(boot, "x_for_target", target=0.4, kind=kind)
+        lower, estimate, upper = (table[c].iloc[0] for c in ("lower", "estimate", "upper"))
+        assert lower < estimate < upper < 0 and upper - lower < 0.5
+
+
+def test_what_does_not_exist_is_not_called_infinite(boot: fastscale.Bootstrap) -> None:
+    """Two rows: of the first neither size gets there, of the second the one over the other takes infinitely much."""
+    table = fastscale.derive(boot, "data_saved", loss=[1.0, 2.1], N=[1e9, 1e7], than=[1e8, 1e12])
+    assert table["missing"].tolist() == [1.0, 1.0] and table.attrs["infinite_each"] == [0.0, 1.0]
+    (note,) = [n for n in table.attrs["warnings"] if n.code == "P21"]
+    assert "does not exist in 100.00% of the draws and is infinite in 100.00% of the draws (at the worst" in note.message
+    assert note.advice == "The interval is of the draws in which it exists. Infinite draws are part of the interval."
 
 
 def test_quantiles_with_infinite_values() -> None:
@@ -110,10 +176,53 @@ def test_how_far_beyond_the_data(boot: fastscale.Bootstrap) -> None:
     inside = fastscale.derive(boot, "optimal_size", C=1e21)
     assert inside.attrs["warnings"] == ()
     (note,) = fastscale.derive(boot, "optimal_size", C=[1e21, 1e27]).attrs["warnings"]
-    N, C = (boot.fit.support.ranges[name][1] for name in ("N", "C"))
-    size = fastscale.derive(boot.fit, "optimal_size", C=1e27)["estimate"].iloc[0]
+    at = {"C": 1e27, **boot.fit.optimal(1e27)[["N", "D"]]}
     assert note.code == "P09" and note.count == 1
-    assert note.numbers == pytest.approx({"C": math.log10(1e27 / C), "N": math.log10(size / N)})
+    assert note.numbers == pytest.approx({name: math.log10(v / boot.fit.support.ranges[name][1]) for name, v in at.items()})
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "variable"),
+    [
+        ("gain", dict(C=1e21, factor=1e7), "C"),
+        ("halving_factor", dict(C=1e24), "C"),
+        ("overtraining_loss", dict(C=1e21, multiple=1e5), "D"),
+        ("overtraining_compute", dict(C=1e21, multiple=1e-5), "N"),
+        ("isoloss_data", dict(C=1e22, size=0.16), "D"),
+        ("loss_at_budget", dict(C=1e21, N_max=1e5), "N"),
+        ("data_saved", dict(loss=2.4, N=1e9, than=1e12), "N"),
+        ("inference_size", dict(loss=2.0, tokens=1e9), "N"),
+        ("compute_for_loss", dict(loss=1.9), "D"),
+    ],
+)
+def test_where_the_law_is_asked_counts_as_beyond(
+    boot: fastscale.Bootstrap, name: str, arguments: dict[str, float], variable: str
+) -> None:
+    """Not the arguments alone: a gain by a large factor, or a model trained far too long, is a prediction far away."""
+    (note,) = [n for n in fastscale.derive(boot.fit, name, **arguments).attrs["warnings"] if n.code == "P09"]
+    assert note.numbers[variable] > 0.3
+
+
+def test_the_best_of_a_budget_within_the_data_may_lie_beyond_them() -> None:
+    """Small models trained for long: the data reach the budget, not the size that is best at it."""
+    frame = runs_of(0.002, 300)
+    frame = frame[frame["N"] < 1e9 * (frame["D"] / 1e11)].query("N < 4e8")
+    fit = fastscale.fit("chinchilla", frame, delta=math.inf)
+    C = 0.9 * float(6 * (frame["N"] * frame["D"]).max())
+    (note,) = fastscale.derive(fit, "loss_at_budget", C=C).attrs["warnings"]
+    assert note.code == "P09" and "C" not in {k for k, v in note.numbers.items() if v > 0}
+    assert note.numbers["N"] == pytest.approx(math.log10(fit.optimal(C)["N"] / frame["N"].max()))
+
+
+def test_a_budget_in_other_units_is_no_extrapolation(boot: fastscale.Bootstrap) -> None:
+    """10 PF-days are as far from the data as their FLOP."""
+    days = "6*N*D/8.64e19"
+    assert fastscale.derive(boot, "loss_at_budget", C=10.0, cost=days).attrs["warnings"] == ()
+    one, same = (
+        fastscale.derive(boot.fit, "optimal_size", C=C, cost=cost).attrs["warnings"][0]
+        for C, cost in ((1e6, days), (8.64e25, None))
+    )
+    assert one.numbers == pytest.approx(same.numbers)
 
 
 def test_where_no_interval_can_be_carried_there_is_none() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastscale.errors import FitError
-from fastscale.fitting.holdout import BATCHES, Scheme, training_rows, units_of
+from fastscale.fitting.holdout import BATCHES, Scheme, levels_of, training_rows, units_of
 
 
 def scheme(**options: object) -> Scheme:
@@ -35,6 +35,35 @@ def test_cuts_leave_shares_of_the_levels() -> None:
     windows = scheme(scheme="expanding").splits(pd.DataFrame({"x": x}), x, "x")
     assert [len(set(x[w.train])) for w in windows] == [5, 6, 7, 8]
     assert all((w.train ^ w.test).all() for w in windows)
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_cuts_do_not_go_through_a_budget(rounded: bool) -> None:
+    """6ND of one budget is the same but for rounding: of floating point, or of sizes and whole batches."""
+    budget = np.repeat(np.geomspace(1e18, 1e21, 9), 10)
+    N = np.tile(np.geomspace(0.1, 10, 10), 9) * np.sqrt(budget / 120)
+    D = budget / (6 * N)
+    if rounded:
+        N, D = N.round(-5), (D / 2**19).round() * 2**19
+    C = 6 * N * D
+    assert len(np.unique(C)) > 9 and len(levels_of(C)) == 9
+    for options in ({"scheme": "expanding"}, {}):
+        for split in scheme(**options).splits(pd.DataFrame({"C": C}), C, "C"):
+            assert set(budget[split.train]).isdisjoint(budget[split.test])
+
+
+def test_points_along_a_curve_are_levels_of_their_own() -> None:
+    for x in (np.arange(1.0, 10_001), np.geomspace(1, 1e6, 20_000), np.array([-2.0, -1, 0, 1, 2]), np.array([0.0]), np.empty(0)):
+        np.testing.assert_array_equal(levels_of(x), x)
+
+
+def test_rows_without_a_label_are_held_out_too() -> None:
+    for missing in (None, np.nan, pd.NA):
+        labels = pd.Series(["a", missing, "b", "a", missing], dtype=object)
+        found = scheme(groups="g").splits(pd.DataFrame({"g": labels}), np.zeros(5), "x")
+        assert [split.what for split in found] == ["without g=a", "without g=<missing>", "without g=b"]
+        assert np.sum([split.test for split in found], axis=0).tolist() == [1] * 5
+        assert found[1].test.tolist() == [False, True, False, False, True]
 
 
 def test_a_named_column_says_the_scheme() -> None:
@@ -76,6 +105,7 @@ def test_units_cover_the_rows_once(seed: int, n: int, curve: bool, known: bool) 
 @pytest.mark.parametrize(
     ("options", "match"),
     [
+        (dict(cut="big"), "cut='big': a number, in the unit of the variable that is cut"),
         (dict(scheme="random"), "scheme='random': one of 'cut', 'expanding', 'groups', 'column'"),
         (dict(scheme="expandin"), "Did you mean 'expanding'"),
         (dict(scheme="groups"), "scheme='groups' leaves out the levels of a column; name it"),
@@ -97,7 +127,7 @@ FRAME = pd.DataFrame({"x": [1.0, 2, 3, 4, 5], "one": 1, "odd": [1, 0, 1, 2, 0], 
     ("options", "runs", "match"),
     [
         (dict(cut=1.0), None, r"cut=1 of x leaves nothing to compare \(x goes from 1 to 5\): no point lies below it"),
-        (dict(cut=9.0), None, "no run lies above it alone"),
+        (dict(cut=9.0), None, "no point lies above it"),
         (dict(cut=4.0), [0, 1, 1, 0, 1], "hold out whole runs with groups=…, or say with train=… which rows train"),
         (dict(groups="one"), None, "groups='one' has one level; leaving it out leaves nothing to train on"),
         (dict(train="one"), None, "train='one': no row is held out; every cell says 1"),

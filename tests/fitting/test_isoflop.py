@@ -152,6 +152,12 @@ def test_nothing_but_refused_budgets() -> None:
         fastscale.fit("isoflop", frame)
 
 
+def test_many_sizes_close_together_are_many() -> None:
+    """A thousand sizes half a per cent apart span two decades: they are not one size."""
+    fit = fastscale.fit("isoflop", sweeps([1e19, 1e20, 1e21], sizes=1000, reach=12.0))
+    assert fit.stages.table["sizes"].min() > 300 and fit.ok
+
+
 def test_one_budget_and_two_budgets() -> None:
     one = fastscale.fit("isoflop", sweeps(BUDGETS[:1]))
     assert one.status is fastscale.Status.TOO_FEW and np.isnan(one.params).all()
@@ -176,6 +182,22 @@ def test_fixed_parameters() -> None:
     scale = fastscale.fit("isoflop", frame, fixed={"N0": 0.09})
     assert scale.params["a"] == pytest.approx(float(x @ (y - np.log(0.09)) / (x @ x)), rel=1e-10)
     assert scale.params["N0"] == 0.09
+
+
+def test_the_bias_of_what_is_fixed_is_told() -> None:
+    """Approach 3's own curves have an exponent of beta/(alpha + beta); held at another, the line leaves its optima."""
+    told = note(fastscale.fit("isoflop", sweeps(BUDGETS, reach=2.0), fixed={"a": 0.45}), "P10")
+    assert told.numbers["a_bias"] == pytest.approx(0.45 - SURFACE["beta"] / (SURFACE["alpha"] + SURFACE["beta"]), abs=1e-4)
+    both = told.numbers["N_beyond"], told.numbers["N_beyond_approach3"]
+    assert told.numbers["N_beyond_bias"] == pytest.approx(both[0] / both[1] - 1, abs=1e-3)
+    assert told.severity == "warning" and "The bias of the parabolas and of what is fixed is -0.06" in told.message
+
+
+def test_runs_of_no_weight_tell_no_errors() -> None:
+    frame = sweeps(BUDGETS, noise=0.003).assign(w=lambda f: 1.0 * (f.index % 7 != 2))
+    without = fastscale.fit("isoflop", frame[frame["w"] > 0]).stages.table
+    weighted = fastscale.fit("isoflop", frame, weights="w").stages.table
+    np.testing.assert_allclose(weighted[["N", "log_N_error"]], without[["N", "log_N_error"]], rtol=1e-9)
 
 
 def test_budgets_from_6nd_with_scatter() -> None:
@@ -265,7 +287,7 @@ def test_allocation() -> None:
     assert list(table.loc[1e22].index) == ["N", "D", "tokens_per_parameter"] and table.notna().all(axis=None)
     assert table.attrs["missing"] == {1e22: 0.0, 1e23: 0.0}
     assert table.attrs["warnings"][0].numbers == {"C": pytest.approx(2.0)}
-    with pytest.raises(FitError, match="a positive budget"):
+    with pytest.raises(FitError, match="a positive number"):
         fit.optimal(-1.0)
 
 

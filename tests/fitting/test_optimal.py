@@ -110,7 +110,7 @@ def test_where_no_optimum_exists_nothing_is_invented():
 
 @pytest.mark.parametrize("budget", [0, -1e20, np.nan, [1e20, np.inf]])
 def test_a_budget_is_positive(fit, budget):
-    with pytest.raises(FitError, match="positive budget"):
+    with pytest.raises(FitError, match="positive number"):
         fit.optimal(budget)
 
 

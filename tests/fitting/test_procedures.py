@@ -196,7 +196,8 @@ def test_derived_quantities_of_procedures(fits: dict[str, fastscale.Fit]) -> Non
     for name in ("isoflop", "envelope"):
         fit = fits[name]
         assert fastscale.derive(fit, "elasticity", C=1e20)["estimate"].iloc[0] == pytest.approx(fit.params["a"], rel=1e-6)
-        assert "optimal_size" not in fastscale.derive(fit).index
+        for quantity, key in (("optimal_size", "N"), ("optimal_data", "D"), ("tokens_per_parameter", "tokens_per_parameter")):
+            assert fastscale.derive(fit, quantity, C=1e20)["estimate"].iloc[0] == fit.optimal(1e20)[key]
     best = fits["two_step"].optimal(1e22)
     found = fastscale.derive(fits["two_step"], "loss_at_budget", C=1e22)["estimate"].iloc[0]
     assert found == pytest.approx(best["accuracy"], rel=1e-9)

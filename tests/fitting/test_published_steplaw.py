@@ -96,3 +96,14 @@ def test_the_same_rule_finds_a_planted_law(seed: int) -> None:
     rate, batch = laws(vertices(pd.concat(parts, ignore_index=True)))
     assert rate.params["p"] == pytest.approx(-0.7, abs=0.05) and rate.params["q"] == pytest.approx(0.3, abs=0.03)
     assert batch.params["nu"] == pytest.approx(0.57, abs=0.04)
+
+
+def test_the_mean_of_the_bootstrap_fits_is_whole() -> None:
+    mean = pd.read_csv(shared("steplaw_reference_bootstrap.csv")).mean()
+    for kind, parameters in (("lr", {"c": "lr_intercept", "p": "lr_coefN", "q": "lr_coefD"}),
+                             ("batch", {"c": "bs_intercept", "nu": "bs_coefD"})):
+        entry = fastscale.published(f"steplaw2025_{kind}_mean")
+        assert not entry.rounded
+        for name, column in parameters.items():
+            expected = math.exp(mean[column]) if name == "c" else mean[column]
+            assert entry.params[name] == pytest.approx(expected, rel=1e-12)

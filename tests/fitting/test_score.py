@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fastscale.fitting.holdout import draw
-from fastscale.fitting.score import errors_of, paired, same, scale_of, selected, squares, stacked, winners
+from fastscale.fitting.score import (
+    confidence_set,
+    errors_of,
+    in_batches,
+    paired,
+    same,
+    scale_of,
+    selected,
+    squares,
+    stacked,
+    winners,
+)
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -94,6 +105,62 @@ def test_false_alarms_and_power(n: int, most: float) -> None:
         found += paired((errors + np.array([0.0, 3.0])) ** 2, ones, pairs, picks, 0.95).p[0] < 0.05
     assert alarms / trials <= most
     assert found / trials > (0.25 if n == 6 else 0.97)
+
+
+def test_no_law_of_many_equal_ones_is_told_from_the_best() -> None:
+    """The best of twenty is a choice: pair by pair some other is worse nearly always, the confidence set says so in 5 %."""
+    rng = np.random.default_rng(0)
+    for n, laws in ((8, 6), (20, 20), (60, 12)):
+        by_pair, alarms, found, trials = 0, 0, 0, 120
+        for k in range(trials):
+            errors = rng.normal(size=(n, 1)) + rng.normal(size=(n, laws))
+            picks = draw(k, 299, np.array([0, n], dtype=np.int64))
+            sums, ones = errors**2, np.ones(n)
+            best = int(np.argmin(sums.mean(axis=0)))
+            by_pair += (paired(sums, ones, np.array([(j, best) for j in range(laws)]), picks, 0.95).p < 0.05).any()
+            alarms += (confidence_set(sums, ones, picks) < 0.05).any()
+            errors[:, -1] += 4.0
+            found += confidence_set(errors**2, ones, picks)[-1] < 0.05
+        assert alarms / trials <= 0.08  # 5 % and two standard errors
+        assert n == 8 or (by_pair / trials > 0.4 and found / trials > 0.95)
+
+
+def test_a_confidence_set_as_by_hand() -> None:
+    """Each law left out in turn, in plain loops over pairs; and nothing at all about laws that are the same."""
+    rng = np.random.default_rng(1)
+    n, laws = 15, 5
+    counts = rng.integers(1, 4, n).astype(float)
+    sums = rng.gamma(0.5, size=(n, laws)) * counts[:, None] * np.linspace(1, 4, laws)
+    sums[:, 3] = sums[:, 2] * (1 + 1e-12)
+    picks = draw(2, 499, np.array([0, n], dtype=np.int64))
+    means = sums.sum(axis=0) / counts.sum()
+    found, left, share = np.ones(laws), list(range(laws)), 2.0 ** (1 - n)
+    while len(left) > 1:
+        largest, worst, most = -1.0, -1, np.zeros(len(picks))
+        for a in left:
+            for b in left:
+                if a >= b or {a, b} == {2, 3}:
+                    continue
+                rest = sums[:, a] - sums[:, b] - counts * (means[a] - means[b])
+                error = np.sqrt((rest**2).sum()) / counts.sum()
+                t = abs(means[a] - means[b]) / (error * np.sqrt(n / (n - 1)))
+                most = np.maximum(most, np.abs(picks @ rest) / (picks @ counts) / error)
+                if t > largest:
+                    largest, worst = t, a if means[a] > means[b] else b
+        if largest < 0:
+            break
+        share = max(share, ((most >= stats.norm.isf(stats.t.sf(largest, n - 1))).sum() + 1) / (len(picks) + 1))
+        found[worst] = share
+        left.remove(worst)
+    np.testing.assert_allclose(confidence_set(sums, counts, picks), found, atol=1.5 / 500)
+    assert confidence_set(np.ones((8, 3)), np.ones(8), picks[:, :8]).tolist() == [1.0] * 3
+    assert confidence_set(np.ones((1, 3)), np.ones(1), picks[:, :1]).tolist() == [1.0] * 3
+
+
+def test_many_units_are_drawn_in_batches() -> None:
+    codes = in_batches(np.repeat(np.arange(5_000), 2))
+    assert codes.max() == 1_999 and (np.diff(codes) >= 0).all() and set(np.bincount(codes)) == {4, 6}
+    assert (in_batches(np.arange(2_000)) == np.arange(2_000)).all()
 
 
 def test_draws_are_the_engines_and_depend_on_their_number_alone() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -186,12 +187,49 @@ def test_one_group_is_an_ordinary_fit() -> None:
             asked()
 
 
+def test_one_group_does_not_forget_what_it_shares() -> None:
+    """Refitted on its own points it would: its intervals are those of all groups together, or none."""
+    fit = fastscale.fit("power_offset", archive(), x="x", by="domain", shared=["alpha"], delta=math.inf)
+    one, other = fit.group("web"), fit.group("code")
+    tested = lambda: one.test("alpha = 1/4")  # noqa: E731
+    for asked in (one.bootstrap, one.sensitivity, one.leave_one_out, tested, lambda: fastscale.versus(one, other)):
+        with pytest.raises(FitError, match=r"one group of a fit in which groups share parameters: ask that"):
+            asked()
+    ends, every = one.interval(), fit.interval()
+    for name, whole in (("alpha", "alpha"), ("E", "E[web]"), ("A", "A[web]")):
+        np.testing.assert_allclose(ends.loc[name].astype(float), every.loc[whole].astype(float), rtol=1e-6)
+    profile = one.interval(kind="profile")
+    assert profile[["lower", "upper"]].isna().all(axis=None) and "profile the fit of all groups" in profile.attrs["withheld"]
+    with pytest.raises(FitError, match="no likelihood: .* one group's of a fit of several"):
+        one.aic  # noqa: B018
+    boot = fit.bootstrap(60)
+    gain = fastscale.versus(boot.group("web"), boot.group("code")).multiplier(2.0)
+    assert gain["lower"].iloc[0] <= gain["estimate"].iloc[0] <= gain["upper"].iloc[0]
+    for kind in ("bca", "studentised"):
+        with pytest.raises(FitError, match="this bootstrap is of one group"):
+            boot.group("web").interval(kind=kind)
+    assert list(boot.band(x=[1e8], domain="web", kind="pointwise").filter(like="decades")) == ["decades_x"]  # a label has none
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"delta": 0}, {"delta": math.inf}, {"delta": "auto"}, {"scale": "fitted"}, {"penalty": 3.0},
+     {"delta": 0, "penalty": 3.0}],
+)
+def test_objectives_of_groups_add_up(options: dict) -> None:
+    fit = fastscale.fit("power_offset", archive(noise=0.01), x="x", by="domain", shared=["alpha"], **options)
+    assert sum(fit.group(domain).objective for domain in DOMAINS) == pytest.approx(fit.objective, rel=1e-9)
+
+
 def test_fixed_tied_and_bounded_by_group_or_for_all() -> None:
     frame = archive()
     every = fastscale.fit("power_offset", frame, x="x", by="domain", shared=["alpha"], fixed={"E": 1.0})
     assert (every.params[[f"E[{d}]" for d in DOMAINS]] == 1.0).all()
     one = fastscale.fit("power_offset", frame, x="x", by="domain", shared=["alpha"], fixed={"E[code]": 1.6})
     assert one.params["E[code]"] == 1.6 and one.params["E[web]"] != 1.6
+    for given in ({"E": 1.0, "E[code]": 1.6}, {"E[code]": 1.6, "E": 1.0}):
+        both = fastscale.fit("power_offset", frame, x="x", by="domain", shared=["alpha"], fixed=given)
+        assert (both.params["E[web]"], both.params["E[code]"]) == (1.0, 1.6)
     bounded = fastscale.fit("power_offset", frame, x="x", by="domain", shared=["alpha"], bounds={"E": (0.0, 1.3)})
     assert bounded.params["E[web]"] == pytest.approx(1.3) and bounded.status.label == "at_bound"
     tied = fastscale.fit("chinchilla", fastscale.example_runs(), by="family", shared=["alpha"], tied={"beta": "alpha"})
@@ -209,6 +247,17 @@ def test_saved_and_loaded(tmp_path) -> None:
     np.testing.assert_array_equal(fastscale.load(tmp_path / "draws.parquet").group("web").draws, boot.group("web").draws)
 
 
+def test_groups_that_tell_nothing_alone() -> None:
+    """Each of one size: no group has a fit of its own, or says anything of the exponent of size; no NumPy warning comes of it."""
+    cells = [(n, d) for n in (1e8, 3e8, 1e9, 3e9) for d in np.geomspace(1e9, 3e11, 5)]
+    few = pd.DataFrame(cells, columns=["N", "D"]).assign(size=lambda f: f["N"].astype(str))
+    few["loss"] = 1.7 + 400 / few["N"] ** 0.34 + 2000 / few["D"] ** 0.37 + np.random.default_rng(0).normal(0, 0.02, 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        fit = fastscale.fit("chinchilla", few, by="size", shared=["alpha"])
+    assert not fit.ok
+
+
 def test_order_of_rows_and_names_of_groups_do_not_matter() -> None:
     frame = archive()
     fit = fastscale.fit("power_offset", frame, x="x", by="domain", shared=["alpha"], delta=math.inf)
@@ -221,6 +270,7 @@ def test_order_of_rows_and_names_of_groups_do_not_matter() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (dict(by=["domain"], shared=["alpha"]), r"by=\['domain'\]: one column"),
         (dict(by="domain"), "by= and shared= go together"),
         (dict(shared=["alpha"]), "by= and shared= go together"),
         (dict(by="domain", shared=["alfa"]), r"shared: 'power_offset' has no parameter 'alfa'.*Did you mean 'alpha'"),

@@ -244,3 +244,33 @@ def test_joint_fit_and_two_steps_agree_without_noise() -> None:
     assert one["E"] == pytest.approx(two["k"] * (two["E"] - two["x0"]), rel=1e-4)
     joint = fastscale.fit("two_step_joint", frame[["N", "D", "accuracy"]], loss="accuracy", delta=math.inf)
     assert joint.optimal(1e23)["N"] == pytest.approx(fastscale.fit("two_step", frame).optimal(1e23)["N"], rel=1e-4)
+
+
+def codes(fit: fastscale.Fit) -> dict[str, fastscale.Note]:
+    return {note.code: note for note in fit.warnings}
+
+
+@pytest.mark.parametrize("accuracy", [0.25, "noise", "falls"])
+def test_accuracies_that_do_not_rise_are_told(runs: pd.DataFrame, accuracy: float | str) -> None:
+    """A sigmoid goes through noise at chance too, and its fit ends well."""
+    noise = 0.25 + np.random.default_rng(1).normal(0, 0.01, len(runs))
+    values = {"noise": noise, "falls": 1 - runs["accuracy"]}.get(accuracy, accuracy)
+    told = codes(fastscale.fit("two_step", runs.assign(accuracy=values)))["no_rise"]
+    assert told.severity == "warning" and told.message.startswith("Accuracies do not rise as the task loss falls")
+    assert told.numbers["p"] > 0.05
+
+
+def test_accuracies_that_rise_are_not_told(fit: fastscale.Fit) -> None:
+    assert not {"no_rise", "P15"} & set(codes(fit))
+
+
+def test_per_cent_is_told(runs: pd.DataFrame) -> None:
+    """A floor of 0.25 under accuracies of 25 to 95 is another floor than that of chance."""
+    told = codes(fastscale.fit("two_step", runs.assign(accuracy=100 * runs["accuracy"]), fixed={"b": 0.25}))["P15"]
+    assert told.severity == "warning" and told.numbers["largest"] == pytest.approx(100 * runs["accuracy"].max())
+    assert "in per cent too" in told.advice
+
+
+def test_a_break_of_accuracies_is_not_one_of_losses(runs: pd.DataFrame) -> None:
+    told = codes(fastscale.fit("two_step", runs, fixed={"b": 0.35, "a": 0.6}))["P25"]
+    assert told.message.startswith("Accuracy: The data (accuracy) lie")

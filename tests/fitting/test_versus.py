@@ -326,6 +326,29 @@ def test_the_default_losses_are_those_of_both(pair: fastscale.Versus) -> None:
     assert table.attrs["level"] == 0.95 and repr(pair).count("times the compute of a (95 %)") == 2
 
 
+@pytest.mark.parametrize("unit", [8.64e19, 1e-6])
+def test_other_units_of_the_cost_change_nothing(fits: tuple[fastscale.Fit, fastscale.Fit], unit: float) -> None:
+    """PF-days instead of FLOP: the same losses, multipliers and crossings, and p of a constant multiplier."""
+    steeper = fastscale.fit("chinchilla", runs({**OLD, "A": 840.0, "alpha": 0.365}, 5), delta=math.inf)
+    plain, other = (
+        fastscale.versus(steeper, fits[1], cost=cost, resamples=60, pair="cell") for cost in ("6*N*D", f"6*N*D/{unit!r}")
+    )
+    one, two = plain.multiplier(), other.multiplier()
+    np.testing.assert_allclose(two.index, one.index, rtol=1e-12)
+    columns = ["estimate", "lower", "upper", "decades"]
+    np.testing.assert_allclose(two[columns], one[columns], rtol=1e-6, atol=1e-9)
+    assert other.constancy.attrs["p"] == plain.constancy.attrs["p"]
+    found = plain.crossings()
+    assert len(found) == 1
+    np.testing.assert_allclose(other.crossings()["estimate"] * unit, found["estimate"], rtol=1e-6)
+
+
+def test_of_no_number_nothing_is_said(pair: fastscale.Versus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no multiplier exists at some loss of both there is no p: that is no sign of a constant one."""
+    monkeypatch.setitem(pair.constancy.attrs, "p", math.nan)
+    assert "whether the multiplier changes with the loss cannot be told here" in repr(pair)
+
+
 def test_what_is_refused(fits: tuple[fastscale.Fit, fastscale.Fit], pair: fastscale.Versus) -> None:
     a, b = fits
     one = curves(dict(E=0.0, A=9.0, alpha=0.15), dict(E=0.0, A=6.0, alpha=0.12))[0]

@@ -16,6 +16,7 @@ from fastscale.errors import LawError
 from fastscale.laws import kaplan
 from fastscale.laws.data_constrained import eff_data_sat
 from fastscale.laws.evaluate import evaluate
+from fastscale.laws.page import markdown
 
 SUPERVISED = 2.3746922483535
 CLARK = dict(a=-0.09008402, b=-0.14048869, c=0.00563187, d=2.70384133)
@@ -297,6 +298,22 @@ def test_published_fits_are_whole(name: str) -> None:
     assert all(low < high for low, high in entry.ranges.values())
     middle = {v.name: math.sqrt(v.typical[0] * v.typical[1]) for v in law.variables}
     assert math.isfinite(entry.predict(**middle))
+
+
+def test_published_pairs_share_out_their_compute() -> None:
+    """The two fits of DeepSeek 2024 multiply to the compute, non-embedding FLOP a token times tokens."""
+    model, data = (laws.published(f"deepseek2024_{of}") for of in ("model", "data"))
+    C = np.array([1e18, 1e21, 1e24])
+    np.testing.assert_allclose(model.predict(C=C) * data.predict(C=C), C, rtol=1e-3)
+    assert "not 6ND" in model.note and model.note == data.note
+
+
+def test_the_page_says_what_published_fits_predict() -> None:
+    page = markdown()
+    for entry in map(laws.published, laws.published().index):
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{entry.name}` |"))
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert len(cells) == 10 and cells[3] == entry.loss and cells[9] == entry.note
 
 
 def test_published_says_what_is_wrong() -> None:

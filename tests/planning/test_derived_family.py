@@ -77,3 +77,12 @@ def test_transfer() -> None:
     """(D_F + D_T)/D_F; 3e5 characters and 4e7 parameters transfer 1.42e8 (Hernandez et al. 2021)."""
     p = dict(k=1.9e4, alpha=0.18, beta=0.38)
     assert ask("transfer_dt", p, "data_multiplier", DF=3e5, N=4e7) == pytest.approx(1 + 142369914.265277 / 3e5, rel=1e-12)
+
+
+@pytest.mark.parametrize("law", ["envelope", "isoflop", "chinchilla_equal"])
+def test_every_law_of_the_optimal_size_gives_it(law: str) -> None:
+    """Approaches 1 and 2 too: what `Fit.optimal` says of them, `derive` says with other names."""
+    p = dict(N0=0.09, a=0.5, k=0.09)
+    assert ask(law, p, "optimal_size", C=1e24) == pytest.approx(0.09e12, rel=1e-13)
+    assert ask(law, p, "optimal_data", C=1e24, cost="3*N*D") == pytest.approx(1e24 / (3 * 0.09e12), rel=1e-13)
+    assert ask(law, p, "tokens_per_parameter", C=1e24) == pytest.approx(1 / (6 * 0.0081), rel=1e-13)

@@ -137,7 +137,12 @@ def test_the_list() -> None:
         (lambda: flops("kaplan", layers="ten", width=640), "layers='ten': a number, or several"),
         (lambda: cost_formula("porian", aspect=64), "'porian' has a gated feed-forward part"),
         (lambda: cost_formula("6ND", aspect=64), "'6ND' needs vocabulary, a positive number; got None"),
-        (lambda: cost_formula("kaplan", aspect=-1.0), "'kaplan' needs aspect, a positive number; got -1.0"),
+        (lambda: cost_formula("kaplan", aspect=-1.0), "aspect=-1.0: a positive number"),
+        (lambda: cost_formula("kaplan", aspect="wide"), "aspect='wide': a number"),
+        (lambda: cost_formula("kaplan", aspect=[64, 128]), r"aspect=\[64, 128\]: a positive number"),
+        (lambda: cost_formula("kaplan", aspect=64, vocabulary=-5), "vocabulary=-5: a positive number"),
+        (lambda: flops(["kaplan"], layers=8, width=512), r"no convention \['kaplan'\]"),
+        (lambda: flops("kaplan", layers=[8, 9], width=[1, 2, 3]), "parts go together; got layers 2, width 3"),
     ],
 )
 def test_what_is_refused(call: object, match: str) -> None:

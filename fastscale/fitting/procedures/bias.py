@@ -48,7 +48,7 @@ def bias_note(fit: Fit, stages: IsoFlop) -> Note | None:
     ratio = C / (N * D)
     factor = float(np.exp(np.log(ratio).mean()))
     clean = np.asarray(third.predict(N=N, D=C / (factor * N)))
-    thetas, _, _, _ = stages.lines(clean, np.ones((1, points.n)), {})
+    thetas, _, _, _ = stages.lines(clean, np.ones((1, points.n)), stages.fixed)
     budgets = float(C.max()) * np.array([1.0, _BEYOND])
     best = allocate(law, third.params.to_numpy()[None], budgets, f"{factor!r}*N*D")["N"][:, 0]
     alpha, beta = third.params["alpha"], third.params["beta"]
@@ -82,11 +82,12 @@ def _note(fit: Fit, a: float, biased: Array, budgets: Array, second: Array, thir
             f"N_{name}_bias": float(shift[k]), f"D_{name}_bias": float(D_shift[k]),
         }
     large = max(abs(float(s)) for s in (*shift, *D_shift)) > _SHIFT or abs(tilt) > _TILT
+    whose = "The bias of the parabolas and of what is fixed" if fit.options.fixed else "The parabola's own bias"
     message = (
         f"Approach 3 (chinchilla) on the same points has a = {a:.4f} against {own:.4f} here, N* {third[0]:.3g} against "
-        f"{second[0]:.3g} at {budgets[0]:.3g} FLOP and {third[1]:.3g} against {second[1]:.3g} at {_BEYOND:g} times that. The "
-        f"parabola's own bias is {tilt:+.4f} in a, {shift[0]:+.1%} and {shift[1]:+.1%} in N*, {D_shift[0]:+.1%} and "
-        f"{D_shift[1]:+.1%} in D*: what approach 2 makes of approach 3's predictions, without noise, at these very sizes."
+        f"{second[0]:.3g} at {budgets[0]:.3g} FLOP and {third[1]:.3g} against {second[1]:.3g} at {_BEYOND:g} times that. "
+        f"{whose} is {tilt:+.4f} in a, {shift[0]:+.1%} and {shift[1]:+.1%} in N*, {D_shift[0]:+.1%} and {D_shift[1]:+.1%} in D*: "
+        "what approach 2 makes of approach 3's predictions, without noise, at these very sizes."
     )
     if high > (1 + _LOOSE) * low:
         numbers |= {"factor_low": low, "factor_high": high}

@@ -10,7 +10,10 @@ import numpy as np
 from fastscale.archive import Points, Runs
 from fastscale.archive.columns import named_columns
 from fastscale.errors import ColumnError, DataError
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Ints
+
+# Sizes that differ by no more (in log N) are one size.
+_SAME_SIZE = 0.01
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,19 @@ class Spent:
     @property
     def N(self) -> Array:
         return np.asarray(self.points.X[1])
+
+
+def size_codes(log_size: Array) -> Ints:
+    """Number of each point's size, from the smallest up: what lies close above the least of a size is of that size."""
+    order = np.argsort(log_size, kind="stable")
+    ascending = log_size[order]
+    codes = np.empty(len(log_size), np.int64)
+    begin = code = 0
+    while begin < len(order):
+        end = int(np.searchsorted(ascending, ascending[begin] + _SAME_SIZE, side="right"))
+        codes[order[begin:end]] = code
+        begin, code = end, code + 1
+    return codes
 
 
 def spent(law_name: str, runs: Runs, weights: Any = None, within_runs: bool = False) -> Spent:

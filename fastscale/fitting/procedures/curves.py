@@ -9,6 +9,7 @@ import numpy as np
 
 from fastscale.archive import Points
 from fastscale.errors import DataError
+from fastscale.fitting.procedures.compute import size_codes
 from fastscale.laws.law import Array, Ints
 
 # Budgets at which curves are compared (Hoffmann et al. 2022, section 3.1).
@@ -26,8 +27,8 @@ class Curves:
         log C of the budgets, evenly spaced over the range in which two runs exist or more.
     log_loss
         (runs, budgets): linear in log C between the checkpoints of a run; infinite before its first and after its last one.
-    log_size
-        log N of each run.
+    log_size, size_of
+        log N of each run; which size that is, numbered from the smallest up.
     rows
         A point of each run.
     short
@@ -37,6 +38,7 @@ class Curves:
     x: Array
     log_loss: Array
     log_size: Array
+    size_of: Ints
     rows: Ints
     short: Ints
 
@@ -84,7 +86,8 @@ def curves_of(points: Points, units: Ints, label: str) -> Curves:
         if len(x) > 1:
             ends[run] = x[0], x[-1]
     curved = np.isfinite(ends[:, 0])
-    levels = len(np.unique(sizes[curved]))
+    size_of = size_codes(sizes)
+    levels = len(np.unique(size_of[curved]))
     if levels < 3:
         raise DataError(
             f"{label} needs loss curves of three sizes or more; {curved.sum()} of {count} runs have two checkpoints or more, of "
@@ -102,7 +105,7 @@ def curves_of(points: Points, units: Ints, label: str) -> Curves:
         if len(own_x) > 1:
             inside = (x >= own_x[0]) & (x <= own_x[-1])
             losses[inside] = np.interp(x[inside], own_x, own_y)
-    return Curves(x, log_loss, sizes, rows, np.flatnonzero(~curved))
+    return Curves(x, log_loss, sizes, size_of, rows, np.flatnonzero(~curved))
 
 
 def _name(points: Points, units: Ints, run: int) -> str:

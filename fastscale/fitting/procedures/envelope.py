@@ -35,7 +35,7 @@ from fastscale.fitting.procedures.stages import (
 from fastscale.fitting.resampling import Resampling, factors
 from fastscale.fitting.result import Fit
 from fastscale.fitting.threads import run_chunks
-from fastscale.kernels.envelope import envelope_chunk
+from fastscale.kernels.envelope import NEAR_END, envelope_chunk
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Ints
 
@@ -69,10 +69,9 @@ class Envelope(Stages):
         """The line through the envelope of each set of runs: present[set, run] is above 0 where a run is in it."""
         curves = self.curves
         middle = float(curves.x.mean()), float(curves.log_size.mean())
-        sizes, size_of = np.unique(curves.log_size, return_inverse=True)
         sums, distinct = np.zeros((len(present), 8)), np.zeros(len(present), np.int64)
         given = (
-            curves.best_first, curves.smallest_first, curves.there, curves.log_size - middle[1], size_of.astype(np.int64),
+            curves.best_first, curves.smallest_first, curves.there, curves.log_size - middle[1], curves.size_of,
             curves.x - middle[0], np.ascontiguousarray(present),
         )
         run_chunks(lambda a, b: envelope_chunk(*given, a, b, sums, distinct, winners), len(present), threads)
@@ -122,7 +121,7 @@ class Envelope(Stages):
 
     def facts(self, fit: Fit) -> list[str]:
         curves, (found, _) = self.curves, self.whole
-        runs, sizes = len(curves.rows) - len(curves.short), len(np.unique(curves.log_size))
+        runs, sizes = len(curves.rows) - len(curves.short), int(curves.size_of.max()) + 1
         return [
             f"{plural(runs, 'loss curve')} of {plural(sizes, 'size')}, at {len(curves.x):,} budgets; {fit.n:,} of them, on "
             f"{plural(int(found.distinct[0]), 'size')}, make the line",
@@ -139,8 +138,9 @@ class Envelope(Stages):
             low, high = np.exp(curves.x[found.stretch[0]])
             notes.append(Note(
                 "envelope_ends",
-                f"{held:,} of {len(curves.x):,} budgets, at the ends, where mostly the smallest or largest size is best, do not "
-                f"bracket the optimum and are left out: C from {low:.3g} to {high:.3g}. With them a is {all_ends:.4f}.",
+                f"{held:,} of {len(curves.x):,} budgets, at the ends, where the best size is mostly within a factor of "
+                f"{NEAR_END:g} of the smallest or largest one, do not bracket the optimum and are left out: the others have C "
+                f"from {low:.3g} to {high:.3g}. With them a is {all_ends:.4f}.",
                 held, "info", "Smaller and larger runs would bracket the optimum further.",
                 {"budgets": held, "C_low": float(low), "C_high": float(high), "a_with_ends": all_ends},
             ))
@@ -164,7 +164,7 @@ class Envelope(Stages):
         return notes
 
     def _with_ends(self) -> float:
-        """The slope through all budgets, those whose best size is the smallest or the largest too."""
+        """The slope through all budgets, those whose best size is at an end too."""
         winners = self.whole[1]
         there = winners >= 0
         if there.sum() < 2:
@@ -205,8 +205,8 @@ def _through(law: Law, data: Spent, curves: Curves, units: Ints | None, options:
     on = np.flatnonzero((np.arange(len(winners)) >= head) & (np.arange(len(winners)) <= tail) & (winners >= 0))
     if not len(on):
         raise DataError(
-            f"{law.name}: at no budget is a size best that is neither the smallest nor the largest one there, so the runs do not "
-            "bracket the optimum; add sizes, or train the smaller ones for longer"
+            f"{law.name}: at no budget is a size best that lies further than a factor of {NEAR_END:g} from the smallest and the "
+            "largest one there, so the runs do not bracket the optimum; add sizes, or train the smaller ones for longer"
         )
 
     V = stages.left_out

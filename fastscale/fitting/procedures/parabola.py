@@ -6,12 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastscale.fitting.procedures.compute import size_codes
 from fastscale.laws.law import Array, Flags, Ints
 
 OK, FEW_SIZES, OPENS_DOWN, OUTSIDE = range(4)
 REASONS = ("ok", "few_sizes", "opens_down", "outside")
-# Sizes that differ by less are one size.
-_SAME_SIZE = 0.01
 FEWEST_SIZES = 3
 
 
@@ -58,11 +57,10 @@ class Sweep:
         self.half = max(0.5 * float(np.ptp(log_size)), 1e-9)
         self.x = (log_size - self.middle) / self.half
         self.w = np.ones(len(N)) if w is None else w
-        order = np.argsort(log_size, kind="stable")
-        codes = np.empty(len(N), np.int64)
-        codes[order] = np.concatenate([[0], np.cumsum(np.diff(log_size[order]) > _SAME_SIZE)])
+        codes = size_codes(log_size)
         self.sizes = int(codes.max()) + 1
-        self._member = (codes[:, None] == np.arange(self.sizes)).astype(float)
+        self._by_size = np.argsort(codes, kind="stable")
+        self._first = np.searchsorted(codes[self._by_size], np.arange(self.sizes))
         self._powers = self.x[:, None] ** np.arange(5)
 
     def parabolas(self, loss: Array, factors: Array) -> Parabolas:
@@ -88,7 +86,7 @@ class Sweep:
             low = np.where(drawn, self.x, np.inf).min(axis=1)
             high = np.where(drawn, self.x, -np.inf).max(axis=1)
             outside = ~((vertex >= low) & (vertex <= high))
-        count = (drawn.astype(float) @ self._member > 0).sum(axis=1)
+        count = np.logical_or.reduceat(drawn[:, self._by_size], self._first, axis=1).sum(axis=1)
         reason = np.select([count < FEWEST_SIZES, ~(q > 0), outside], [FEW_SIZES, OPENS_DOWN, OUTSIDE], OK).astype(np.int64)
         ok: Flags = reason == OK
         return Parabolas(
@@ -98,12 +96,13 @@ class Sweep:
 
     def error(self, loss: Array) -> float:
         """Standard error of log N* to first order; NaN with as many points as coefficients."""
-        if len(loss) <= 3 or self.sizes < FEWEST_SIZES:
+        n = int(np.count_nonzero(self.w))
+        if n <= 3 or self.sizes < FEWEST_SIZES:
             return float("nan")
         root = np.sqrt(self.w)
         X = self._powers[:, :3] * root[:, None]
         c, *_ = np.linalg.lstsq(X, loss * root, rcond=None)
         residual = loss * root - X @ c
-        V = np.linalg.inv(X.T @ X) * float(residual @ residual) / (len(loss) - 3)
+        V = np.linalg.inv(X.T @ X) * float(residual @ residual) / (n - 3)
         slope = np.array([0.0, -1.0 / (2 * c[2]), c[1] / (2 * c[2] ** 2)])
         return float(self.half * np.sqrt(slope @ V @ slope))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from fastscale.archive import Note, Points, Runs
 from fastscale.archive.notes import join_dropped, unique_notes
@@ -35,6 +36,8 @@ from fastscale.laws.two_step import ACCURACY
 
 _LOSS, _ACCURACY = "task loss", "accuracy"
 _TOLD = ("fixed", "tied", "bounds")
+# A one-sided p above which accuracies are said not to rise.
+_CHANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,33 @@ class TwoStep(Stages):
             for note in (note for note in fit_notes(stage) if note.code != "P27"):
                 told.setdefault(note, []).append(name)
         # what holds for both, such as few runs, is said once
-        return held_note(fit) + [
+        return held_note(fit) + _rates_notes(self.data.rates) + [
             note if len(names) == 2 else replace(note, message=f"{names[0].capitalize()}: {note.message}")
             for note, names in told.items()
         ]
+
+
+def _rates_notes(rates: Points) -> list[Note]:
+    """Notes on the accuracies: whether they rise as the task loss falls, and whether they are per cent."""
+    notes = []
+    top = float(rates.y.max(initial=0.0))
+    if top > 1.0:
+        notes.append(Note(
+            "P15", f"Accuracies go up to {top:.3g}: they are no rates from 0 to 1.", rates.n, "warning",
+            "If they are per cent, give a floor or ceiling that is held in per cent too, or divide by 100.", {"largest": top},
+        ))
+    if rates.n > len(ACCURACY.parameters):
+        level = np.ptp(rates.y) == 0 or np.ptp(rates.X[0]) == 0
+        rho, p = (0.0, 1.0) if level else stats.spearmanr(rates.X[0], rates.y, alternative="less")
+        if p > _CHANCE:
+            notes.append(Note(
+                "no_rise",
+                f"Accuracies do not rise as the task loss falls by more than chance would have it: their rank correlation is "
+                f"{float(rho):+.2f} over {rates.n:,} points, p = {float(p):.2g}.", rates.n, "warning",
+                "The sigmoid is then one of noise; take a task with more items, larger runs, or another metric.",
+                {"rank_correlation": float(rho), "p": float(p)},
+            ))
+    return notes
 
 
 def _side_by_side(law: Law, *parts: tuple[Fit, Array]) -> Array:

@@ -1,0 +1,59 @@
+"""Numbers that a caller asks with: one, or several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from fastscale.errors import FitError
+from fastscale.laws.law import Array
+
+
+def numbers(name: str, value: Any, positive: bool = True) -> Array:
+    """A number, or a list of them, as an array of no or one dimension.
+
+    Raises
+    ------
+    FitError
+        It is no number, not finite, not positive where it has to be, a table, or empty.
+    """
+    return _read(name, value, positive, 1, "number, or several")
+
+
+def number(name: str, value: Any, positive: bool = True) -> float:
+    """One number.
+
+    Raises
+    ------
+    FitError
+        As for `numbers`, or there are several.
+    """
+    return float(_read(name, value, positive, 0, "number"))
+
+
+def _read(name: str, value: Any, positive: bool, dimensions: int, what: str) -> Array:
+    try:
+        found = np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise FitError(f"{name}={value!r}: a {what}") from None
+    if found.ndim > dimensions or not found.size or not np.isfinite(found).all() or (positive and not (found > 0).all()):
+        raise FitError(f"{name}={value!r}: a {'positive' if positive else 'finite'} {what}")
+    return found
+
+
+def together(what: str, values: Mapping[str, Array]) -> dict[str, Array]:
+    """Numbers and lists of one length, element by element: each as a list.
+
+    Raises
+    ------
+    FitError
+        Lists of different lengths.
+    """
+    try:
+        several = np.broadcast_arrays(*map(np.atleast_1d, values.values())) if values else []
+    except ValueError:
+        shapes = ", ".join(f"{key} {v.size}" for key, v in values.items() if v.ndim)
+        raise FitError(f"{what}: arguments with several values go together, element by element; got {shapes}") from None
+    return dict(zip(values, several, strict=True))

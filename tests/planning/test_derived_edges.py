@@ -1,0 +1,133 @@
+"""Quantities where laws are not monotone, draws have no value, or an argument is not what it should be."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from scipy import optimize
+from support_derived import ask
+
+import fastscale
+from fastscale.errors import FitError
+
+QAT = dict(E=1.8, A=480.0, alpha=0.34, B=2000.0, beta=0.36, k=0.02, g_D=0.25, g_G=0.9, g_N=0.5)
+G = 128.0
+
+
+def quantised(N: float, D: float) -> float:
+    """The law as it is printed: more data win by B/D^beta and lose by what quantisation costs."""
+    p = QAT
+    lost = p["k"] * D ** p["g_D"] * math.log2(G) ** p["g_G"] / N ** p["g_N"]
+    return p["E"] + p["A"] / N ** p["alpha"] + p["B"] / D ** p["beta"] + lost
+
+
+@pytest.mark.parametrize("above", [1e-7, 1e-4, 0.01, 0.3])
+def test_data_for_a_loss_where_much_data_hurt(above: float) -> None:
+    """The least D on the falling side, however narrow the dip is; infinite only below its bottom."""
+    N = 1e9
+    bottom = optimize.minimize_scalar(lambda x: quantised(N, math.exp(x)), bounds=(15, 45), method="bounded")
+    loss = bottom.fun + above
+    D = math.exp(optimize.brentq(lambda x: quantised(N, math.exp(x)) - loss, 5, bottom.x, xtol=1e-13))
+    assert ask("qat", QAT, "data_for_loss", loss=loss, N=N, G=G) == pytest.approx(D, rel=1e-8)
+    assert ask("qat", QAT, "data_for_loss", loss=bottom.fun - above, N=N, G=G) == math.inf
+    saved = ask("qat", QAT, "data_saved", loss=loss, N=4e9, than=N, G=G)
+    larger = optimize.brentq(lambda x: quantised(4e9, math.exp(x)) - loss, 5, bottom.x, xtol=1e-13)
+    assert saved == pytest.approx(math.exp(larger) / D, rel=1e-8)
+
+
+def test_inference_where_much_data_hurt() -> None:
+    """6 N D + 2 N tokens at a loss, by SciPy over N with the D of each N by SciPy."""
+    loss, tokens = 2.6, 2e12
+
+    def data(x: float) -> float:
+        bottom = optimize.minimize_scalar(lambda u: quantised(math.exp(x), math.exp(u)), bounds=(10, 50), method="bounded")
+        if bottom.fun >= loss:
+            return math.inf
+        return math.exp(optimize.brentq(lambda u: quantised(math.exp(x), math.exp(u)) - loss, 5, bottom.x, xtol=1e-13))
+
+    found = ask("qat", QAT, "inference_size", loss=loss, tokens=tokens, G=G)
+    best = optimize.minimize_scalar(
+        lambda x: math.log(6 * data(x) + 2 * tokens) + x, bounds=(math.log(found) - 0.5, math.log(found) + 0.5), method="bounded",
+        options={"xatol": 1e-9},
+    )
+    assert found == pytest.approx(math.exp(best.x), rel=1e-4)
+    assert ask("qat", QAT, "inference_data", loss=loss, tokens=tokens, G=G) == pytest.approx(data(math.log(found)), rel=1e-8)
+
+
+def test_inference_costs_what_a_token_goes_through() -> None:
+    """Of experts 2 N active FLOP a token, not 2 N: by SciPy on both terms."""
+    p = dict(e=1.5, a=400.0, alpha=0.34, b=2000.0, beta=0.36, c=0.2, lam=0.1, d=5.0, delta=0.1, gamma=0.2)
+    share, loss, tokens, cost = 0.1, 2.3, 5e12, "6*active*N*D"
+
+    def total(x: float) -> float:
+        N = math.exp(x)
+        size = p["a"] / N ** p["alpha"] + p["d"] * share ** -p["delta"] * N ** -p["gamma"]
+        left = loss - p["e"] - size - p["c"] * share ** -p["lam"]
+        return share * N * (6 * (p["b"] / left) ** (1 / p["beta"]) + 2 * tokens) if left > 0 else math.inf
+
+    found = ask("sparse_moe", p, "inference_size", loss=loss, tokens=tokens, active=share, cost=cost)
+    near = (math.log(found) - 1, math.log(found) + 1)
+    best = optimize.minimize_scalar(lambda x: math.log(total(x)), bounds=near, method="bounded", options={"xatol": 1e-10})
+    assert found == pytest.approx(math.exp(best.x), rel=1e-5)
+
+
+def test_a_further_variable_may_be_called_S() -> None:
+    """Beside N and D it is no number of steps but a variable to hold, such as a sparsity: the closed form of what is left."""
+    p = dict(a=300.0, b=0.4, c=120.0, alpha=0.34, B=2000.0, beta=0.36, E=1.7)
+    plain = dict(E=1.7, A=300.0 * 0.25**0.4 + 120.0, alpha=0.34, B=2000.0, beta=0.36)
+    for quantity in ("optimal_size", "optimal_data", "loss_at_budget"):
+        found = ask("weight_sparsity", p, quantity, C=1e21, S=0.75)
+        assert found == pytest.approx(ask("chinchilla", plain, quantity, C=1e21), rel=1e-7)
+
+
+def test_what_nothing_gets_above_may_lie_between_the_ends() -> None:
+    """Over-optimised rewards: d (a - b d) is at most a^2/(4 b), d (a - b ln d) at most b exp(a/b - 1); none is "0 at d = 0"."""
+    assert ask("reward_overopt_bon", dict(alpha=0.5, beta=0.05), "ceiling") == pytest.approx(0.25 / 0.2, rel=1e-12)
+    assert ask("reward_overopt_rl", dict(alpha=0.5, beta=0.2), "ceiling") == pytest.approx(0.2 * math.exp(1.5), rel=1e-12)
+    # a parabola in the logarithm, and a loss that rises again
+    assert ask("poly_log2", dict(c0=0.2, c1=0.4, c2=-0.1, x0=1.0), "ceiling") == pytest.approx(0.6, rel=1e-12)
+    bowl = dict(E=0.3, b=2.0, c0=0.3, d1=100.0, f1=0.5, c1=-0.8)
+    least = optimize.minimize_scalar(
+        lambda u: 0.3 + 2.0 * math.exp(-0.3 * u + 0.4 * math.log1p((math.exp(u) / 100.0) ** 2)), bounds=(2, 8), method="bounded"
+    )
+    assert ask("bnsl1", bowl, "irreducible_loss") == pytest.approx(least.fun, rel=1e-10)
+    held = dict(N=1e9, G=G)
+    bottom = optimize.minimize_scalar(lambda x: quantised(1e9, math.exp(x)), bounds=(15, 45), method="bounded")
+    assert ask("qat", QAT, "irreducible_loss", along="D", **held) == pytest.approx(bottom.fun, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", ["gadre2024_c4", "gadre2024_redpajama", "gadre2024_refinedweb"])
+def test_limits_that_the_formula_does_not_say(name: str) -> None:
+    """Of a law in D/N and 6ND infinity over infinity is left: the limits are those of the same law written as a sum."""
+    p = {k: float(v) for k, v in fastscale.published(name).params.items()}
+    eta, A, B = p["eta"], p["a"] * 6 ** -p["eta"], p["b"] * 6 ** -p["eta"]
+    N, D = 1e9, 1e11
+    assert ask("gadre", p, "irreducible_loss") == pytest.approx(p["E"], rel=1e-12)
+    size, data = A / N ** (2 * eta), B / D ** (2 * eta)
+    assert ask("gadre", p, "size_share", N=N, D=D) == pytest.approx(size / (size + data), rel=1e-9)
+    assert ask("gadre", p, "data_share", N=N, D=D) == pytest.approx(data / (size + data), rel=1e-9)
+    floor = p["E"] + size
+    assert ask("gadre", p, "data_for_loss", loss=0.99 * floor, N=N) == math.inf
+    assert ask("gadre", p, "data_for_loss", loss=floor + data, N=N) == pytest.approx(D, rel=1e-8)
+
+
+def test_published_fits_have_quantities_that_may_be_0() -> None:
+    """A limit of 0 and data that are not known: no division by either."""
+    assert fastscale.derive(fastscale.published("kaplan2020_n"), "irreducible_loss")["estimate"].iloc[0] == 0.0
+
+
+def test_what_has_nothing_to_do_with_a_cost_needs_none() -> None:
+    """Of experts a budget needs to be told what a run costs; the data for a loss and shares of it neither need nor take it."""
+    p = dict(e=1.5, a=400.0, alpha=0.34, b=2000.0, beta=0.36, c=0.2, lam=0.1, d=5.0, delta=0.1, gamma=0.2)
+    N, D, share = 2e9, 5e10, 0.1
+    data = p["b"] / D ** p["beta"]
+    size = p["a"] / N ** p["alpha"] + p["d"] * share ** -p["delta"] * N ** -p["gamma"]
+    loss = p["e"] + size + data + p["c"] * share ** -p["lam"]
+    assert ask("sparse_moe", p, "data_for_loss", loss=loss, N=N, active=share) == pytest.approx(D, rel=1e-9)
+    assert ask("sparse_moe", p, "size_for_loss", loss=loss, D=D, active=share) == pytest.approx(N, rel=1e-9)
+    assert ask("sparse_moe", p, "size_share", N=N, D=D, active=share) == pytest.approx(size / (size + data), rel=1e-9)
+    with pytest.raises(FitError, match="give a cost"):
+        ask("sparse_moe", p, "optimal_size", C=1e21, active=share)
+    with pytest.raises(FitError, match=r"cost= is for quantities of an allocation; data_for_loss of 'chinchilla' has none"):
+        fastscale.derive(fastscale.published("besiroglu2024"), "data_for_loss", loss=2.2, N=1e9, cost="6*N*D")
