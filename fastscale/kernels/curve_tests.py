@@ -13,7 +13,9 @@ from fastscale.kernels.robust import contrast, direction, orthogonalise, residua
 
 # Places at which turns and breaks are looked for, sixteenths of the range, and half the width of the middle of a turn.
 PLACES = 15
-_MIDDLE = 2.0 / 16.0 + 1e-9
+_MIDDLE = 2.0 / 16.0 + 2e-9
+# What rounding may add to u: sizes that double lie at the very places, in whatever unit.
+_TIE = 1e-9
 # Exponents of x, times the range of log x, that a trend is looked for in.
 SHAPES = np.array([-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0])
 # The first and last part of the range that may be still; less than the second is not enough to be called the end of growth.
@@ -86,9 +88,9 @@ def enough(u, units, first, last, levels, step, seen):
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def first_above(u, value, n):
-    """Index of the first point with u > value."""
+    """Index of the first point with u > value, by more than rounding."""
     i = 0
-    while i < n and u[i] <= value:
+    while i < n and u[i] <= value + _TIE:
         i += 1
     return i
 

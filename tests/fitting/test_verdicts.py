@@ -280,6 +280,19 @@ def test_threads_order_and_units_change_nothing(archive):
     pd.testing.assert_frame_equal(other[same], table[same], rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("ratio", [2.0, 3.0, 10.0, math.sqrt(10)])
+def test_sizes_at_the_very_places_are_on_one_side_in_any_unit(ratio):
+    """Rungs by one factor lie at a quarter, a third or half of the range; rounding does not decide on which side."""
+    tables = []
+    for n in (7, 9, 13, 17):
+        y = (1.5 + ratio ** (-0.5 * np.arange(n))) * np.exp(0.02 * np.random.default_rng(n).normal(size=n))
+        units = [fastscale.verdicts({"x": unit * ratio ** np.arange(n), "loss": y}, x="x") for unit in (1, 1e-12, 7e8, 0.3)]
+        tables.append([table.drop(columns=["at", "reason"]) for table in units])
+    for first, *others in tables:
+        for other in others:
+            pd.testing.assert_frame_equal(other, first, rtol=1e-6, atol=1e-9)
+
+
 def test_another_curve_changes_q_values_only(archive):
     table = fastscale.verdicts(archive, by="curve", x="x").set_index("curve")
     part = archive[archive["curve"].isin(table.index[::3])]
