@@ -146,7 +146,7 @@ NULLS = (
 )
 # Where they err more often, and know it not.
 HARD = (
-    *(Null("flat", n, "carried 0.8", checkpoints=True) for n in (20, 30)),
+    *(Null("flat", n, "carried 0.8", checkpoints=known) for n in (20, 30) for known in (False, True)),
     *(Null("flat", 40, f"carried {rho}", checkpoints=True) for rho in (0.6, 0.8, 0.9)),
     Null("flat", 120, "carried 0.9", checkpoints=True), Null("flat", 120, "wandering", checkpoints=True),
     Null("with offset", 120, "wandering", checkpoints=True),

@@ -105,7 +105,8 @@ def _too_few(curves: Curves, sizes: Ints, found: dict[str, Array]) -> list[str]:
         f"{sizes[i]:,} points of {curves.counts[i]} runs, which go together: {FEWEST_RUNS} runs at least, or one run by itself"))
     say((curves.serial == 1) & (sizes < FEWEST_CHECKPOINTS), lambda i: (
         f"{sizes[i]} points of one run: {FEWEST_CHECKPOINTS} at least to tell how far its noise carries over"))
-    say((found["carried"] > 0) & (worth < FEWEST_WORTH), lambda i: _carried(curves, i, found["carried"][i], worth[i]))
+    say((found["carried"] > 0) & (worth < FEWEST_WORTH), lambda i: (
+        _carried(curves, i, float(found["carried"][i]), float(worth[i]))))
     say(
         np.isnan(found["p_trend"]) & np.isnan(found["p_turn"]) & (found["may_wander"] == 0),
         lambda i: "too few points or runs in a part of the range that decides",
