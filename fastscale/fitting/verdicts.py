@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -106,7 +107,8 @@ def verdicts(
         - warnings: P07 where points are, or look like, one run's checkpoints, P08 where runs are few;
         - p_ and q_ of trend, turn, onset, saturation, break and flat; NaN where there is no test, or (q) no longer one.
 
-        `attrs` has the options, how many curves have each verdict, and notes as dicts.
+        `attrs` has the options, how many rows were dropped and why, how many curves have each verdict, and notes as dicts. Rows
+        of curves that are invalid are not among the dropped.
 
     Raises
     ------
@@ -154,12 +156,12 @@ def verdicts(
     >>> runs = fastscale.example_runs()
     >>> table = fastscale.verdicts(runs, by="family", N="N", run="run")  # doctest: +SKIP
     """
-    if better not in _BETTER:
+    if better not in tuple(_BETTER):
         raise FitError(f"better={better!r}: 'lower' for a loss, 'higher' for an accuracy")
     scale = residual or ("log" if better == "lower" else "linear")
     if scale not in ("log", "linear"):
         raise FitError(f"residual={residual!r}: 'log' or 'linear'")
-    if isinstance(fdr, bool) or not isinstance(fdr, int | float) or not 0 < fdr < 1:
+    if isinstance(fdr, bool) or not isinstance(fdr, Real) or not 0 < fdr < 1:
         raise FitError(f"fdr={fdr!r}: a rate between 0 and 1, such as 0.05")
     keys = [] if by is None else [by] if isinstance(by, str) else list(by)
     _refuse_clashes(keys)
@@ -199,7 +201,9 @@ def verdicts(
             break
     frame.attrs = {
         "x": str(mapped.column_of("x")), "response": str(mapped.column_of("loss")), "better": better, "residual": scale,
-        "fdr": float(fdr), "counts": {name: int(counts[name]) for name in VERDICTS if name in counts},
+        "fdr": float(fdr),
+        "dropped": {str(reason): int(count) for reason, count in points.dropped["reason"].value_counts().items()},
+        "counts": {name: int(counts[name]) for name in VERDICTS if name in counts},
         "notes": [note.as_dict() for note in (*read, *notes(frame))],
     }
     return frame
@@ -270,7 +274,7 @@ def _chances(
             where = runs.origin.where(points.rows[differ])
             raise DataError(f"chance: column {chance!r} is missing, or has several values in one curve: {where}")
     else:
-        if isinstance(chance, bool) or not isinstance(chance, int | float) or not math.isfinite(chance):
+        if isinstance(chance, bool) or not isinstance(chance, Real) or not math.isfinite(chance):
             raise FitError(f"chance={chance!r}: the response of a guess, such as 0.25, or a column that has it")
         values[:] = chance
     if scale == "log":

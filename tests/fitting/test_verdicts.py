@@ -328,6 +328,17 @@ def test_one_curve_needs_no_column():
     json.dumps(alone.attrs)
 
 
+def test_what_is_dropped_is_counted():
+    data = frame("power law", n=20, curves=2)
+    data.loc[[0, 25], "loss"] = np.nan
+    data.loc[1, "loss"] = np.inf
+    table = fastscale.verdicts(pd.concat([data, data.iloc[5:7]]), by="curve", x="x", fdr=np.float32(0.1), chance=np.int64(4))
+    assert table["n"].tolist() == [18, 19] and table.attrs["fdr"] == pytest.approx(0.1)
+    assert table.attrs["dropped"] == {
+        "missing loss": 2, "exact duplicate of an earlier row": 2, "loss is infinite (diverged)": 1,
+    }
+
+
 def test_several_keys_and_missing_ones(archive):
     data = archive.assign(half=archive["curve"].str[-1].isin(["0", "1"]).map({True: "a", False: None}))
     table = fastscale.verdicts(data, by=["curve", "half"], x="x")
