@@ -93,7 +93,7 @@ def cache_folder() -> Path | None:
         cache_key()
         probe = folder / f".probe-{os.getpid()}"
         probe.touch()
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another thread that asks at the same time may have removed it
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder to be found
         warnings.warn(
             f"the compile cache {folder} cannot be used ({error}); kernels are compiled anew in every process. "

@@ -130,6 +130,21 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
         assert cache_folder.__wrapped__() is None
 
 
+def test_threads_that_ask_for_the_folder_at_once_all_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They try it with one file: who comes second to remove it finds it gone."""
+    monkeypatch.setenv("FASTSCALE_CACHE_DIR", str(tmp_path))
+    remove = Path.unlink
+
+    def after_another(self: Path, missing_ok: bool = False) -> None:
+        remove(self)
+        remove(self, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", after_another)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert cache_folder.__wrapped__() == tmp_path / sources_key()
+
+
 def test_where_the_cache_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FASTSCALE_CACHE_DIR", "~/kernels")
     monkeypatch.setenv("HOME", str(tmp_path))
