@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fastscale.fitting.evidence import ORDER, P_OF, Curves, decide, evidence
-from fastscale.fitting.verdict_rows import FEWEST_WORTH
+from fastscale.fitting.evidence import FEWEST_WORTH, ORDER, P_OF, Curves, decide, evidence
 
 DECADES = 3.0
 _T = DECADES * math.log(10.0)
@@ -147,6 +146,7 @@ NULLS = (
 )
 # Where they err more often, and know it not.
 HARD = (
+    *(Null("flat", n, "carried 0.8", checkpoints=known) for n in (20, 30) for known in (False, True)),
     *(Null("flat", 40, f"carried {rho}", checkpoints=True) for rho in (0.6, 0.8, 0.9)),
     Null("flat", 120, "carried 0.9", checkpoints=True), Null("flat", 120, "wandering", checkpoints=True),
     Null("with offset", 120, "wandering", checkpoints=True),

@@ -183,8 +183,12 @@ def dropped_counts(dropped: pd.DataFrame) -> dict[str, int]:
     return {str(reason): int(count) for reason, count in dropped["reason"].value_counts().items()}
 
 
+def dropped_lines(counts: dict[str, int]) -> list[str]:
+    """A line on what was dropped, if anything was."""
+    return [f"dropped: {', '.join(f'{count:,} {reason}' for reason, count in counts.items())}"] if counts else []
+
+
 def account(dropped: pd.DataFrame, notes: Any) -> list[str]:
     """Lines on what was dropped and noted; notes that only repeat a count are left out."""
-    counts = dropped_counts(dropped)
-    lines = [f"dropped: {', '.join(f'{count:,} {reason}' for reason, count in counts.items())}"] if counts else []
+    lines = dropped_lines(dropped_counts(dropped))
     return lines + [f"note: {reword(str(note))}" for note in notes if note.name not in _SAID_BY_COUNTS]

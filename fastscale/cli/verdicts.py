@@ -128,10 +128,11 @@ def _rest(row: dict[Any, Any], keys: list[str]) -> dict[str, Any]:
 
 
 def _text(archive: Archive, table: pd.DataFrame, keys: list[str], written: str | None, quiet: bool) -> str:
-    from fastscale.cli.reading import account
+    from fastscale.cli.reading import account, dropped_lines
 
     about = table.attrs
-    lines = [] if quiet else [archive.read_line(), *account(archive.runs.dropped, archive.runs.warnings), ""]
+    noted = account(archive.runs.dropped.iloc[:0], archive.runs.warnings)
+    lines = [] if quiet else [archive.read_line(), *dropped_lines(about["dropped"]), *noted, ""]
     counts = ", ".join(f"{count:,} {name}" for name, count in about["counts"].items())
     curves = f"{len(table):,} curve{'s' if len(table) != 1 else ''}" + (f" by {', '.join(keys)}" if keys else "")
     scale = "relative changes" if about["residual"] == "log" else "changes"

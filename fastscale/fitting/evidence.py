@@ -24,6 +24,8 @@ TEST_OF = {
 # The p-value that it rests on: of a turn either way there are two.
 P_OF = {**TEST_OF, "over_fitting": "over", "u_shaped": "under"}
 TESTS = ("trend", "turn", "onset", "saturation", "break", "flat")
+# Points that those of a series, which carry noise over, have to be worth.
+FEWEST_WORTH = 8
 # A part of the range is still if it has less than this share of the whole improvement.
 STILL = 0.1
 # Half of a sharp rise comes within a third of the range.
@@ -135,15 +137,20 @@ def _all(curves: Curves, threads: int | None) -> dict[str, Array]:
 
 
 def _judged(numbers: Array, tests: Array, extras: Array, sizes: Ints, chance: Array, sign: float) -> dict[str, Array]:
-    carried = numbers[:, k.CARRIED]
-    worth = np.where(carried > 0, sizes * (1 - carried) / (1 + carried), numbers[:, k.UNITS])
+    carried, slow = numbers[:, k.CARRIED], numbers[:, k.WANDERING]
+    worth, worth_slow = (
+        np.where(rho > 0, sizes * (1 - rho) / (1 + rho), numbers[:, k.UNITS]) for rho in (carried, slow)
+    )
     # what carries over is estimated too: no more degrees of freedom than that many points would leave
     most = np.where(carried > 0, np.maximum(worth - 4, 1.0), np.inf)
+    turns, most = most, np.where(slow > 0, np.maximum(worth_slow - 4, 1.0), np.inf)
     t, df = tests[..., 0] / tests[..., 1], np.minimum(tests[..., 2], most[:, None])
+    df[:, k.LEFT : k.TESTS] = np.minimum(tests[:, k.LEFT : k.TESTS, 2], turns[:, None])
     below = special.stdtr(df, t)
     either = 2 * special.stdtr(df, -np.abs(t))
     found = {
         "levels": numbers[:, k.LEVELS], "independent": worth, "carried": carried, "alike": numbers[:, k.ALIKE],
+        "slow": slow, "worth_slow": worth_slow,
         "noise": numbers[:, k.NOISE], "early": extras[:, k.SHARE_EARLY + 1], "late": extras[:, k.SHARE_LATE + 1],
         "held": numbers[:, [k.HELD_FIRST, k.HELD_LAST]], "foot": numbers[:, k.FOOT], "top": numbers[:, k.TOP],
         "before": sign * extras[:, k.BEFORE : k.AFTER], "after": sign * extras[:, k.AFTER : k.SHARE_LATE],
@@ -193,10 +200,14 @@ def _judged(numbers: Array, tests: Array, extras: Array, sizes: Ints, chance: Ar
         found[f"{name}_at"] = (place + 1.0) / (k.PLACES + 1.0)
     found["p_turn"] = np.fmin(found["p_over"], found["p_under"])
 
-    allowed = _TWO_RUNS * numbers[:, k.BOW_SD] / np.sqrt(1 - carried**2)
+    allowed = _TWO_RUNS * numbers[:, k.BOW_SD] / np.sqrt(1 - slow**2)
     found["p_flat"] = np.maximum(*(
         _within(numbers[:, at], numbers[:, at + 1], np.minimum(numbers[:, at + 2], most), allowed) for at in (k.ENDS, k.BOW)
     ))
+    # nothing but turns can be told of a curve that may be slow noise
+    found["may_wander"] = np.where((slow > 0) & (worth_slow < FEWEST_WORTH), 1.0, 0.0)
+    for name in ("p_trend", "p_onset", "p_saturation", "p_break", "p_flat"):
+        found[name][found["may_wander"] > 0] = np.nan
     return found
 
 
@@ -274,7 +285,7 @@ def decide(found: Mapping[str, Array], usable: Flags, fdr: float) -> tuple[np.nd
     so it holds within each verdict, however few curves get it.
     """
     rises = found["rises"] > 0
-    told = usable & ~np.isnan(found["p_trend"])
+    told = usable & ~(np.isnan(found["p_trend"]) & np.isnan(found["p_turn"]))
     verdict = np.full(len(rises), "", dtype=object)
     q = {test: np.full(len(rises), np.nan) for test in TESTS}
     for name in ORDER:

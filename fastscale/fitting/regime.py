@@ -31,8 +31,8 @@ def regime(fit: Fit, level: float = 0.95) -> pd.DataFrame:
         low, high = sorted(sides)
         rows.append({
             "variable": variable, "column": fit.columns.get(variable, variable), "parameter": name, "exponent": estimate,
-            "lower": low, "upper": high, "regime": _regime(low, high), "dimension": 4 / estimate, "dimension_lower": 4 / high,
-            "dimension_upper": 4 / low if low > 0 else math.inf,
+            "lower": low, "upper": high, "regime": _regime(low, high), "dimension": _dimension(estimate),
+            "dimension_lower": _dimension(high), "dimension_upper": _dimension(low),
         })
     table = pd.DataFrame(rows).set_index("variable")
     table.attrs["note"] = (
@@ -64,6 +64,11 @@ def _exponents(law: Law) -> dict[str, tuple[float, str]]:
     if law.shared is not None and (own := [name for _, name in found.values() if name in law.shared.own]):
         raise FitError(f"each group has its own {own[0]}: ask fit.group(label).regime()")
     return found
+
+
+def _dimension(exponent: float) -> float:
+    """d of a resolution-limited exponent 4/d; infinite where nothing falls."""
+    return 4 / exponent if exponent > 0 else math.nan if math.isnan(exponent) else math.inf
 
 
 def _regime(low: float, high: float) -> str:

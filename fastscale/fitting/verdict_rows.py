@@ -10,7 +10,7 @@ import pandas as pd
 from fastscale.archive import Note
 from fastscale.archive.notes import plural
 from fastscale.fitting.diagnose import FEW_RUNS
-from fastscale.fitting.evidence import ORDER, TESTS, Curves, decide, evidence
+from fastscale.fitting.evidence import FEWEST_WORTH, ORDER, TESTS, Curves, decide, evidence
 from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.laws.law import Array, Flags, Ints
 
@@ -22,7 +22,7 @@ COLUMNS = (
 )
 # Points, and levels of x, that say anything of a trend; checkpoints of one run that tell how far its noise carries over; and how
 # many independent ones they have to be worth.
-FEWEST_POINTS, FEWEST_LEVELS, FEWEST_CHECKPOINTS, FEWEST_WORTH = 5, 3, 20, 8
+FEWEST_POINTS, FEWEST_LEVELS, FEWEST_CHECKPOINTS = 5, 3, 20
 # Score from which neighbours are so alike that it is worth a word.
 _ALIKE = 3.3
 _DIRECTIONS = {"over_fitting": "improves, then worsens", "u_shaped": "worsens, then improves"}
@@ -39,6 +39,10 @@ def rows(curves: Curves, fdr: float, threads: int | None, broken: dict[int, str]
         why[curve] = text
     usable = np.array([not text for text in why], dtype=bool)
     verdict, q = decide(found, usable, fdr)
+    slow = usable & (verdict == "") & (found["may_wander"] > 0)
+    for i in np.flatnonzero(slow).tolist():
+        why[i] = _carried(curves, i, found["slow"][i], found["worth_slow"][i])
+    usable &= ~slow
     verdict[(verdict == "") & usable] = "unclear"
     verdict[~usable] = "too_few"
     verdict[list(broken)] = "invalid"
@@ -102,15 +106,27 @@ def _too_few(curves: Curves, sizes: Ints, found: dict[str, Array]) -> list[str]:
     say((curves.serial == 1) & (sizes < FEWEST_CHECKPOINTS), lambda i: (
         f"{sizes[i]} points of one run: {FEWEST_CHECKPOINTS} at least to tell how far its noise carries over"))
     say((found["carried"] > 0) & (worth < FEWEST_WORTH), lambda i: (
-        f"{sizes[i]:,} points that carry {found['carried'][i]:.2f} of their noise over to the next are worth {worth[i]:.1f}: "
-        f"{FEWEST_WORTH} at least" + ("; if each is a run of its own, say so, run='column'" if curves.serial[i] == 2 else "")))
-    say(np.isnan(found["p_trend"]), lambda i: "too few points or runs in a part of the range that decides")
+        _carried(curves, i, float(found["carried"][i]), float(worth[i]))))
+    say(
+        np.isnan(found["p_trend"]) & np.isnan(found["p_turn"]) & (found["may_wander"] == 0),
+        lambda i: "too few points or runs in a part of the range that decides",
+    )
     return texts
+
+
+def _carried(curves: Curves, i: int, rho: float, worth: float) -> str:
+    """That so much of the noise carries over, or may, that the points are worth few."""
+    size = int(curves.offsets[i + 1] - curves.offsets[i])
+    unsure = "; if each is a run of its own, say so, run='column'" if curves.serial[i] >= 2 else ""
+    return (
+        f"{size:,} points that carry {rho:.2f} of their noise over to the next are worth {worth:.1f}: {FEWEST_WORTH} at least"
+        f"{unsure}"
+    )
 
 
 def _codes(curves: Curves, found: dict[str, Array]) -> np.ndarray:
     """P07 where points are a run's checkpoints, or look like it; P08 where few runs are what is independent."""
-    checkpoints = (curves.serial == 1) | ((curves.serial == 2) & (found["alike"] >= _ALIKE))
+    checkpoints = (curves.serial % 2 == 1) | ((curves.serial == 2) & (found["alike"] >= _ALIKE))
     few = (curves.counts > 0) & (curves.counts < FEW_RUNS)
     return np.where(checkpoints, "P07", np.where(few, "P08", "")).astype(object)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -16,11 +17,13 @@ from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, selec
 from fastscale.fitting.evidence import Curves
 from fastscale.fitting.groups import one_type, select_groups
 from fastscale.fitting.problem import Options
-from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS, notes, rows
-from fastscale.laws.law import Array, Ints
+from fastscale.fitting.verdict_rows import COLUMNS, FEWEST_CHECKPOINTS, VERDICTS, notes, rows
+from fastscale.laws.law import Array, Flags, Ints
 
 # Points without a run may be checkpoints of one if there are so many, and this share of them has an x of its own.
 _FEWEST_ALIKE, _OWN_X = 40, 0.9
+# They are taken for such where as large a share of their steps in x is alike, to within so much of the step.
+_SAME_STEP = 0.02
 _BETTER = {"lower": -1.0, "higher": 1.0}
 
 
@@ -104,7 +107,8 @@ def verdicts(
         - warnings: P07 where points are, or look like, one run's checkpoints, P08 where runs are few;
         - p_ and q_ of trend, turn, onset, saturation, break and flat; NaN where there is no test, or (q) no longer one.
 
-        `attrs` has the options, how many curves have each verdict, and notes as dicts.
+        `attrs` has the options, how many rows were dropped and why, how many curves have each verdict, and notes as dicts. Rows
+        of curves that are invalid are not among the dropped.
 
     Raises
     ------
@@ -134,12 +138,17 @@ def verdicts(
     Su 2019).
 
     Points are independent of each other where each is a run of its own, or no run is known. Of runs with several points, whole
-    runs are: six at least. Checkpoints of one run are one curve: the verdict is on that curve, not on what another run would do.
-    What noise one checkpoint passes on to the next is estimated and taken out, as a first-order process (Prais, Winsten 1954);
-    slow wandering below faster noise is not seen whole. Points of no known run, forty or more, that are like their neighbours
-    are taken for checkpoints too. `python -m bench.verdicts` (bench/verdicts.md) shows how often each test errs and what it
-    finds: where 5 % are said, up to 3 %, but along 40 checkpoints that carry 0.8 of their noise over, or with slow wandering, a
-    break up to 14 %.
+    runs are: six at least. Checkpoints of one run are one curve: the verdict is on that curve, not on what another run would
+    do. What noise one checkpoint passes on to the next is estimated and taken out, as a first-order process (Prais, Winsten
+    1954); slow wandering below faster noise is not seen whole. Of a curve that bends much, slow noise and the curve cannot be
+    told apart: then nothing but turns is judged, which are large beside it. Points of no known run are taken for checkpoints
+    where twenty or more lie at even steps of x, or forty or more are like their neighbours. Checkpoints at other steps that
+    nothing says are of one run are taken for runs, and where their noise carries over, breaks are seen that are none: name the
+    run.
+
+    `python -m bench.verdicts` (bench/verdicts.md) shows how often each test errs and what it finds: where 5 % are said, up to
+    3 %. Along checkpoints that carry 0.8 of their noise over, up to 5 % for 40 of them and 10 % for 20 or 30; with slow
+    wandering, a break up to 14 %. Taken for 30 runs, such checkpoints show a break in three of five flat curves.
 
     Examples
     --------
@@ -147,12 +156,12 @@ def verdicts(
     >>> runs = fastscale.example_runs()
     >>> table = fastscale.verdicts(runs, by="family", N="N", run="run")  # doctest: +SKIP
     """
-    if better not in _BETTER:
+    if better not in tuple(_BETTER):
         raise FitError(f"better={better!r}: 'lower' for a loss, 'higher' for an accuracy")
     scale = residual or ("log" if better == "lower" else "linear")
     if scale not in ("log", "linear"):
         raise FitError(f"residual={residual!r}: 'log' or 'linear'")
-    if isinstance(fdr, bool) or not isinstance(fdr, int | float) or not 0 < fdr < 1:
+    if isinstance(fdr, bool) or not isinstance(fdr, Real) or not 0 < fdr < 1:
         raise FitError(f"fdr={fdr!r}: a rate between 0 and 1, such as 0.05")
     keys = [] if by is None else [by] if isinstance(by, str) else list(by)
     _refuse_clashes(keys)
@@ -192,7 +201,9 @@ def verdicts(
             break
     frame.attrs = {
         "x": str(mapped.column_of("x")), "response": str(mapped.column_of("loss")), "better": better, "residual": scale,
-        "fdr": float(fdr), "counts": {name: int(counts[name]) for name in VERDICTS if name in counts},
+        "fdr": float(fdr),
+        "dropped": {str(reason): int(count) for reason, count in points.dropped["reason"].value_counts().items()},
+        "counts": {name: int(counts[name]) for name in VERDICTS if name in counts},
         "notes": [note.as_dict() for note in (*read, *notes(frame))],
     }
     return frame
@@ -221,6 +232,7 @@ def _curves(points: Points, codes: Ints, total: int, log: bool, sign: float) -> 
         new[1:] = (np.diff(t) > 0) | (np.diff(codes) > 0)
         own = np.bincount(codes[new], minlength=total)
         serial[(own >= _OWN_X * sizes) & (sizes >= _FEWEST_ALIKE)] = 2
+        serial[_even_steps(t, codes, sizes) & (sizes >= FEWEST_CHECKPOINTS)] = 3
     else:
         labels = points.runs[order]
         pairs, first = np.unique(codes * (int(labels.max(initial=0)) + 1) + labels, return_inverse=True)
@@ -231,6 +243,22 @@ def _curves(points: Points, codes: Ints, total: int, log: bool, sign: float) -> 
         serial[(counts == 1) & (sizes > 1)] = 1
         counts[(counts == sizes) | (counts == 1)] = 0
     return Curves(t, y, offsets, units, counts, serial, np.full(total, np.nan), log, sign)
+
+
+def _even_steps(t: Array, codes: Ints, sizes: Ints) -> Flags:
+    """Which curves have an x that grows by one and the same step, as checkpoints have, where runs are spaced by factors."""
+    largest = np.full(len(sizes), -np.inf)
+    np.maximum.at(largest, codes, t)
+    x = np.exp(t - largest[codes])
+    inside = np.flatnonzero(np.diff(codes) == 0)
+    gap, of = x[inside + 1] - x[inside], codes[inside]
+    order = np.lexsort((gap, of))
+    counts = np.bincount(of, minlength=len(sizes))
+    middles = np.cumsum(counts) - counts + counts // 2
+    step = np.full(len(sizes), np.nan)
+    step[counts > 0] = gap[order][middles[counts > 0]]
+    even = np.bincount(of, np.abs(gap - step[of]) <= _SAME_STEP * step[of], minlength=len(sizes))
+    return (even >= _OWN_X * counts) & (step > 0)
 
 
 def _chances(
@@ -248,7 +276,7 @@ def _chances(
             where = runs.origin.where(points.rows[differ])
             raise DataError(f"chance: column {chance!r} is missing, or has several values in one curve: {where}")
     else:
-        if isinstance(chance, bool) or not isinstance(chance, int | float) or not math.isfinite(chance):
+        if isinstance(chance, bool) or not isinstance(chance, Real) or not math.isfinite(chance):
             raise FitError(f"chance={chance!r}: the response of a guess, such as 0.25, or a column that has it")
         values[:] = chance
     if scale == "log":

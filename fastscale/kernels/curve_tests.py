@@ -13,7 +13,9 @@ from fastscale.kernels.robust import contrast, direction, orthogonalise, residua
 
 # Places at which turns and breaks are looked for, sixteenths of the range, and half the width of the middle of a turn.
 PLACES = 15
-_MIDDLE = 2.0 / 16.0 + 1e-9
+_MIDDLE = 2.0 / 16.0 + 2e-9
+# What rounding may add to u: sizes that double lie at the very places, in whatever unit.
+_TIE = 1e-9
 # Exponents of x, times the range of log x, that a trend is looked for in.
 SHAPES = np.array([-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0])
 # The first and last part of the range that may be still; less than the second is not enough to be called the end of growth.
@@ -22,9 +24,9 @@ PARTS = np.array([1.0 / 4.0, 1.0 / 3.0, 1.0 / 2.0])
 _SIDE = 3
 
 # Numbers of a curve.
-NUMBERS = 20
-(LEVELS, UNITS, CARRIED, ALIKE, SLOPE, SLOPE_SE, SLOPE_DF, ENDS, ENDS_SE, ENDS_DF, BOW, BOW_SE, BOW_DF, BOW_SD, NOISE, SPREAD,
- FOOT, TOP, HELD_FIRST, HELD_LAST) = range(NUMBERS)
+NUMBERS = 21
+(LEVELS, UNITS, CARRIED, WANDERING, ALIKE, SLOPE, SLOPE_SE, SLOPE_DF, ENDS, ENDS_SE, ENDS_DF, BOW, BOW_SE, BOW_DF, BOW_SD, NOISE,
+ SPREAD, FOOT, TOP, HELD_FIRST, HELD_LAST) = range(NUMBERS)
 # Tests of a curve, each (estimate, standard error, degrees of freedom): trend in each shape, then between the halves; late and
 # early gain less a share of the whole, and the first level with that share, for each part; hinge, left and right at each place.
 TREND = 0
@@ -86,9 +88,9 @@ def enough(u, units, first, last, levels, step, seen):
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def first_above(u, value, n):
-    """Index of the first point with u > value."""
+    """Index of the first point with u > value, by more than rounding."""
     i = 0
-    while i < n and u[i] <= value:
+    while i < n and u[i] <= value + _TIE:
         i += 1
     return i
 
@@ -215,8 +217,11 @@ def lay_out(design, u, z, rest, J, n, units, step, still, seen, D, C, into):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def all_tests(u, z, rest, J, n, units, count, rho, floor, step, still, numbers, tests, extras):
-    """Every test of one curve; rho is what each point carries over of the one before, floor the size of rounding."""
+def all_tests(u, z, rest, J, n, units, count, carried, wandering, floor, step, still, numbers, tests, extras):
+    """Every test of one curve; each point carries so much over of the one before: `carried` in turns, `wandering` in the others.
+
+    `floor` is the size of rounding.
+    """
     D, Q, R = np.empty((COLUMNS + 1, n)), np.empty((COLUMNS, n)), np.zeros((COLUMNS, COLUMNS))
     kept, e, d = np.zeros(COLUMNS, np.bool_), np.empty(n), np.zeros(COLUMNS)
     C, into = np.zeros((_CONTRASTS, COLUMNS)), np.zeros(_CONTRASTS, np.int64)
@@ -230,6 +235,7 @@ def all_tests(u, z, rest, J, n, units, count, rho, floor, step, still, numbers, 
         if k == 0:
             continue
         hinge = _BREAKS <= design < _TURNS
+        rho = carried if _TURNS <= design < _BOW else wandering
         deviation = 0.0
         for whitened in range(2):
             if whitened == 1:

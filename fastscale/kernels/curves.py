@@ -20,6 +20,7 @@ from fastscale.kernels.curve_tests import (
     SPREAD,
     TOP,
     UNITS,
+    WANDERING,
     all_tests,
     levels_between,
 )
@@ -30,6 +31,9 @@ from fastscale.kernels.robust import leverage, orthogonalise, residuals
 _SERIES = 12
 # Score from which neighbours count as alike, at 5 %; and noise, as a share of the whole change, too small to look at.
 _ALIKE, _NOISELESS = 1.645, 1e-3
+_MOST_CARRIED = 0.98
+# Checkpoints for each bend that the curve of one run may have beside one law; the coarsest bends.
+_A_BEND, _COARSE = 8, 3
 # Relative size of a deviation that is rounding; levels of x closer than this (relative) are one.
 _ROUNDING, _SAME_LEVEL = 1e-11, 0.005
 
@@ -64,8 +68,64 @@ def alike(Q, k, n, e):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def carried_over(e, n, parameters):
-    """rho: how much of a residual the next one keeps.
+def likeness(Q, V, k, n, rho, s):
+    """Correlation of neighbours to expect of the residuals of a fit on Q, were the noise of first order with this rho.
+
+    Both sums are traces: with M = 1 - QQ', L the mean of both shifts and S the process's covariance, of MS and of MLMS. Row j
+    of V is what L and M make of column j (`carried_over`); S times a column is two passes of a filter; s is scratch.
+    """
+    size, products = float(n), (n - 1.0) * rho
+    for j in range(k):
+        kept = 0.0
+        for i in range(n):
+            kept = rho * kept + Q[j, i]
+            s[i] = kept
+        kept = 0.0
+        for i in range(n - 1, -1, -1):
+            s[i] += kept
+            kept = rho * (kept + Q[j, i])
+        for i in range(n):
+            size -= Q[j, i] * s[i]
+            products += V[j, i] * s[i]
+    return products / size
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def carried_over(Q, k, n, e):
+    """rho: how much of its deviation a point passes to the next, by the likeness of the residuals of a fit on Q."""
+    size, products = 0.0, 0.0
+    for i in range(n):
+        size += e[i] * e[i]
+        if i > 0:
+            products += e[i] * e[i - 1]
+    if not size > 0.0:
+        return 0.0
+    V, s = np.zeros((k, n)), np.empty(n)
+    for j in range(k):
+        for i in range(n):
+            before, after = Q[j, i - 1] if i > 0 else 0.0, Q[j, i + 1] if i + 1 < n else 0.0
+            V[j, i] = -(before + after)
+        for a in range(k):
+            along = 0.0
+            for i in range(1, n):
+                along += 0.5 * (Q[a, i] * Q[j, i - 1] + Q[a, i - 1] * Q[j, i])
+            for i in range(n):
+                V[j, i] += along * Q[a, i]
+    low, high = 0.0, _MOST_CARRIED
+    if products / size <= likeness(Q, V, k, n, low, s):
+        return low
+    for _ in range(12):
+        middle = 0.5 * (low + high)
+        if likeness(Q, V, k, n, middle, s) < products / size:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def wandering(e, n, parameters):
+    """The same, of what may be slow noise as well as the curve's own turns.
 
     That of the first-order process with the same correlation of neighbours, or the same sum of correlations up to a twelfth of
     the series, whichever is larger; both corrected for their bias after a fit of so many smooth terms (Kendall 1954).
@@ -78,7 +138,7 @@ def carried_over(e, n, parameters):
     if not size > 0.0:
         return 0.0
     rho = (products / size + parameters / n) / max(1.0 - (parameters + 2.0) / n, 0.1)
-    rho = min(max(rho, 0.0), 0.98)
+    rho = min(max(rho, 0.0), _MOST_CARRIED)
     time = (1.0 + rho) / (1.0 - rho)
     total = 1.0
     for lag in range(1, min(12, n // 12) + 1):
@@ -86,7 +146,7 @@ def carried_over(e, n, parameters):
         for i in range(lag, n):
             product += e[i] * e[i - lag]
         total += 2.0 * (product / size + 4.0 * time / n)
-    return max(rho, min((total - 1.0) / (total + 1.0), 0.98))
+    return max(rho, min((total - 1.0) / (total + 1.0), _MOST_CARRIED))
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -115,8 +175,8 @@ def ramp(u, z, n):
 def examine(t, y, units, count, serial, log, sign, still, numbers, tests, extras):
     """All statistics of one curve, its points sorted by t = log x.
 
-    `serial` says whether the points are a run's checkpoints: 0 no, 1 yes, 2 if neighbours are alike. `still` is the share of the
-    whole gain below which a part counts as still.
+    `serial` says whether the points are a run's checkpoints: 0 no, 1 and 3 yes, 2 if neighbours are alike. `still` is the share
+    of the whole gain below which a part counts as still.
     """
     n = t.size
     numbers[:] = np.nan
@@ -131,7 +191,7 @@ def examine(t, y, units, count, serial, log, sign, still, numbers, tests, extras
         z[i] = np.log(y[i]) if log else y[i]
     step = _SAME_LEVEL / span if span > 0.0 else 1.0
     numbers[LEVELS], numbers[UNITS] = levels_between(u, 0, n, step), count if units.size else n
-    numbers[CARRIED], numbers[ALIKE] = 0.0, 0.0
+    numbers[CARRIED], numbers[WANDERING], numbers[ALIKE] = 0.0, 0.0, 0.0
     if n < 4 or numbers[LEVELS] < 3:
         return
     Q, R = np.empty((3 + PLACES, n)), np.zeros((3 + PLACES, 3 + PLACES))
@@ -157,22 +217,28 @@ def examine(t, y, units, count, serial, log, sign, still, numbers, tests, extras
 
     k = beside_one_law(u, J, rest, n, 0, Q, R, kept, e)
     numbers[HELD_FIRST], numbers[HELD_LAST] = leverage(Q, k, n, units, 0), leverage(Q, k, n, units, n - 1)
-    # noise, and what of it carries over: beside one law and three bends
-    rho, looked = 0.0, serial == 1 and n >= _SERIES
+    # Noise, and what of it carries over. Beside few bends, a curve that turns looks like noise that carries over for long, and no
+    # turn would be found; beside many, slow noise is left out. Turns, which are large, are judged by the second.
+    looked = serial % 2 == 1 and n >= _SERIES
     if serial == 2:  # the finest bends, so that a kink of the curve is not taken for noise that carries over
         k = beside_one_law(u, J, rest, n, PLACES, Q, R, kept, e)
         numbers[ALIKE] = alike(Q, k, n, e)
         looked = numbers[ALIKE] >= _ALIKE
-    k = beside_one_law(u, J, rest, n, 3 if n >= _SERIES else 0, Q, R, kept, e)
+    k = beside_one_law(u, J, rest, n, _COARSE if n >= _SERIES else 0, Q, R, kept, e)
+    slow = wandering(e, n, k) if looked else 0.0
+    if looked:
+        k = beside_one_law(u, J, rest, n, min(max(n // _A_BEND, _COARSE), PLACES), Q, R, kept, e)
     squares = 0.0
     for i in range(n):
         squares += e[i] * e[i]
     numbers[NOISE] = np.sqrt(squares / (n - k))
     if looked and numbers[NOISE] > (floor if serial == 1 else _NOISELESS * numbers[SPREAD]):
-        rho = carried_over(e, n, k)
-    numbers[CARRIED] = rho
+        numbers[CARRIED] = carried_over(Q, k, n, e)
+        numbers[WANDERING] = max(slow, numbers[CARRIED])
 
-    all_tests(u, z, rest, J, n, units, count, rho, floor, step, still, numbers, tests, extras)
+    all_tests(
+        u, z, rest, J, n, units, count, numbers[CARRIED], numbers[WANDERING], floor, step, still, numbers, tests, extras
+    )
     numbers[FOOT], numbers[TOP] = ramp(u, z, n)
 
 

@@ -43,6 +43,13 @@ def test_each_verdict_with_its_curves(shell: Shell, scores: Path) -> None:
     assert quiet.out.startswith("4 curves")
 
 
+def test_what_is_dropped_is_said(shell: Shell, scores: Path) -> None:
+    table = pd.read_csv(scores)
+    table.loc[3, "loss"] = None
+    table.to_csv(scores, index=False)
+    assert "dropped: 1 missing loss\n" in shell("verdicts", scores, "--by", "task", "--x", "flops").out
+
+
 def test_json_is_what_the_api_gives(shell: Shell, scores: Path) -> None:
     document = shell("verdicts", scores, "--by", "task", "--x", "flops", "--fdr", 0.1, "--json").document
     table = fastscale.verdicts(scores, by="task", x="flops", fdr=0.1)

@@ -169,6 +169,19 @@ def test_regimes(alpha: float, expected: str) -> None:
         fastscale.fit("log_law", pd.DataFrame({"x": x, "loss": loss}), x="x").regime()
 
 
+def test_dimensions_of_what_does_not_fall() -> None:
+    """No dimension is negative, and none lies outside its interval."""
+    x = np.geomspace(1e3, 1e6, 20)
+    rows = []
+    for slope, noise in ((0.05, 0.0), (0.001, 0.01), (0.0, 0.0)):
+        loss = 2 * x**slope * np.exp(noise * np.random.default_rng(0).normal(size=20))
+        rows.append(fastscale.fit("power_law", pd.DataFrame({"x": x, "loss": loss}), x="x").regime().loc["x"])
+    rising, noisy, still = rows
+    assert rising["dimension_lower"] == rising["dimension"] == rising["dimension_upper"] == math.inf
+    assert 0 < noisy["dimension_lower"] <= noisy["dimension"] <= noisy["dimension_upper"] == math.inf
+    assert math.isnan(still["dimension_lower"]) and math.isnan(still["dimension_upper"]) and not still["dimension"] < 0
+
+
 REGIMES = {
     "chinchilla": {"N": "alpha", "D": "beta"}, "kaplan_nd": {"N": "alpha_N", "D": "alpha_D"}, "kaplan_d": {"D": "alpha_D"},
     "additive_N_S": {"N": "alpha_N", "S": "alpha_S"}, "vocab": {"N": "alpha1", "D": "beta"}, "power_ceiling": {"x": "alpha"},

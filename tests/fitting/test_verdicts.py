@@ -18,7 +18,7 @@ from bench import verdicts as bench
 from fastscale import DataError, FitError
 from fastscale.errors import ColumnError
 from fastscale.fitting import evidence
-from fastscale.fitting.verdict_rows import COLUMNS, FEWEST_WORTH, VERDICTS
+from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS
 
 PLANTED = bench.VERDICT_OF
 # What a share of 5 % may come to by chance in so many curves.
@@ -233,6 +233,33 @@ def test_checkpoints_of_one_run_are_one_curve():
     pd.testing.assert_frame_equal(bare.drop(columns="warnings"), table.drop(columns="warnings"))
 
 
+@pytest.mark.parametrize("n", [50, 100, 200])
+def test_over_fitting_along_one_run_is_found_however_many_checkpoints(n):
+    """The finer a run is logged, the less its own turn may look like noise that carries over for long."""
+    v = np.arange(1, n + 1) / n
+    mean = 1.5 + 0.6 * v**-0.3 + 1.5 * np.maximum(v - 0.3, 0) ** 1.5
+    y = mean * np.exp(0.01 * np.random.default_rng(n).normal(size=(20, n)))
+    data = pd.DataFrame({"step": np.tile(1000 * np.arange(1, n + 1), 20), "loss": y.ravel(), "run": np.repeat(np.arange(20), n)})
+    table = fastscale.verdicts(data, by="run", x="step")
+    assert set(table["verdict"]) == {"over_fitting"} and set(table["warnings"]) == {"P07"}
+    assert table["at"].between(200 * n, 600 * n).all() and table["carried"].median() < 0.1
+
+
+def test_even_steps_are_those_of_checkpoints():
+    """Without a run column, what is logged every thousand steps is one run; what is spaced by factors may be many."""
+    n = 30
+    errors = bench.noise("carried 0.8", (300, n), np.linspace(0, 1, n), np.random.default_rng(0))
+    data = pd.DataFrame({"curve": np.repeat(np.arange(300), n), "loss": 3 * np.exp(0.01 * errors.ravel())})
+    even = fastscale.verdicts(data.assign(x=np.tile(1000.0 * np.arange(1, n + 1), 300)), by="curve", x="x")
+    assert set(even["warnings"]) == {"P07"} and (even["p_break"] <= 0.05).mean() <= 0.15
+    assert even.loc[even["verdict"] == "too_few", "reason"].str.endswith("say so, run='column'").all()
+    factors = fastscale.verdicts(data.assign(x=np.tile(np.geomspace(1e3, 1e6, n), 300)), by="curve", x="x")
+    assert set(factors["warnings"]) == {""} and set(factors["independent"]) == {n}
+    assert (factors["p_break"] <= 0.05).mean() > 0.4  # what it costs if they are not, as the docstring says
+    named = data.assign(x=np.tile(1000.0 * np.arange(1, n + 1), 300), run=np.arange(300 * n))
+    assert set(fastscale.verdicts(named, by="curve", x="x")["independent"]) == {n}
+
+
 # -- what does not change it
 
 
@@ -251,6 +278,19 @@ def test_threads_order_and_units_change_nothing(archive):
     other = fastscale.verdicts(archive.assign(x=archive["x"] / 1e6, loss=archive["loss"] * 7), by="curve", x="x")
     same = [c for c in table if c not in ("at", "reason")]
     pd.testing.assert_frame_equal(other[same], table[same], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [2.0, 3.0, 10.0, math.sqrt(10)])
+def test_sizes_at_the_very_places_are_on_one_side_in_any_unit(ratio):
+    """Rungs by one factor lie at a quarter, a third or half of the range; rounding does not decide on which side."""
+    tables = []
+    for n in (7, 9, 13, 17):
+        y = (1.5 + ratio ** (-0.5 * np.arange(n))) * np.exp(0.02 * np.random.default_rng(n).normal(size=n))
+        units = [fastscale.verdicts({"x": unit * ratio ** np.arange(n), "loss": y}, x="x") for unit in (1, 1e-12, 7e8, 0.3)]
+        tables.append([table.drop(columns=["at", "reason"]) for table in units])
+    for first, *others in tables:
+        for other in others:
+            pd.testing.assert_frame_equal(other, first, rtol=1e-6, atol=1e-9)
 
 
 def test_another_curve_changes_q_values_only(archive):
@@ -286,6 +326,17 @@ def test_one_curve_needs_no_column():
     assert alone.attrs == {**alone.attrs, "x": "x", "response": "loss", "better": "lower", "residual": "log", "fdr": 0.05}
     assert alone.attrs["counts"] == {"scales": 1}
     json.dumps(alone.attrs)
+
+
+def test_what_is_dropped_is_counted():
+    data = frame("power law", n=20, curves=2)
+    data.loc[[0, 25], "loss"] = np.nan
+    data.loc[1, "loss"] = np.inf
+    table = fastscale.verdicts(pd.concat([data, data.iloc[5:7]]), by="curve", x="x", fdr=np.float32(0.1), chance=np.int64(4))
+    assert table["n"].tolist() == [18, 19] and table.attrs["fdr"] == pytest.approx(0.1)
+    assert table.attrs["dropped"] == {
+        "missing loss": 2, "exact duplicate of an earlier row": 2, "loss is infinite (diverged)": 1,
+    }
 
 
 def test_several_keys_and_missing_ones(archive):
@@ -406,7 +457,7 @@ def test_too_few_says_why():
         assert (row["verdict"], row["reason"]) == ("too_few", reason)
         assert row[[c for c in COLUMNS if c[:2] in ("p_", "q_")]].isna().all()
     assert table.loc["walk", "verdict"] == "too_few" and "are worth" in table.loc["walk", "reason"]
-    assert table.loc["walk", "independent"] < FEWEST_WORTH
+    assert table.loc["walk", "independent"] < evidence.FEWEST_WORTH
     assert table.loc["broken", "verdict"] == "invalid" and "residual='linear'" in table.loc["broken", "reason"]
     assert table.loc["fine", "verdict"] == "scales" and "too few points to look for a break" in table.loc["fine", "reason"]
     assert "untold" in [note["code"] for note in table.attrs["notes"]]

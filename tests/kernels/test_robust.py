@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import linalg, optimize
 
-from fastscale.kernels import one_law, robust
+from fastscale.kernels import curves, one_law, robust
 
 
 def fitted(X: np.ndarray, z: np.ndarray, units: np.ndarray, c: np.ndarray) -> tuple[float, float, float]:
@@ -84,6 +84,38 @@ def test_whitening_is_generalised_least_squares():
     D = np.ascontiguousarray(np.column_stack([X, z]).T)
     robust.whiten(D, 3, n, rho)
     np.testing.assert_allclose(np.linalg.lstsq(D[:2].T, D[2], rcond=None)[0], expected, rtol=1e-10)
+
+
+def test_what_carries_over_is_what_the_residuals_expect():
+    """The likeness of neighbours after a fit, from whole matrices, and its inverse."""
+    rng = np.random.default_rng(4)
+    n, k = 40, 7
+    Q = np.ascontiguousarray(np.linalg.qr(np.vander(np.linspace(-1, 1, n), k))[0].T)
+    M = np.eye(n) - Q.T @ Q
+    shift = 0.5 * (np.eye(n, k=1) + np.eye(n, k=-1))
+    e = M @ rng.normal(size=n)
+    rho = curves.carried_over(Q, k, n, e)
+    for wanted, seen in ((0.0, None), (0.6, None), (rho, e @ shift @ e / (e @ e))):
+        S = wanted ** np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+        expected = np.trace(M @ shift @ M @ S) / np.trace(M @ S)
+        V = np.ascontiguousarray((Q @ shift @ Q.T) @ Q - 2 * Q @ shift)
+        assert curves.likeness(Q, V, k, n, wanted, np.empty(n)) == pytest.approx(expected, rel=1e-10)
+        assert seen is None or rho == 0 or expected == pytest.approx(seen, abs=1e-3)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, 0.8])
+def test_what_carries_over_has_no_bias(rho):
+    """Half of the estimates lie below the truth, whatever the fit has taken out."""
+    rng = np.random.default_rng(5)
+    n, k = 120, 15
+    Q = np.ascontiguousarray(np.linalg.qr(np.vander(np.linspace(-1, 1, n), k))[0].T)
+    found = []
+    for _ in range(400):
+        z = rng.normal(size=n)
+        for i in range(1, n):
+            z[i] = rho * z[i - 1] + np.sqrt(1 - rho * rho) * z[i]
+        found.append(curves.carried_over(Q, k, n, z - Q.T @ (Q @ z)))
+    assert abs(np.mean(np.array(found) > rho) - 0.5) <= 0.1
 
 
 @pytest.mark.parametrize("log", [True, False])
