@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from fastscale.archive.notes import plural
 from fastscale.cli.output import heading, number, percent, table
 from fastscale.cli.reading import Archive, account, dropped_counts
 from fastscale.fitting import GroupFits
@@ -52,6 +53,9 @@ def _summary(fits: GroupFits, rows: int) -> list[str]:
         lines.append(table(_cells(good.head(ROWS_SHOWN), by)))
         if drawn and (good["resamples_failed"] > 0).any():
             lines.append(f"resamples without an optimum: {int(good['resamples_failed'].sum()):,} in all")
+            given_up = int((good["resamples_ok"] + good["resamples_failed"] < drawn).sum())
+            if given_up:
+                lines.append(f"too many of them for an interval, and no more tried: {plural(given_up, 'row')}")
     failures = fits.failures()
     if len(failures):
         lines.append(f"failed, {min(len(failures), FAILURES_SHOWN):,} of {len(failures):,}:")

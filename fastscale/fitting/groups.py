@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,8 +40,9 @@ class GroupFits(pd.DataFrame):
     """One row a group and law: a DataFrame with `save`, `failures`, and what it was made with in `about`.
 
     Columns: the group's keys, law, status, message, n (points), runs (where known), objective, warnings, each parameter with
-    `_se`, and with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed. `warnings` holds the codes of what costs
-    nothing to see, separated by spaces: P04 (lines only), P05, P06, P08, P20, P26; `fit` of the group says the rest.
+    `_se`, and with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed. Where these are fewer together than were
+    asked for, so many failed that there can be no interval, and the rest was not tried. `warnings` holds the codes of what
+    costs nothing to see, separated by spaces: P04 (lines only), P05, P06, P08, P20, P26; `fit` of the group says the rest.
     """
 
     _metadata: ClassVar[list[str]] = ["about", "draws"]
@@ -106,7 +108,8 @@ def fit_groups(
     by
         Column, or columns, that name the group.
     bootstrap
-        Resamples a group; 0 for none. Draws are reduced to percentile intervals unless `keep_draws`.
+        Resamples a group; 0 for none. Draws are reduced to percentile intervals unless `keep_draws`. Where they are, a group of
+        which so many failed that it can have no interval (more than 5 %) is resampled no further.
     level, kind, seed
         Of the intervals; "clusters" (default where a run column is known) or "pairs".
     chunk
@@ -216,6 +219,7 @@ def _fit_law(
     ends = np.full((total, 2, p), np.nan)
     counts = np.zeros((total, COUNT), np.int64)
     draws = np.full((total, B if plan.keep_draws else 0, p), np.nan)
+    most_failed = B - math.ceil((1 - MOST_FAILED) * B)
     kernels, grid = law.kernels(options.residual), space.search
     tails = np.array(tails_of(plan.level))
     if points.n:
@@ -225,8 +229,8 @@ def _fit_law(
                 batch.strata_offsets, batch.keys, batch.log_rows, grid.values,
                 grid.anchors, grid.rows, space.solved.astype(np.int64),
                 law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, batch.rho,
-                SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, np.uint64(plan.seed), tails, a, b,
-                thetas, values, status, errors, ends, counts, draws,
+                SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, B if plan.keep_draws else most_failed,
+                np.uint64(plan.seed), tails, a, b, thetas, values, status, errors, ends, counts, draws,
             ),
             total,
             plan.threads,
@@ -249,7 +253,8 @@ def _fit_law(
         state[group], message[group] = Status.INVALID.label, reason
     sizes = np.diff(batch.offsets)
     good = counts[:, [s for s in Status if s.usable]].sum(axis=1)
-    carried = usable & (sizes > space.free_count) & (good >= (1 - MOST_FAILED) * B)
+    failed = np.where(usable, counts.sum(axis=1) - good, 0)
+    carried = usable & (sizes > space.free_count) & (failed <= most_failed)
     # one point gives the same resample again and again, and a few runs nearly so: an interval of little width, which is none
     by_run = points.runs is not None and plan.kind != "pairs"
     carried &= np.diff(batch.strata.reshape(-1, 2), axis=1)[:, 0] >= (FEWEST_RUNS if by_run else 2)
@@ -268,7 +273,7 @@ def _fit_law(
             data[f"{name}_lower"] = np.where(carried, ends[:, 0, j], np.nan)
             data[f"{name}_upper"] = np.where(carried, ends[:, 1, j], np.nan)
     if B:
-        data |= {"resamples_ok": good, "resamples_failed": np.where(usable, B - good, 0)}
+        data |= {"resamples_ok": good, "resamples_failed": failed}
     return pd.DataFrame(data), (draws if plan.keep_draws else None), points.fingerprint
 
 

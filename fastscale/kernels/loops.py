@@ -100,14 +100,14 @@ def predict_many(predict, thetas, X, begin, end, out):
 
 @entry(
     OBJECTIVE, PREDICT, MATRIX, VECTOR, VECTOR, INTS, INTS, INTS, INTS, types.Array(types.uint64, 1, "C", readonly=True),
-    INTS, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, types.uint64,
+    INTS, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, INT, types.uint64,
     VECTOR,
     INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
 )
 def batch_chunk(
     objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys, log_rows,
-    grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, resamples, seed,
-    levels, begin, end, thetas, values, status, errors, endpoints, boot_counts, draws,
+    grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, resamples,
+    most_failed, seed, levels, begin, end, thetas, values, status, errors, endpoints, boot_counts, draws,
 ):
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
 
@@ -117,7 +117,8 @@ def batch_chunk(
 
     Group k has the points offsets[k]:offsets[k+1] (without w all weigh 1), its units numbered from 0 within the group (without
     units every point is one), its strata bounds at
-    strata[strata_offsets[k]:strata_offsets[k+1]]. Draws are kept only if `draws` has room for them.
+    strata[strata_offsets[k]:strata_offsets[k+1]]. Draws are kept only if `draws` has room for them. A group of which more than
+    `most_failed` resamples have found no optimum is resampled no further, and has no quantiles.
     """
     p = grid.shape[1]
     most = 0
@@ -184,6 +185,7 @@ def batch_chunk(
         if state > AT_BOUND:  # no interval is given of what is no optimum
             endpoints[k, :, :] = np.nan
             continue
+        failed = 0
         for b in range(resamples):
             draw_counts(resample_key(seed, keys[k], uint64(b)), bounds, counts)
             spread(units, counts, first, n, times)
@@ -203,6 +205,12 @@ def batch_chunk(
             for j in range(p):
                 natural = np.exp(trial[j]) if logs[j] else trial[j]
                 sample[b, j] = natural if np.isfinite(fb) else np.nan
+            failed += 1 if state > AT_BOUND else 0
+            if failed > most_failed:
+                break
+        if failed > most_failed:
+            endpoints[k, :, :] = np.nan
+            continue
         if draws.shape[1] > 0:
             for b in range(resamples):
                 for j in range(p):

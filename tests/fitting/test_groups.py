@@ -77,6 +77,22 @@ def test_endpoints_are_the_quantiles_of_the_draws():
     assert (kept["resamples_ok"] == 50).all()
 
 
+def test_a_group_with_too_many_failures_for_an_interval_is_resampled_no_further():
+    """Its interval is as absent as after all resamples; those that were tried are the first of the same."""
+    x = np.geomspace(1e6, 1e9, 5)
+    noise = np.array([1.01, 0.99, 1.0, 1.02, 0.99])
+    few = pd.DataFrame({"family": "few", "x": x, "loss": (1.7 + 200 * x**-0.4) * noise})
+    data = pd.concat([groups(2), few])
+    every = fastscale.fit_groups(LAW, data, by="family", bootstrap=400, keep_draws=True).set_index("family")
+    some = fastscale.fit_groups(LAW, data, by="family", bootstrap=400).set_index("family")
+    same(some.drop(index="few").reset_index(), every.drop(index="few").reset_index())
+    assert every.loc["few", "resamples_failed"] > 20  # 5 %
+    assert every.loc["few", "resamples_ok"] + every.loc["few", "resamples_failed"] == 400
+    assert some.loc["few", "resamples_failed"] == 21 and 0 < some.loc["few", "resamples_ok"] < every.loc["few", "resamples_ok"]
+    assert every.loc["few", ["A_lower", "A_upper"]].isna().all() and some.loc["few", ["A_lower", "A_upper"]].isna().all()
+    assert some.loc["few", "status"] == "ok" and some.loc["few", "A_se"] == every.loc["few", "A_se"]
+
+
 def test_a_broken_group_says_why_and_the_batch_goes_on(table):
     frame = groups().astype({"x": object, "loss": object})
     frame.loc[frame["family"] == "f1", "loss"] = -1.0

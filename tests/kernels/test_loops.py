@@ -41,6 +41,7 @@ class Batch:
     strata: list[list[int]] | None = None
     resamples: int = 40
     keep: bool = True
+    most_failed: int | None = None
     fixed: tuple[int, ...] = ()
 
     def run(self, *cuts: int, tolerance: float = TOLERANCE, evaluations: int = MAX_EVALUATIONS) -> dict[str, np.ndarray]:
@@ -74,8 +75,9 @@ class Batch:
                 grid.values, grid.anchors, grid.rows,
                 linear.astype(np.int64), law.logs.astype(np.int64), *law.box, free, grid.cells,
                 np.array([self.delta, 1.0, 1e-24]), {"log": 0, "linear": 1, "logit": 2}[self.scale], 6, tolerance,
-                evaluations, self.resamples, np.uint64(11), LEVELS, begin, end, out["thetas"], out["values"],
-                out["status"], out["errors"], out["endpoints"], out["counts"], out["draws"],
+                evaluations, self.resamples,
+                self.resamples if self.most_failed is None else self.most_failed, np.uint64(11), LEVELS, begin, end,
+                out["thetas"], out["values"], out["status"], out["errors"], out["endpoints"], out["counts"], out["draws"],
             )
         return out
 
@@ -133,6 +135,18 @@ def test_endpoints_are_quantiles_of_the_draws() -> None:
         np.testing.assert_allclose(endpoints, np.nanquantile(draws_, LEVELS, axis=0), rtol=1e-13)
     assert (out["counts"].sum(axis=1) == 40).all()
     np.testing.assert_array_equal(batch(keep=False).run()["endpoints"], out["endpoints"])
+
+
+def test_a_group_is_resampled_until_so_many_have_failed() -> None:
+    b = batch(resamples=200, keep=False, most_failed=7)
+    columns, response, w = b.groups[5]
+    b.groups[5] = ([c[:4] for c in columns], response[:4], w[:4])
+    stopped, whole = b.run(), replace(b, most_failed=None).run()
+    failed = whole["counts"][:, AT_BOUND + 1 :].sum(axis=1)
+    assert failed[5] > 7 and (np.delete(failed, 5) <= 7).all()
+    assert stopped["counts"][5, AT_BOUND + 1 :].sum() == 8 and np.isnan(stopped["endpoints"][5]).all()
+    for name, values in whole.items():
+        np.testing.assert_array_equal(np.delete(stopped[name], 5, axis=0), np.delete(values, 5, axis=0), err_msg=name)
 
 
 def sandwich(points: Points, theta: np.ndarray, units: np.ndarray) -> np.ndarray:
