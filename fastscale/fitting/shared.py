@@ -174,7 +174,7 @@ def _each(
             np.zeros(total, np.uint64), np.zeros(len(X) + 1, np.int64), grid.values, grid.anchors, grid.rows,
             space.solved.astype(np.int64), base.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, rho,
             problem.scale, _REFINED, TOLERANCE, MAX_EVALUATIONS, 0, 0, np.uint64(0), np.empty(0), a, b, thetas, values,
-            status, errors, ends, counts, draws,
+            status, errors, np.empty((total, 0, 0)), ends, counts, draws,
         ),
         total,
         threads,

@@ -15,7 +15,8 @@ from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FitError
 from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, select
 from fastscale.fitting.evidence import Curves
-from fastscale.fitting.groups import one_type, select_groups
+from fastscale.fitting.group_data import select_groups
+from fastscale.fitting.groups import one_type
 from fastscale.fitting.problem import Options
 from fastscale.fitting.verdict_rows import COLUMNS, FEWEST_CHECKPOINTS, VERDICTS, notes, rows
 from fastscale.laws.law import Array, Flags, Ints
