@@ -18,6 +18,7 @@ from fastscale.fitting.choose import ALL, Chosen, choose, resolve_all
 from fastscale.fitting.compare_groups import GroupComparison, compare_groups
 from fastscale.fitting.data import open_runs, prediction_columns, refuse_few_levels
 from fastscale.fitting.fit import fit, refit
+from fastscale.fitting.group_data import names_of
 from fastscale.fitting.holdout import Scheme, Split, Units, units_of
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
@@ -208,7 +209,7 @@ def compare(
     wanted.check_columns(chosen.runs.frame)
     seed = seed_of(seed)
     if by is not None:
-        return compare_groups(chosen, [by] if isinstance(by, str) else list(by), wanted, int(resamples), level, seed, given)
+        return compare_groups(chosen, names_of(by), wanted, int(resamples), level, seed, given)
     fits, left_out = _fit_all(chosen, laws == ALL, given)
     return _compare(fits, left_out, chosen, wanted, int(resamples), level, seed, given)
 

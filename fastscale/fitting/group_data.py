@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Points, Runs, group_codes
-from fastscale.errors import DataError, FastscaleError
+from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.data import select
 from fastscale.fitting.problem import Options
 from fastscale.fitting.schedules import GIVEN, column_names
@@ -17,6 +18,14 @@ from fastscale.fitting.status import Status
 from fastscale.laws import Law
 
 _REASONS_SPELT_OUT = 200
+
+
+def names_of(by: str | Sequence[str]) -> list[str]:
+    """The columns that name a group: one, or several."""
+    names = [by] if isinstance(by, str) else list(by) if isinstance(by, Iterable) else [by]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise FitError(f"by={wrong[0]!r}: the name of a column, or several names")
+    return names
 
 
 def select_groups(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:

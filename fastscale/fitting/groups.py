@@ -18,7 +18,7 @@ from fastscale.fitting.choose import choose, resolve_all
 from fastscale.fitting.data import open_runs
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
-from fastscale.fitting.group_data import select_groups
+from fastscale.fitting.group_data import names_of, select_groups
 from fastscale.fitting.group_identify import conditions, noise_of
 from fastscale.fitting.identify import LOST
 from fastscale.fitting.intervals import tails_of
@@ -135,7 +135,7 @@ def fit_groups(
 
     options = options_of("log" if residual is None else residual)
     plan = _Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
-    by = [by] if isinstance(by, str) else list(by)
+    by = names_of(by)
     if not by:
         raise FitError("by: name at least one column")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
