@@ -43,6 +43,18 @@ def squares(errors: Array) -> Array:
     return np.where(np.isfinite(errors), errors, np.inf) ** 2
 
 
+def scored(failed: Flags) -> Flags:
+    """Which divisions count, of which laws have no optimum there, (divisions, laws); all where that would leave none.
+
+    A division without any law says nothing about which is best. A law that fails in others is alone to blame, unless every law
+    does: then those that the laws with the fewest failures lack are left out as well, so that these can be told apart.
+    """
+    counted: Flags = ~np.all(failed, axis=1)
+    lacking = failed[counted].sum(axis=0)
+    counted &= ~np.any(failed[:, lacking == lacking.min()], axis=1)
+    return counted if counted.any() else np.ones_like(counted)
+
+
 def same(a: Array | float, b: Array | float) -> Flags:
     """Whether mean squares agree but for rounding."""
     with np.errstate(invalid="ignore"):
@@ -143,7 +155,8 @@ def paired(sums: Array, counts: Array, pairs: Ints, picks: Array, level: float) 
         shift = picks @ rest / size[:, None]
         square = picks @ rest**2 - 2 * shift * (picks @ (rest * counts[:, None])) + shift**2 * (picks @ counts**2)[:, None]
         spread = np.sqrt(n / (n - 1) * np.maximum(square, 0.0)) / size[:, None]
-        t = np.where(spread > 0, np.abs(shift) / spread, np.where(shift == 0, 0.0, np.inf))
+        # of a unit drawn again and again the spread is rounding
+        t = np.where(spread > 1e-6 * np.abs(shift), np.abs(shift) / spread, np.where(shift == 0, 0.0, np.inf))
         observed = np.where(error > 0, np.abs(difference) / error, np.where(difference == 0, 0.0, np.inf))
     p = ((t >= observed).sum(axis=0) + 1) / (len(picks) + 1)
     reach = np.quantile(t, level, axis=0, method="higher") * error  # an order statistic: t may be infinite

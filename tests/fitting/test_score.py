@@ -19,6 +19,7 @@ from fastscale.fitting.score import (
     paired,
     same,
     scale_of,
+    scored,
     selected,
     squares,
     stacked,
@@ -76,6 +77,28 @@ def test_few_units_tell_little() -> None:
     same_sums = np.ones((8, 2))
     found = paired(same_sums, np.ones(8), pairs, draw(0, 999, np.array([0, 8], dtype=np.int64)), 0.95)
     assert (found.p[0], found.difference[0]) == (1.0, 0.0)
+
+
+def test_the_sign_of_two_units_has_no_interval() -> None:
+    """Of one unit drawn twice the spread is none, but for rounding: there is no finite |t|, and the interval is all numbers."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        sums, counts = rng.gamma(0.5, size=(2, 2)), rng.integers(1, 30, 2).astype(float)
+        found = paired(sums, counts, np.array([(0, 1)]), draw(0, 999, np.array([0, 2], dtype=np.int64)), 0.95)
+        assert (found.lower[0], found.upper[0]) == (-math.inf, math.inf)
+
+
+def test_divisions_that_count() -> None:
+    for failed, expected in (
+        ([[0, 0], [1, 1], [0, 0]], [1, 0, 1]),  # no law at all in one
+        ([[0, 1], [0, 0], [1, 1]], [1, 1, 0]),  # one law lacks another: it fails alone
+        ([[0, 1, 1], [1, 0, 1], [0, 0, 1]], [0, 0, 1]),  # two lack one each, the third all
+        ([[0, 1], [0, 1], [1, 0], [0, 0]], [1, 1, 0, 1]),  # the one that lacks fewer decides
+        ([[0, 1], [1, 0]], [1, 1]),  # nothing would be left
+        ([[1, 1], [1, 1]], [1, 1]),
+        ([[0, 0]], [1]),
+    ):
+        assert scored(np.array(failed, dtype=bool)).tolist() == [bool(e) for e in expected]
 
 
 def test_units_without_a_prediction_are_counted() -> None:
