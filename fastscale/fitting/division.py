@@ -23,6 +23,10 @@ from fastscale.fitting.sensitivity import subset
 from fastscale.laws.law import Array, Ints
 
 _AT_A_TIME = 4_000_000  # predictions held at a time
+# A training part of so many points, at least this share of all, is refitted from the optima of all points, not searched anew: a
+# search takes ten to a hundred times as long, and of 116 such parts of real runs (five laws, 1,100 to 4,828 points) found none
+# better. With fewer points it takes milliseconds, and found one better by 1 % in 200.
+_MANY, _MOST = 1_000, 0.9
 
 
 @dataclass(frozen=True)
@@ -106,7 +110,11 @@ def _refit(one: Fit, points: Points, given: Mapping[str, Any]) -> Fit | str:
         refuse_few_levels(one.law if one.law.offset is None else one.law.offset.base, points, one.options)
     except DataError as error:
         return str(error)
-    fitted = refit(one, points, given.get("delta") == "auto", given.get("starts", "screen"), given.get("threads"))
+    starts: str | pd.DataFrame = given.get("starts", "screen")
+    if isinstance(starts, str) and starts == "screen" and one.ok and points.n >= max(_MANY, _MOST * one.n):
+        thetas = np.vstack([one.theta[None], one.other_optima])
+        starts = pd.DataFrame(one.law.to_natural(thetas), columns=list(one.law.names))
+    fitted = refit(one, points, given.get("delta") == "auto", starts, given.get("threads"))
     return fitted if fitted.ok else fitted.status.message
 
 

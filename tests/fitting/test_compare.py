@@ -11,7 +11,9 @@ import pytest
 
 import fastscale
 from fastscale.errors import FitError
+from fastscale.fitting.division import _refit
 from fastscale.fitting.holdout import draw
+from fastscale.fitting.sensitivity import subset
 
 
 def curve(seed: int, noise: float = 0.01, n: int = 60) -> pd.DataFrame:
@@ -219,6 +221,24 @@ def test_levels_that_err_together_do_not_tell_laws_apart() -> None:
         found = fastscale.compare(["k*U**a*V**0.3", "k*V**a*U**0.3"], frame, groups="family", delta=math.inf, resamples=0)
         alarms += int(found.table["distinguishable"].iloc[1])
     assert alarms / trials <= 0.11  # 5 % and two standard errors; over rows 0.15
+
+
+def test_a_part_that_leaves_little_out_is_refitted_from_the_whole() -> None:
+    """And ends where a search of its own does."""
+    frame = pd.concat([surface(8, 0.02).assign(copy=k) for k in range(20)], ignore_index=True)
+    frame["loss"] *= np.exp(np.random.default_rng(0).normal(0, 0.05, len(frame)))
+    one = fastscale.fit("chinchilla", frame)
+    for points, share, searched in ((1280, 0.95, False), (1280, 0.85, True), (640, 0.95, True)):
+        whole = fastscale.fit("chinchilla", frame[:points])
+        train = np.arange(points) % 20 < 20 * share
+        part = _refit(whole, subset(whole.points, train), {})
+        alone = fastscale.fit("chinchilla", frame[:points][train])
+        assert part.objective == pytest.approx(alone.objective, rel=1e-9) and part.n == alone.n
+        np.testing.assert_allclose(part.params, alone.params, rtol=1e-5)
+        assert (part.search.evaluated > 1000) == searched and alone.search.evaluated > 1000
+        assert part.theta.tolist() != whole.theta.tolist()
+    given = _refit(one, subset(one.points, np.arange(one.n) > 0), {"starts": "all"})
+    assert given.search.evaluated > 1000  # who asks for all starts gets them
 
 
 def test_prediction_intervals_cover_held_out_points() -> None:
