@@ -24,7 +24,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.procedures import refuse_procedures
-from fastscale.fitting.ranking import few_levels, not_scored, notes_of, points_of, ranked, trained_on, verdict_of
+from fastscale.fitting.ranking import few_levels, not_scored, notes_of, points_of, ranked, resamples_lost, trained_on, verdict_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows
 from fastscale.fitting.score import scale_of, scored, selected
@@ -56,10 +56,10 @@ class Comparison:
     verdict
         In plain words.
     warnings
-        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why (held_out_failed);
-        divisions that are left out of all scores (not_scored): those in which no law could be fitted, and where every law fails
-        in some, those that the laws with the fewest failures lack; runs that both train and are scored (run_in_both); levels too
-        few to draw from (few_levels).
+        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why (held_out_failed),
+        or not to many resamples (P21); divisions in no score (not_scored): those in which no law could be fitted, and where every
+        law fails in some, those that the laws with the fewest failures lack; runs that both train and are scored (run_in_both);
+        levels too few to draw from (few_levels).
     fits
         Each law on all data.
     errors
@@ -299,12 +299,14 @@ def _compare(
     errors = errors_in(kept, list(fits), scheme)
     failures = {name: {one.what: one.failures[name] for one in kept if name in one.failures} for name in fits}
     inside = np.concatenate([one.inside for one in kept])
-    drawn, size = (np.sum([getattr(one, what) for one in kept], axis=0) for what in ("drawn", "size"))
+    drawn, size = np.array([one.drawn for one in kept]), np.array([one.size for one in kept])
     shares = selected(drawn, size) if resamples else np.full(len(fits), np.nan)
     table = ranked(errors, ground.at, ground.scale, fits, failures, inside, shares, level, seed)
     notes = notes_of(table, errors, ground.scale, failures, len(kept), level)
     if len(kept) < len(divisions):
         notes = (*notes, not_scored([one for k, one in enumerate(divisions) if not counted[k]], len(divisions)))
+    if resamples:
+        notes = (*notes, *resamples_lost(list(fits), failures, drawn))
     if scheme.kind == "groups":
         notes = (*notes, *few_levels(scheme, len(kept)))
     if ground.both:

@@ -164,8 +164,7 @@ def _one_group(
     found.best[g] = winners(means)
     found.held[g], found.units[g] = len(E), codes.max() + 1
     if len(parts[0].drawn):
-        drawn, size = (np.sum([getattr(part, what) for part in parts], axis=0) for what in ("drawn", "size"))
-        found.selected[g] = selected(drawn, size)
+        found.selected[g] = selected(np.array([part.drawn for part in parts]), np.array([part.size for part in parts]))
     codes = in_batches(codes)
     sums = np.zeros((int(codes.max()) + 1, len(means)))
     np.add.at(sums, codes, square)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Note, Points
+from fastscale.fitting.bootstrap import MOST_FAILED
 from fastscale.fitting.division import Division
 from fastscale.fitting.holdout import Scheme, draw
 from fastscale.fitting.predict import predict_points
@@ -133,6 +134,18 @@ def few_levels(scheme: Scheme, levels: int) -> tuple[Note, ...]:
         "level."
     )
     return (Note("few_levels", message, levels, "info", f"Draws of levels take {FEWEST_RUNS} or more.", {"levels": levels}),)
+
+
+def resamples_lost(names: list[str], failures: Mapping[str, Mapping[str, str]], drawn: Array) -> tuple[Note, ...]:
+    """P21 for laws that lack an optimum in many resamples of a division, though they have one on all of its training points."""
+    found = []
+    for name, share in zip(names, np.isnan(drawn).mean(axis=1).max(axis=0), strict=True):
+        if share > MOST_FAILED and not failures[name]:
+            message = f"{name} has no optimum in {share:.0%} of the resamples of a division: it is not selected in these, and "
+            message += "its coverage is of the other divisions, if any."
+            advice = "Fix parameters, or leave it out, for `selected` to tell laws apart by their errors alone."
+            found.append(Note("P21", message, severity="warning", advice=advice, numbers={"law": name, "share": float(share)}))
+    return tuple(found)
 
 
 def trained_on(runs: int) -> Note:

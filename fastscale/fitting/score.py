@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastscale.fitting.bootstrap import MOST_FAILED
 from fastscale.laws.law import Array, Flags, Ints
 
 # Resamples of held-out units behind an interval or a p of a difference: p has steps of 1/2000.
@@ -76,17 +77,25 @@ def winners(means: Array) -> Array:
 def selected(sums: Array, size: Array) -> Array:
     """The share of resamples in which each law is the best, of those that have one; NaN where none has.
 
+    A law that lacks an optimum in more than `MOST_FAILED` of the resamples of a division is not the best of any of these; of one
+    that lacks it in fewer, the division is left out of the resample for all laws, for such a lack is chance, and of a hundred
+    divisions some will have one.
+
     Parameters
     ----------
     sums
-        Squared errors added up over the held-out points of each resample, (resamples, laws); NaN without an optimum.
+        Squared errors added up over the held-out points of each division and resample, (divisions, resamples, laws); NaN without
+        an optimum.
     size
-        How many points these are; none may have been drawn.
+        How many points these are, (divisions, resamples); none may have been drawn.
     """
+    lost = np.isnan(sums)
+    out = np.any(lost & (lost.mean(axis=1) <= MOST_FAILED)[:, None], axis=2)
     with np.errstate(all="ignore"):
-        shares = winners(sums / size[:, None])
+        means = np.where(out[:, :, None], 0.0, sums).sum(axis=0) / np.where(out, 0.0, size).sum(axis=0)[:, None]
+    shares = winners(means)
     decided = shares.sum(axis=1) > 0
-    return np.asarray(shares[decided].mean(axis=0)) if decided.any() else np.full(sums.shape[1], np.nan)
+    return np.asarray(shares[decided].mean(axis=0)) if decided.any() else np.full(sums.shape[2], np.nan)
 
 
 @dataclass(frozen=True)

@@ -312,6 +312,16 @@ def test_rates_above_one_are_in_the_intervals_that_coverage_counts() -> None:
     assert found.table.loc["sigmoid_compute", "coverage"] == pytest.approx(inside.mean())
 
 
+def test_resamples_without_an_optimum_are_told() -> None:
+    """Laws of one variable, where the other matters as much, are at an edge: many resamples have no floor above zero."""
+    frame = surface(7, 0.01)
+    laws = ["E + A/N**a", "k/N**a"]
+    found = fastscale.compare(laws, frame, delta=math.inf, resamples=100)
+    told = [n for n in found.warnings if n.code == "P21"]
+    assert [n.numbers["law"] for n in told] == ["E + A / N ** a"] and told[0].numbers["share"] > 0.05
+    assert math.isnan(found.table.loc["E + A / N ** a", "coverage"]) and found.table.loc["k / N ** a", "coverage"] > 0
+
+
 def test_selection_is_of_laws_fitted_anew_to_each_resample() -> None:
     """By hand: straight lines in x and in log x, by NumPy's weighted least squares, on the draws of the engine."""
     rng = np.random.default_rng(5)

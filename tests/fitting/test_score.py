@@ -204,10 +204,26 @@ def test_ties_share_a_win() -> None:
     assert same(0.0, 0.0) and same(np.inf, np.inf) and not same(np.nan, 1.0) and not same(1.0, 2.0)
     sums = means * 4
     # the fourth row has no winner and is not counted; nor is one of which nothing was drawn
-    np.testing.assert_allclose(selected(sums, np.full(6, 4.0)), np.delete(np.array(expected), 3, axis=0).mean(axis=0))
+    np.testing.assert_allclose(selected(sums[None], np.full((1, 6), 4.0)), np.delete(np.array(expected), 3, axis=0).mean(axis=0))
     sums[1], size = 0.0, np.array([4.0, 0, 4, 4, 4, 4])
-    np.testing.assert_allclose(selected(sums, size), np.delete(np.array(expected), [1, 3], axis=0).mean(axis=0))
-    assert np.isnan(selected(np.full((3, 2), np.nan), np.ones(3))).all()
+    np.testing.assert_allclose(selected(sums[None], size[None]), np.delete(np.array(expected), [1, 3], axis=0).mean(axis=0))
+    assert np.isnan(selected(np.full((1, 3, 2), np.nan), np.ones((1, 3)))).all()
+
+
+def test_refits_that_fail_by_chance_do_not_decide() -> None:
+    """The first law is better in every division; one refit in a hundred fails, of ninety in a resample."""
+    rng = np.random.default_rng(0)
+    sums, size = np.ones((90, 200, 2)) * [1.0, 2.0], np.full((90, 200), 3.0)
+    sums[rng.random((90, 200)) < 0.01, 0] = np.nan
+    assert np.isnan(sums).any(axis=0)[:, 0].mean() > 0.5
+    assert selected(sums, size).tolist() == [1.0, 0.0]
+    sums[4, :, 0] = np.where(np.arange(200) < 100, np.nan, 1.0)  # half the refits of a division: there the law has lost
+    assert selected(sums, size).tolist() == [0.5, 0.5]
+    # what is left out of a resample is left out for all laws: here the division where the second is far better
+    sums, size = np.ones((2, 100, 2)) * [1.0, 2.0], np.full((2, 100), 3.0)
+    sums[1] = [5.0, 1.0]
+    sums[1, :4, 0] = np.nan
+    np.testing.assert_allclose(selected(sums, size), [0.04, 0.96])
 
 
 def test_scale_of_errors() -> None:
