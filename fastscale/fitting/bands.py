@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from fastscale.errors import FitError
+from fastscale.fitting.bootstrap import MOST_FAILED
 from fastscale.fitting.covariance import adjusted, leverages, predictions
 from fastscale.fitting.data import prediction_columns
 from fastscale.fitting.extrapolation import decades, extrapolation_note
-from fastscale.fitting.intervals import tails_of
+from fastscale.fitting.intervals import quantile, tails_of
 from fastscale.fitting.predict import predict_points, readable
 from fastscale.fitting.status import Status
 from fastscale.fitting.verify import derivatives, moving
@@ -30,35 +31,20 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
     """See `Bootstrap.band`."""
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
-    tails = tails_of(level)
+    tails_of(level)
     fit = boot.fit
     columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
     residual = fit.options.residual
     estimate = predict_points(fit.law, residual, fit.theta[None], columns)[0]
     if fit.status is Status.UNIDENTIFIED:
         estimate = readable(fit, estimate, columns)
-    draws = boot.thetas[boot.usable]
-    lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
+    lower, upper, missing = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan), 0.0
     if boot.withheld is None:
-        noise = _noise(boot, len(draws)) if kind == "prediction" else None
         middle = _to_scale(estimate, residual)
-        step = max(1, _ROWS_AT_A_TIME // max(len(draws), 1))
-        spread, largest = np.empty(len(estimate)), np.zeros(len(draws))
-        for a in range(0, len(estimate), step):
-            part = _to_scale(predict_points(fit.law, residual, draws, [c[a : a + step] for c in columns]), residual)
-            if kind == "simultaneous":
-                spread[a : a + step] = part.std(axis=0, ddof=1)
-                with np.errstate(all="ignore"):
-                    away = np.abs(part - middle[a : a + step]) / spread[a : a + step]
-                # a row that cannot be predicted is NaN in every draw, and says nothing about the others
-                largest = np.fmax(largest, np.nanmax(np.where(np.isfinite(away), away, 0.0), axis=1, initial=0.0))
-                continue
-            if noise is not None:
-                part = part + noise[:, None]
-            lower[a : a + step], upper[a : a + step] = np.quantile(part, tails, axis=0)
-        if kind == "simultaneous":
-            reach = float(np.quantile(largest, level)) * spread
-            lower, upper = middle - reach, middle + reach
+        lower, upper, gone = _ends(boot, columns, middle, kind, level)
+        unknown = np.isnan(middle) | (gone > MOST_FAILED) | (lower == np.inf) | (upper == -np.inf)  # or wholly out of range
+        lower[unknown], upper[unknown] = np.nan, np.nan
+        missing = float(gone[~unknown].max(initial=0.0))
         lower, upper = _from_scale(lower, residual), _from_scale(upper, residual)
     index = pd.RangeIndex(len(estimate)) if index is None else index
     result = pd.DataFrame({"estimate": estimate, "lower": lower, "upper": upper, "kind": kind}, index=index)
@@ -66,9 +52,67 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
         result[name] = beyond
     note = extrapolation_note(result)
     result.attrs.update(
-        kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld, warnings=() if note is None else (note,)
+        kind=kind, level=level, resampling=boot.accounting, withheld=boot.withheld, missing=missing,
+        warnings=() if note is None else (note,),
     )
     return result
+
+
+def _ends(boot: Bootstrap, columns: list[Array], middle: Array, kind: str, level: float) -> tuple[Array, Array, Array]:
+    """(lower, upper) on the residual's scale, and the share of draws without a prediction, of each row."""
+    fit, draws, tails = boot.fit, boot.thetas[boot.usable], tails_of(level)
+    residual = fit.options.residual
+    n = len(middle)
+    lower, upper, gone = np.empty(n), np.empty(n), np.empty(n)
+    noise = _noise(boot, len(draws)) if kind == "prediction" else np.zeros(len(draws))
+    spread, open_ends, largest = np.empty(n), np.zeros((2, n), dtype=bool), np.zeros(len(draws))
+    step = max(1, _ROWS_AT_A_TIME // max(len(draws), 1))
+    for a in range(0, n, step):
+        rows = slice(a, a + step)
+        part = _to_scale(predict_points(fit.law, residual, draws, [c[rows] for c in columns]), residual) + noise[:, None]
+        gone[rows] = np.isnan(part).mean(axis=0)
+        if kind == "simultaneous":
+            spread[rows], open_ends[:, rows], away = _distances(part, middle[rows], tails[0])
+            largest = np.fmax(largest, away)
+        else:
+            lower[rows], upper[rows] = _quantiles(part, tails)
+    if kind == "simultaneous":
+        reach = float(quantile(largest, (level,))[0])
+        width = reach * spread if np.isfinite(reach) else np.where(np.isnan(spread), np.nan, np.inf)
+        lower, upper = np.where(open_ends[0], -np.inf, middle - width), np.where(open_ends[1], np.inf, middle + width)
+    return lower, upper, gone
+
+
+def _distances(part: Array, middle: Array, tail: float) -> tuple[Array, Array, Array]:
+    """Of draws (rows) at some points: their spread, which ends of the band are open, how far off each draw is where it is most.
+
+    A draw beyond every finite value is infinitely far off, unless so many are that the band has no end on that side, where none
+    is off at all. A point that cannot be predicted, or of which no two draws are finite, says nothing about the others.
+    """
+    finite = np.isfinite(part)
+    count = finite.sum(axis=0)
+    with np.errstate(all="ignore"):
+        mean = np.where(finite, part, 0.0).sum(axis=0) / count
+        spread = np.sqrt((np.where(finite, part - mean, 0.0) ** 2).sum(axis=0) / (count - 1))
+        away = np.where(finite & (spread > 0), np.abs(part - middle) / spread, 0.0)
+    told = np.isfinite(middle) & np.isfinite(spread)
+    open_ends = np.zeros((2, part.shape[1]), dtype=bool)
+    away[np.isinf(part)] = np.inf
+    for k, (end, side) in enumerate(((-np.inf, part < middle), (np.inf, part > middle))):
+        open_ends[k] = told & ((part == end).mean(axis=0) > tail)
+        away[side & open_ends[k]] = 0.0
+    away[:, ~told] = 0.0
+    return np.where(told, spread, np.nan), open_ends, away.max(axis=1, initial=0.0)
+
+
+def _quantiles(values: Array, tails: tuple[float, float]) -> Array:
+    """Quantiles of each column's draws that exist, (2, columns); infinite ones are beyond all others."""
+    plain = np.isfinite(values).all(axis=0)
+    ends = np.empty((2, values.shape[1]))
+    ends[:, plain] = np.quantile(values[:, plain], tails, axis=0)
+    for j in np.flatnonzero(~plain):
+        ends[:, j] = quantile(values[:, j], tails)
+    return ends
 
 
 def run_residuals(problem: Problem, theta: Array, runs: np.ndarray | None) -> Array:
@@ -103,12 +147,14 @@ def _noise(boot: Bootstrap, count: int) -> Array:
 
 
 def _to_scale(values: Array, residual: str) -> Array:
-    with np.errstate(all="ignore"):
-        if residual == "log":
-            return np.log(values)
-        if residual == "binomial":  # Pearson's residual is not a shift of anything; on arcsin(sqrt) it nearly is
-            return np.asarray(2.0 * np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0))))
-        return np.asarray(values if residual == "linear" else np.log(values) - np.log1p(-values))
+    """On the residual's scale; what lies beyond a logarithm's or logit's range is infinite."""
+    if residual == "linear":
+        return values
+    if residual == "binomial":  # Pearson's residual is not a shift of anything; on arcsin(sqrt) it nearly is
+        return np.asarray(2.0 * np.arcsin(np.sqrt(np.clip(values, 0.0, 1.0))))
+    inside = np.clip(values, 0.0, np.inf if residual == "log" else 1.0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(inside) if residual == "log" else np.log(inside) - np.log1p(-inside))
 
 
 def _from_scale(values: Array, residual: str) -> Array:

@@ -349,7 +349,9 @@ class Bootstrap:
         Returns
         -------
         DataFrame with estimate, lower, upper, kind, and decades_<variable> (and decades_C, compute 6ND) beyond the range of the
-        fitted points, 0 within; ``attrs["warnings"]`` says how far (P09).
+        fitted points, 0 within; ``attrs["warnings"]`` says how far (P09). A draw that predicts a loss of 0 or less, or a rate
+        outside (0, 1), is beyond every other on that side. Ends are NaN where all between them would be, and where more than 5 %
+        of the draws have no prediction; ``attrs["missing"]`` is the largest share of those elsewhere.
         """
         from fastscale.fitting.bands import band
 

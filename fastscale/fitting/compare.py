@@ -11,30 +11,29 @@ from typing import Any, overload
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import Note, Points
+from fastscale.archive import Note
 from fastscale.errors import DataError, FitError
-from fastscale.fitting.bootstrap import Bootstrap, seed_of
+from fastscale.fitting.bootstrap import seed_of
 from fastscale.fitting.choose import ALL, Chosen, choose, resolve_all
 from fastscale.fitting.compare_groups import GroupComparison, compare_groups
-from fastscale.fitting.data import open_runs, prediction_columns, refuse_few_levels
-from fastscale.fitting.fit import fit, refit
+from fastscale.fitting.data import open_runs, prediction_columns
+from fastscale.fitting.division import Division, How, errors_in
+from fastscale.fitting.fit import fit
 from fastscale.fitting.group_data import names_of
 from fastscale.fitting.holdout import Scheme, Split, Units, units_of
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.procedures import refuse_procedures
-from fastscale.fitting.ranking import few_levels, notes_of, points_of, ranked, trained_on, verdict_of
-from fastscale.fitting.resampling import FEWEST_RUNS
+from fastscale.fitting.ranking import few_levels, not_scored, notes_of, points_of, ranked, resamples_lost, trained_on, verdict_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows
-from fastscale.fitting.score import errors_of, scale_of, selected, squares
+from fastscale.fitting.score import scale_of, scored, selected
 from fastscale.fitting.sensitivity import subset
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags, Ints
 
 _RESAMPLES = 200
-_AT_A_TIME = 4_000_000  # predictions held at a time
 _OPTIONS = frozenset(
     p.name for p in inspect.signature(fit).parameters.values() if p.kind is p.KEYWORD_ONLY and p.name not in ("loss", "run")
 )
@@ -52,13 +51,16 @@ class Comparison:
         much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are; of this
         pair alone), p_adjusted (of a model confidence set: for the best law being the best of so many), distinguishable
         (p_adjusted below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
-        anew, is the best), weight (stacked), failed (divisions without an optimum), in_sample (the error of the fit to all
-        points), aicc (where the objective is a likelihood, and the same for all laws), parameters, held_out (points).
+        anew, is the best), weight (stacked), failed (divisions without an optimum, of those that are scored; one makes error
+        infinite), in_sample (the error of the fit to all points), aicc (where the objective is a likelihood, and the same for
+        all laws), parameters, held_out (points).
     verdict
         In plain words.
     warnings
-        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why; runs that both
-        train and are scored (run_in_both); levels too few to draw from (few_levels).
+        P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why (held_out_failed),
+        or not to many resamples (P21); divisions in no score (not_scored): those in which no law could be fitted, and where every
+        law fails in some, those that the laws with the fewest failures lack; runs that both train and are scored (run_in_both);
+        levels too few to draw from (few_levels).
     fits
         Each law on all data.
     errors
@@ -287,75 +289,28 @@ def _compare(
     given: dict[str, Any],
 ) -> Comparison:
     ground = _ground(fits, chosen, scheme)
-    names = list(fits)
     size_of_draws = 16 * resamples * len(ground.units.of)
     refuse_large(size_of_draws, f"{resamples:,} resamples of {len(ground.units.of):,} points", "Ask for fewer resamples.")
     counts = ground.units.counts(seed, resamples) if resamples else np.empty((0, ground.units.count))
-    drawn, size = np.zeros((resamples, len(names))), np.zeros(resamples)  # sums of squared errors, and of how many points
-    parts: list[pd.DataFrame] = []
-    failures: dict[str, list[str]] = {name: [] for name in names}
-    covered: dict[str, list[Array]] = {name: [] for name in names}
-    for k, split in enumerate(ground.splits):
-        trained, tested = counts[:, ground.units.of[split.train]], counts[:, ground.units.of[split.test]]
-        size += tested.sum(axis=1)
-        units = scheme.tested(ground.units.of[split.test], k, len(ground.splits))
-        part = pd.DataFrame({"split": split.what, "row": ground.rows[split.test], "unit": units})
-        for j, (name, one) in enumerate(fits.items()):
-            points = subset(points_of(one), ground.at[name])
-            fitted, test = _refit(one, subset(points, split.train), given), subset(points, split.test)
-            if isinstance(fitted, str):
-                failures[name].append(f"{split.what}: {fitted}")
-                part[name], drawn[:, j] = np.nan, np.nan
-                continue
-            values = predict_points(fitted.law, fitted.options.residual, fitted.theta[None], list(test.X))[0]
-            part[name] = errors_of(values, test.y, ground.scale)
-            if resamples:
-                boot = fitted.bootstrap(weights=trained, seed=seed, threads=given.get("threads"))
-                drawn[:, j] += _squared(boot, test, ground.scale, tested)
-                covered[name].append(_inside(boot, test, level))
-        parts.append(part)
-    errors = pd.concat(parts).set_index(["split", "row"])
-    shares = selected(drawn, size) if resamples else np.full(len(names), np.nan)
-    table = ranked(errors, ground.at, ground.scale, fits, failures, covered, shares, level, seed)
-    notes = notes_of(table, ground.scale, failures, len(ground.splits), level)
+    how = How(ground.scale, level, seed, given)
+    points = {name: subset(points_of(one), ground.at[name]) for name, one in fits.items()}
+    divisions = [Division.of(fits, points, split, ground.rows, ground.units.of, counts, how) for split in ground.splits]
+    counted = scored(np.array([[name in one.failures for name in fits] for one in divisions]))
+    kept = [divisions[k] for k in np.flatnonzero(counted)]
+    errors = errors_in(kept, list(fits), scheme)
+    failures = {name: {one.what: one.failures[name] for one in kept if name in one.failures} for name in fits}
+    inside = np.concatenate([one.inside for one in kept])
+    drawn, size = np.array([one.drawn for one in kept]), np.array([one.size for one in kept])
+    shares = selected(drawn, size) if resamples else np.full(len(fits), np.nan)
+    table = ranked(errors, ground.at, ground.scale, fits, failures, inside, shares, level, seed)
+    notes = notes_of(table, errors, ground.scale, failures, len(kept), level)
+    if len(kept) < len(divisions):
+        notes = (*notes, not_scored([one for k, one in enumerate(divisions) if not counted[k]], len(divisions)))
+    if resamples:
+        notes = (*notes, *resamples_lost(list(fits), failures, drawn))
     if scheme.kind == "groups":
-        notes = (*notes, *few_levels(scheme, len(ground.splits)))
+        notes = (*notes, *few_levels(scheme, len(kept)))
     if ground.both:
         notes = (*notes, trained_on(ground.both))
     count = errors["unit"].nunique()
-    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[names], count, ground.scale, left_out)
-
-
-def _refit(one: Fit, points: Points, given: dict[str, Any]) -> Fit | str:
-    """The law on some of the points, or why it has no optimum there."""
-    try:
-        refuse_few_levels(one.law if one.law.offset is None else one.law.offset.base, points, one.options)
-    except DataError as error:
-        return str(error)
-    fitted = refit(one, points, given.get("delta") == "auto", given.get("starts", "screen"), given.get("threads"))
-    return fitted if fitted.ok else fitted.status.message
-
-
-def _squared(boot: Bootstrap, test: Points, scale: str, counts: Array) -> Array:
-    """Sums of squared errors over the held-out points of each resample, by the law as fitted to its training part; NaN if not."""
-    fitted = boot.fit
-    found = np.zeros(len(boot))
-    step = max(1, _AT_A_TIME // max(len(boot), 1))
-    for a in range(0, test.n, step):
-        piece = slice(a, a + step)
-        values = predict_points(fitted.law, fitted.options.residual, boot.thetas, [row[piece] for row in test.X])
-        square = np.where(counts[:, piece] > 0, squares(errors_of(values, test.y[piece], scale)), 0.0)
-        found += (counts[:, piece] * square).sum(axis=1)
-    return np.where(boot.usable, found, np.nan)
-
-
-def _inside(boot: Bootstrap, test: Points, level: float) -> Array:
-    """1 for held-out points inside the prediction interval, 0 outside; NaN where there is none."""
-    fitted = boot.fit
-    units = fitted.units
-    if boot.withheld is not None or (units is not None and int(units.max()) + 1 < FEWEST_RUNS):
-        return np.full(test.n, np.nan)
-    band = boot.band(kind="prediction", level=level, **dict(zip(fitted.law.variable_names, test.X, strict=True)))
-    lower, upper = band["lower"].to_numpy(), band["upper"].to_numpy()
-    inside = (test.y >= lower) & (test.y <= upper)
-    return np.where(np.isnan(lower) | np.isnan(upper), np.nan, inside.astype(float))
+    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[list(fits)], count, ground.scale, left_out)

@@ -14,13 +14,14 @@ from fastscale.archive import Note, Runs
 from fastscale.errors import FitError
 from fastscale.fitting.choose import Chosen, resolve_all
 from fastscale.fitting.group_holdout import Ground, ground_of
-from fastscale.fitting.group_tables import USABLE, Scores, notes_of, summary_of, tables, verdict_of
+from fastscale.fitting.group_tables import USABLE, Part, Scores, notes_of, summary_of, tables, verdict_of
 from fastscale.fitting.groups import fit_groups
 from fastscale.fitting.holdout import Scheme, Split
+from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.score import errors_of, squares
 from fastscale.laws import Law
-from fastscale.laws.law import Array, Flags, Ints
+from fastscale.laws.law import Array
 
 _HELD = np.uint64(0x48454C44)  # draws of what is held out, apart from those of training points
 _OPTIONS = frozenset(inspect.signature(fit_groups).parameters)
@@ -50,7 +51,8 @@ class GroupComparison:
         In plain words.
     warnings
         P24: in how many groups the law that fits best predicts distinguishably worse than another; P07: in how many the rows look
-        like checkpoints of runs that no column names; groups that could not be compared.
+        like checkpoints of runs that no column names; divisions that are left out of all scores (not_scored, see `Comparison`);
+        groups that could not be compared.
     scale
         "log" or "linear": see `Comparison`.
     left_out
@@ -93,80 +95,67 @@ def compare_groups(
             raise FitError(f"{name}= is not available in a comparison by groups; compare their runs one group at a time")
     laws = resolve_all(chosen)
     ground = ground_of(laws, chosen, by, scheme, given)
-    scores = _scores(laws, ground, by, scheme, resamples, seed, given)
+    scores = _scores(laws, ground, by, resamples, seed, given)
     names = [law.name for law, _ in laws]
-    table, pairs = tables(names, ground, scores, level, seed)
+    table, pairs = tables(names, ground, scores, scheme, level, seed)
     summary = summary_of(names, table, pairs)
     verdict = verdict_of(summary, pairs, by, ground, level)
     return GroupComparison(table, pairs, summary, verdict, notes_of(table, by, ground, scores), ground.scale, chosen.left_out)
 
 
 def _scores(
-    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], scheme: Scheme, resamples: int, seed: int, given: dict[str, Any]
+    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], resamples: int, seed: int, given: dict[str, Any]
 ) -> Scores:
     """Every law fitted to the training part of every group and division, and what it errs by on the part held out."""
-    scores = Scores.of(ground.groups, len(laws), resamples, len(ground.rows))
+    there = [[bool(split.test[ground.part(g)].any()) for g in range(ground.groups)] for split in ground.splits]
+    size = 8 * int(np.sum(there)) * resamples * (len(laws) + 1)
+    refuse_large(size, f"{resamples:,} resamples of {ground.groups:,} groups", "Ask for fewer resamples.")
     times = [
-        None if units is None or not resamples else units.counts(seed, resamples, int(key ^ _HELD))
+        None if units is None else units.counts(seed, resamples, int(key ^ _HELD))
         for units, key in zip(ground.units, ground.keys, strict=True)
     ]
-    divisions = [sum(bool(split.test[ground.part(g)].any()) for split in ground.splits) for g in range(ground.groups)]
-    for k, split in enumerate(ground.splits):
-        parts = []
+    in_sample, inner = np.full((ground.groups, len(laws)), np.nan), np.full(len(ground.rows), np.nan)
+    scores = Scores([[] for _ in range(ground.groups)], in_sample, inner)
+    for split in ground.splits:
+        parts: list[tuple[Part, Array]] = []
         for g in range(ground.groups):
             here = ground.part(g)
-            test, units = np.flatnonzero(split.test[here]), ground.units[g]
-            if len(test) and units is not None:
-                drawn = times[g]
-                parts.append(_Part(g, here, split.train[here], test, None if drawn is None else drawn[:, units.of[test]]))
-                scores.errors[g].append(np.full((len(test), len(laws)), np.nan))
-                scores.unit[g].append(scheme.tested(units.of[test], k, divisions[g]))
-                scores.trained[g] += int(split.train[here].sum())
-                if drawn is not None:
-                    scores.size[g] += drawn[:, units.of[test]].sum(axis=1)
+            test, units, drawn = np.flatnonzero(split.test[here]), ground.units[g], times[g]
+            if len(test) and units is not None and drawn is not None:
+                own = units.of[test]
+                parts.append((Part.of(g, here, split.train[here], test, own, drawn[:, own], len(laws)), drawn[:, own]))
+                scores.parts[g].append(parts[-1][0])
         for j, (law, runs) in enumerate(laws):
-            _score(scores, j, law, runs, ground, split, parts, by, seed, given)
+            _score(scores, j, law, runs, ground, split, parts, by, resamples, seed, given)
     return scores
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A group in one division: its rows, which of them train, the positions of those held out, how often each is drawn."""
-
-    group: int
-    rows: slice
-    train: Flags
-    test: Ints
-    times: Array | None
-
-
 def _score(
-    scores: Scores, k: int, law: Law, runs: Runs, ground: Ground, split: Split, parts: list[_Part], by: list[str], seed: int,
-    given: dict[str, Any],
+    scores: Scores, k: int, law: Law, runs: Runs, ground: Ground, split: Split, parts: list[tuple[Part, Array]], by: list[str],
+    resamples: int, seed: int, given: dict[str, Any],
 ) -> None:
     """The errors of one law in one division."""
-    resamples = scores.drawn.shape[1]
     # a lone run a group is a curve: its points are drawn
-    options = {"bootstrap": resamples, "keep_draws": resamples > 0, "seed": seed, "kind": "pairs" if ground.lone else None}
-    fits = fit_groups(law, replace(runs, keep=np.sort(ground.rows[split.train])), by=by, **options, **given)
+    options: dict[str, Any] = {
+        "bootstrap": resamples, "keep_draws": resamples > 0, "seed": seed, "kind": "pairs" if ground.lone else None, **given
+    }
+    fits = fit_groups(law, replace(runs, keep=np.sort(ground.rows[split.train])), by=by, **options)
     thetas = law.to_coordinates(fits[list(law.names)].to_numpy(dtype=float))
     draws = law.to_coordinates(fits.draws[law.name]) if resamples else None
-    usable = fits["status"].isin(USABLE).to_numpy()
     residual = fits.about["residual"][law.name]
-    for part in parts:
+    for part, times in parts:
         g = part.group
-        if not usable[g]:
-            scores.fail(g, k, str(fits["status"].iat[g]), str(fits["message"].iat[g]))
+        part.status[k], part.message[k] = fits["status"].iat[g], fits["message"].iat[g]
+        if part.status[k] not in USABLE:
             continue
-        scores.status[g, k] = scores.status[g, k] or fits["status"].iat[g]
         columns, response = [column[part.rows] for column in ground.columns[law.name]], ground.response[part.rows]
         errors = errors_of(predict_points(law, residual, thetas[g][None], columns)[0], response, ground.scale)
-        scores.errors[g][-1][:, k] = errors[part.test]
+        part.errors[:, k] = errors[part.test]
         if law.name == ground.several:
             scores.inner[part.rows][part.train] = errors[part.train]
         scores.in_sample[g, k] = np.sqrt(squares(errors[part.train]).mean())
-        if draws is not None and part.times is not None:
+        if draws is not None:
             values = predict_points(law, residual, draws[g], [column[part.test] for column in columns])
             square = squares(errors_of(values, response[part.test], ground.scale))
-            sums = (part.times * np.where(part.times > 0, square, 0.0)).sum(axis=1)
-            scores.drawn[g, :, k] += np.where(np.isfinite(draws[g]).all(axis=1), sums, np.nan)
+            sums = (times * np.where(times > 0, square, 0.0)).sum(axis=1)
+            part.drawn[:, k] = np.where(np.isfinite(draws[g]).all(axis=1), sums, np.nan)

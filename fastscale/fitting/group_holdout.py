@@ -89,6 +89,8 @@ def ground_of(laws: list[tuple[Law, Runs]], chosen: Chosen, by: list[str], schem
     frame = chosen.runs.frame
     if not by:
         raise FitError("by: name at least one column")
+    if len(set(by)) < len(by):
+        raise FitError(f"by: {next(name for name in by if by.count(name) > 1)!r} is named twice")
     for name in by:
         if name not in frame.columns:
             chosen.runs.column_of(name)  # raises, with the near names

@@ -11,9 +11,8 @@ import pandas as pd
 from fastscale.archive import Note
 from fastscale.errors import FitError
 from fastscale.fitting.group_holdout import Ground, looks_like_checkpoints
-from fastscale.fitting.holdout import draw
-from fastscale.fitting.limits import refuse_large
-from fastscale.fitting.score import DRAWS, in_batches, paired, same, selected, squares, unit_of_errors, winners
+from fastscale.fitting.holdout import Scheme, draw
+from fastscale.fitting.score import DRAWS, in_batches, paired, same, scored, selected, squares, unit_of_errors, winners
 from fastscale.fitting.status import LABELS, Status
 from fastscale.laws.law import Array, Flags, Ints
 
@@ -25,55 +24,71 @@ _COLUMNS = frozenset({
 _TESTS = np.uint64(0x54455354)  # draws of tests, apart from those of training points and of what is held out
 
 
-@dataclass
-class Scores:
-    """What the divisions give, filled law by law.
+@dataclass(frozen=True)
+class Part:
+    """A group in one division; the arrays are filled law by law.
 
     Attributes
     ----------
-    errors, unit
-        By group, of each division: errors of the held-out points, (points, laws), and their units.
+    group, rows, train, test
+        The group, its rows, which of them train, the positions of those held out.
+    units
+        Of each held-out point.
+    errors
+        Of each held-out point by each law.
     drawn, size
-        Sums of squared errors over the held-out points of each resample, (groups, resamples, laws), NaN where the law has no
-        optimum; and how many points these were.
-    in_sample, status, message
+        Sums of squared errors over the held-out points of each resample, (resamples, laws), NaN where the law has no optimum; and
+        how many points these were.
+    status, message
+        Of each law.
+    """
+
+    group: int
+    rows: slice
+    train: Flags
+    test: Ints
+    units: Ints
+    errors: Array
+    drawn: Array
+    size: Array
+    status: np.ndarray
+    message: np.ndarray
+
+    @classmethod
+    def of(cls, group: int, rows: slice, train: Flags, test: Ints, units: Ints, times: Array, laws: int) -> Part:
+        """Without a law; `times` is how often each held-out point is in each resample, (resamples, points)."""
+        words = np.full((2, laws), "", dtype=object)
+        errors, drawn = np.full((len(test), laws), np.nan), np.full((len(times), laws), np.nan)
+        return cls(group, rows, train, test, units, errors, drawn, times.sum(axis=1), words[0], words[1])
+
+    @property
+    def failed(self) -> Flags:
+        """Which laws have no optimum on the training points."""
+        return np.array([status not in USABLE for status in self.status])
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What the divisions give.
+
+    Attributes
+    ----------
+    parts
+        Of each group in each division.
+    in_sample
         (groups, laws).
     inner
         Of each row that trained, in the last division that it did, the error of the law of most variables; else NaN.
-    trained
-        Training points of each group, of all divisions.
     """
 
-    errors: list[list[Array]]
-    unit: list[list[Ints]]
-    drawn: Array
-    size: Array
+    parts: list[list[Part]]
     in_sample: Array
-    status: np.ndarray
-    message: np.ndarray
-    trained: Ints
     inner: Array
 
-    @classmethod
-    def of(cls, groups: int, laws: int, resamples: int, rows: int) -> Scores:
-        size = 8 * groups * resamples * (laws + 1)
-        refuse_large(size, f"{resamples:,} resamples of {groups:,} groups", "Ask for fewer resamples.")
-        return cls(
-            [[] for _ in range(groups)], [[] for _ in range(groups)], np.zeros((groups, resamples, laws)),
-            np.zeros((groups, resamples)), np.full((groups, laws), np.nan), np.full((groups, laws), "", dtype=object),
-            np.full((groups, laws), "", dtype=object), np.zeros(groups, dtype=np.int64),
-            np.full(rows, np.nan),
-        )
-
-    def fail(self, group: int, law: int, status: str, message: str) -> None:
-        """A law without an optimum in some division: the first such division says why."""
-        if self.status[group, law] in ("", *USABLE):
-            self.status[group, law], self.message[group, law] = status, message
-        self.drawn[group, :, law] = np.nan
-
-    def fitted(self, group: int) -> Flags:
-        """Which laws have an optimum in every division."""
-        return np.array([status in USABLE for status in self.status[group]])
+    def counted(self, group: int) -> list[Part]:
+        """The divisions of a group that are scored."""
+        parts = self.parts[group]
+        return [parts[k] for k in np.flatnonzero(scored(np.array([part.failed for part in parts])))] if parts else []
 
 
 @dataclass(frozen=True)
@@ -85,8 +100,11 @@ class _Compared:
     bias: Array
     best: Array
     selected: Array
+    trained: Ints
     held: Ints
     units: Ints
+    status: np.ndarray
+    message: np.ndarray
     difference: Array
     lower: Array
     upper: Array
@@ -99,15 +117,16 @@ class _Compared:
         def unknown(width: int) -> Array:
             return np.full((groups, width), np.nan)
 
-        counts = np.zeros((2, groups), dtype=np.int64)
+        counts = np.zeros((3, groups), dtype=np.int64)
+        words = np.full((2, groups, laws), "", dtype=object)
         return cls(
-            unknown(laws), unknown(laws), unknown(laws), unknown(laws), unknown(laws), counts[0], counts[1], unknown(pairs),
-            unknown(pairs), unknown(pairs), unknown(pairs),
+            unknown(laws), unknown(laws), unknown(laws), unknown(laws), unknown(laws), counts[0], counts[1], counts[2], words[0],
+            words[1], unknown(pairs), unknown(pairs), unknown(pairs), unknown(pairs),
         )
 
 
 def tables(
-    names: list[str], ground: Ground, scores: Scores, level: float, seed: int
+    names: list[str], ground: Ground, scores: Scores, scheme: Scheme, level: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row a group and law; a row a group and pair of laws."""
     if clash := [name for name in ground.labels if name in _COLUMNS]:
@@ -115,17 +134,26 @@ def tables(
     pairs = np.array([(a, b) for a in range(len(names)) for b in range(a + 1, len(names))], dtype=np.int64)
     found = _Compared.empty(ground.groups, len(names), len(pairs))
     for g in range(ground.groups):
-        if scores.errors[g]:
-            _one_group(found, g, scores, pairs, int(ground.keys[g] ^ _TESTS), level, seed)
+        if parts := scores.counted(g):
+            _one_group(found, parts, pairs, scheme, int(ground.keys[g] ^ _TESTS), level, seed)
         else:
-            scores.status[g], scores.message[g] = LABELS[Status.INVALID], ground.reasons.get(g, "")
+            found.status[g], found.message[g] = LABELS[Status.INVALID], ground.reasons.get(g, "")
     adjusted = benjamini_hochberg(found.p)
     return _by_law(names, ground, scores, found, adjusted, level), _by_pair(names, ground, found, pairs, adjusted, level)
 
 
-def _one_group(found: _Compared, g: int, scores: Scores, pairs: Ints, key: int, level: float, seed: int) -> None:
-    E, codes = np.concatenate(scores.errors[g]), pd.factorize(np.concatenate(scores.unit[g]))[0]
-    fitted = scores.fitted(g)
+def _one_group(
+    found: _Compared, parts: list[Part], pairs: Ints, scheme: Scheme, key: int, level: float, seed: int
+) -> None:
+    g = parts[0].group
+    E = np.concatenate([part.errors for part in parts])
+    units = [scheme.tested(part.units, k, len(parts)) for k, part in enumerate(parts)]
+    codes = pd.factorize(np.concatenate(units))[0]
+    failed = np.array([part.failed for part in parts])
+    fitted = ~np.any(failed, axis=0)
+    for j, k in enumerate(np.argmax(failed, axis=0)):  # the first division without an optimum, else the first
+        found.status[g, j], found.message[g, j] = parts[k].status[j], parts[k].message[j]
+    found.trained[g] = sum(int(part.train.sum()) for part in parts)
     square = np.where(fitted, squares(E), 0.0)
     means = np.where(fitted, square.mean(axis=0), np.nan)
     finite = np.where(np.isfinite(E), E, np.nan)
@@ -135,8 +163,8 @@ def _one_group(found: _Compared, g: int, scores: Scores, pairs: Ints, key: int, 
     found.bias[g, told] = np.nanmean(finite[:, told], axis=0)
     found.best[g] = winners(means)
     found.held[g], found.units[g] = len(E), codes.max() + 1
-    if scores.drawn.shape[1]:
-        found.selected[g] = selected(scores.drawn[g], scores.size[g])
+    if len(parts[0].drawn):
+        found.selected[g] = selected(np.array([part.drawn for part in parts]), np.array([part.size for part in parts]))
     codes = in_batches(codes)
     sums = np.zeros((int(codes.max()) + 1, len(means)))
     np.add.at(sums, codes, square)
@@ -169,13 +197,13 @@ def _by_law(
 
     ends = versus(found.lower) * sign, versus(found.upper) * sign
     columns = {
-        "law": np.broadcast_to(np.array(names, dtype=object), (G, L)), "train": np.broadcast_to(scores.trained[:, None], (G, L)),
+        "law": np.broadcast_to(np.array(names, dtype=object), (G, L)), "train": np.broadcast_to(found.trained[:, None], (G, L)),
         "held_out": np.broadcast_to(found.held[:, None], (G, L)), "units": np.broadcast_to(found.units[:, None], (G, L)),
         "error": found.error, "median_error": found.median, "bias": found.bias, "in_sample": scores.in_sample, "best": found.best,
         "worse_by": np.where((law == best) & np.isfinite(found.error), 0.0, versus(found.difference) * sign),
         "lower": np.fmin(*ends), "upper": np.fmax(*ends), "p": versus(found.p), "p_adjusted": versus(adjusted),
-        "distinguishable": versus(adjusted) < 1 - level, "selected": found.selected, "status": scores.status,
-        "message": scores.message,
+        "distinguishable": versus(adjusted) < 1 - level, "selected": found.selected, "status": found.status,
+        "message": found.message,
     }
     sorted_columns = {name: values[group, order].ravel() for name, values in columns.items()}
     table = pd.DataFrame({**_keys(ground, L), **sorted_columns})
@@ -279,6 +307,16 @@ def notes_of(table: pd.DataFrame, by: list[str], ground: Ground, scores: Scores)
         )
         numbers = {"groups": checkpoints, "of": ground.groups}
         found.append(Note("P07", message, checkpoints, "warning", "Name the run column, run='…'.", numbers))
+    left = {g: len(scores.parts[g]) - len(scores.counted(g)) for g in range(ground.groups)}
+    if divisions := sum(left.values()):
+        groups = sum(count > 0 for count in left.values())
+        message = (
+            f"In {groups:,} of {ground.groups:,} groups {divisions:,} divisions are left out of all scores: no law has an "
+            "optimum on their training points, or no law has one in all divisions."
+        )
+        numbers = {"groups": groups, "of": ground.groups, "divisions": divisions}
+        advice = "All scores are of the other divisions; the table's columns train and held_out count their points."
+        found.append(Note("not_scored", message, divisions, "warning", advice, numbers))
     if ground.reasons:
         group, reason = next(iter(ground.reasons.items()))
         label = ", ".join(f"{name}={ground.labels[name].iloc[group]}" for name in by)

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Note, Points
+from fastscale.fitting.bootstrap import MOST_FAILED
+from fastscale.fitting.division import Division
 from fastscale.fitting.holdout import Scheme, draw
 from fastscale.fitting.predict import predict_points
 from fastscale.fitting.resampling import FEWEST_RUNS
@@ -35,14 +37,14 @@ def points_of(one: Fit) -> Points:
 
 
 def ranked(
-    errors: pd.DataFrame, at: Mapping[str, Flags], scale: str, fits: Mapping[str, Fit], failures: Mapping[str, list[str]],
-    covered: Mapping[str, list[Array]], selected: Array, level: float, seed: int,
+    errors: pd.DataFrame, at: Mapping[str, Flags], scale: str, fits: Mapping[str, Fit],
+    failures: Mapping[str, Mapping[str, str]], inside: Array, selected: Array, level: float, seed: int,
 ) -> pd.DataFrame:
     names = list(fits)
     E = errors[names].to_numpy(dtype=float)
     square = squares(E)
     means = square.mean(axis=0)
-    order = sorted(range(len(names)), key=lambda j: (means[j], names[j]))
+    order = sorted(range(len(names)), key=lambda j: (means[j], len(failures[names[j]]), names[j]))
     best = order[0]
     codes = in_batches(pd.factorize(errors["unit"])[0])
     sums = np.zeros((codes.max() + 1, len(names)))
@@ -61,14 +63,14 @@ def ranked(
     with np.errstate(all="ignore"):
         for k, j in enumerate(order):
             name = names[j]
-            one, inside = fits[name], np.concatenate([*covered[name], []])
+            one, covers = fits[name], inside[np.isfinite(inside[:, j]), j]
             finite = E[np.isfinite(E[:, j]), j]
             untold = bool(failures[name]) or k == 0
             twin = bool(same(means[j], means[best]))
             rows.append({
                 "law": name, "error": math.sqrt(means[j]), "median_error": np.median(np.abs(finite)) if len(finite) else np.nan,
                 "bias": finite.mean() if len(finite) else np.nan,
-                "coverage": np.nanmean(inside) if np.isfinite(inside).any() else np.nan,
+                "coverage": covers.mean() if len(covers) else np.nan,
                 "worse_by": means[j] - means[best], "lower": math.nan if untold else against.lower[k],
                 "upper": math.nan if untold else against.upper[k], "p": math.nan if untold else 1.0 if twin else against.p[k],
                 "p_adjusted": math.nan if untold else 1.0 if twin else adjusted[j],
@@ -107,7 +109,9 @@ def _aicc(one: Fit) -> float:
 def verdict_of(table: pd.DataFrame, scale: str) -> str:
     best = table.index[0]
     if not math.isfinite(table["error"].iloc[0]):
-        return "No law could be fitted to the training points."
+        if (table["failed"] == 0).any():
+            return "No law has a prediction of every held-out point."
+        return f"No law could be fitted to the training points{' of every division' * bool(table['bias'].notna().any())}."
     others = table.iloc[1:]
     lost = [str(name) for name in others.index[others["failed"] > 0]]
     close = [str(name) for name in others.index[~others["distinguishable"] & (others["failed"] == 0)]]
@@ -132,6 +136,18 @@ def few_levels(scheme: Scheme, levels: int) -> tuple[Note, ...]:
     return (Note("few_levels", message, levels, "info", f"Draws of levels take {FEWEST_RUNS} or more.", {"levels": levels}),)
 
 
+def resamples_lost(names: list[str], failures: Mapping[str, Mapping[str, str]], drawn: Array) -> tuple[Note, ...]:
+    """P21 for laws that lack an optimum in many resamples of a division, though they have one on all of its training points."""
+    found = []
+    for name, share in zip(names, np.isnan(drawn).mean(axis=1).max(axis=0), strict=True):
+        if share > MOST_FAILED and not failures[name]:
+            message = f"{name} has no optimum in {share:.0%} of the resamples of a division: it is not selected in these, and "
+            message += "its coverage is of the other divisions, if any."
+            advice = "Fix parameters, or leave it out, for `selected` to tell laws apart by their errors alone."
+            found.append(Note("P21", message, severity="warning", advice=advice, numbers={"law": name, "share": float(share)}))
+    return tuple(found)
+
+
 def trained_on(runs: int) -> Note:
     """That runs are scored on some rows after training on others, as a column may say."""
     message = (
@@ -142,13 +158,31 @@ def trained_on(runs: int) -> Note:
     return Note("run_in_both", message, runs, "warning", advice, {"runs": runs})
 
 
-def notes_of(table: pd.DataFrame, scale: str, failures: Mapping[str, list[str]], splits: int, level: float) -> tuple[Note, ...]:
+def not_scored(divisions: list[Division], of: int) -> Note:
+    """That some divisions are in no score, because laws lack an optimum on their training points."""
+    none = all(len(one.failures) == one.errors.shape[1] for one in divisions)
+    why = "no law has an optimum on their training points"
+    if not none:
+        why = "no law has an optimum in all divisions, and the laws that have one in most lack it there"
+    first = divisions[0]
+    name, reason = next(iter(first.failures.items()))
+    count = len(divisions)
+    message = f"{count:,} of {of:,} divisions {'is' if count == 1 else 'are'} left out of all scores: {why} "
+    message += f"({first.what}, {name}: {reason.rstrip('.')})."
+    advice = "All scores are of the other divisions."
+    listed = [one.what for one in divisions]
+    return Note("not_scored", message, count, "warning", advice, {"divisions": listed, "of": of})
+
+
+def notes_of(
+    table: pd.DataFrame, errors: pd.DataFrame, scale: str, failures: Mapping[str, Mapping[str, str]], splits: int, level: float
+) -> tuple[Note, ...]:
     found = []
     inner = str(table.index[int(np.argmin(table["in_sample"].to_numpy()))])
     best = str(table.index[0])
-    # worse by the errors held out, or hardly ever chosen when the choice is made again
-    lost = bool(table["distinguishable"][inner]) or bool(table["failed"][inner]) or float(table["selected"][inner]) < 1 - level
-    if inner != best and lost and math.isfinite(float(table["error"][best])):
+    # worse by the errors held out, or hardly ever chosen when the choice is made again; one that failed is told of below
+    lost = bool(table["distinguishable"][inner]) or float(table["selected"][inner]) < 1 - level
+    if inner != best and lost and not table["failed"][inner] and math.isfinite(float(table["error"][best])):
         message = (
             f"{inner} fits these points best but predicts held-out ones worse than {best} "
             f"({float(table['error'][inner]):.3g} against {float(table['error'][best]):.3g} in {unit_of_errors(scale)})."
@@ -156,7 +190,13 @@ def notes_of(table: pd.DataFrame, scale: str, failures: Mapping[str, list[str]],
         found.append(Note("P24", message, 1, "warning", f"Extrapolate with {best}.", {"in_sample": inner, "held_out": best}))
     for name, reasons in failures.items():
         if reasons:
-            message = f"{name} has no optimum on the training points of {len(reasons)} of {splits} divisions ({reasons[0]})."
+            listed = [f"{what}: {why.rstrip('.')}" for what, why in reasons.items()]
+            message = f"{name} has no optimum on the training points of {len(reasons)} of {splits} divisions ({listed[0]})"
+            others = errors[~np.isin(errors.index.get_level_values("split"), list(reasons))]
+            if len(others) and name != best:
+                own, its = (math.sqrt(squares(others[law].to_numpy()).mean()) for law in (name, best))
+                message += f"; in the others its error is {own:.3g}, that of {best} {its:.3g}"
             advice = "Its errors there count as infinite; fix parameters, or leave it out."
-            found.append(Note("held_out_failed", message, len(reasons), "warning", advice, {"law": name, "divisions": reasons}))
+            numbers = {"law": name, "divisions": listed}
+            found.append(Note("held_out_failed", f"{message}.", len(reasons), "warning", advice, numbers))
     return tuple(found)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fastscale.fitting.bootstrap import MOST_FAILED
 from fastscale.laws.law import Array, Flags, Ints
 
 # Resamples of held-out units behind an interval or a p of a difference: p has steps of 1/2000.
@@ -43,6 +44,18 @@ def squares(errors: Array) -> Array:
     return np.where(np.isfinite(errors), errors, np.inf) ** 2
 
 
+def scored(failed: Flags) -> Flags:
+    """Which divisions count, of which laws have no optimum there, (divisions, laws); all where that would leave none.
+
+    A division without any law says nothing about which is best. A law that fails in others is alone to blame, unless every law
+    does: then those that the laws with the fewest failures lack are left out as well, so that these can be told apart.
+    """
+    counted: Flags = ~np.all(failed, axis=1)
+    lacking = failed[counted].sum(axis=0)
+    counted &= ~np.any(failed[:, lacking == lacking.min()], axis=1)
+    return counted if counted.any() else np.ones_like(counted)
+
+
 def same(a: Array | float, b: Array | float) -> Flags:
     """Whether mean squares agree but for rounding."""
     with np.errstate(invalid="ignore"):
@@ -64,17 +77,25 @@ def winners(means: Array) -> Array:
 def selected(sums: Array, size: Array) -> Array:
     """The share of resamples in which each law is the best, of those that have one; NaN where none has.
 
+    A law that lacks an optimum in more than `MOST_FAILED` of the resamples of a division is not the best of any of these; of one
+    that lacks it in fewer, the division is left out of the resample for all laws, for such a lack is chance, and of a hundred
+    divisions some will have one.
+
     Parameters
     ----------
     sums
-        Squared errors added up over the held-out points of each resample, (resamples, laws); NaN without an optimum.
+        Squared errors added up over the held-out points of each division and resample, (divisions, resamples, laws); NaN without
+        an optimum.
     size
-        How many points these are; none may have been drawn.
+        How many points these are, (divisions, resamples); none may have been drawn.
     """
+    lost = np.isnan(sums)
+    out = np.any(lost & (lost.mean(axis=1) <= MOST_FAILED)[:, None], axis=2)
     with np.errstate(all="ignore"):
-        shares = winners(sums / size[:, None])
+        means = np.where(out[:, :, None], 0.0, sums).sum(axis=0) / np.where(out, 0.0, size).sum(axis=0)[:, None]
+    shares = winners(means)
     decided = shares.sum(axis=1) > 0
-    return np.asarray(shares[decided].mean(axis=0)) if decided.any() else np.full(sums.shape[1], np.nan)
+    return np.asarray(shares[decided].mean(axis=0)) if decided.any() else np.full(sums.shape[2], np.nan)
 
 
 @dataclass(frozen=True)
@@ -143,7 +164,8 @@ def paired(sums: Array, counts: Array, pairs: Ints, picks: Array, level: float) 
         shift = picks @ rest / size[:, None]
         square = picks @ rest**2 - 2 * shift * (picks @ (rest * counts[:, None])) + shift**2 * (picks @ counts**2)[:, None]
         spread = np.sqrt(n / (n - 1) * np.maximum(square, 0.0)) / size[:, None]
-        t = np.where(spread > 0, np.abs(shift) / spread, np.where(shift == 0, 0.0, np.inf))
+        # of a unit drawn again and again the spread is rounding
+        t = np.where(spread > 1e-6 * np.abs(shift), np.abs(shift) / spread, np.where(shift == 0, 0.0, np.inf))
         observed = np.where(error > 0, np.abs(difference) / error, np.where(difference == 0, 0.0, np.inf))
     p = ((t >= observed).sum(axis=0) + 1) / (len(picks) + 1)
     reach = np.quantile(t, level, axis=0, method="higher") * error  # an order statistic: t may be infinite

@@ -112,6 +112,16 @@ _DEEPSEEK = "C is the product of the two, non-embedding FLOP a token (attention 
 _LLAMA = dict(C=(6e18, 1e22))
 
 
+# Each step of table 1: what is changed, the least budget with an optimum, the sizes.
+_PORIAN = {
+    "kaplan": ("the set-up of Kaplan et al. 2020", 1.25e16, "0.3M to 826M"),
+    "head": ("FLOP of the head counted", 2.5e16, "5M to 902M"),
+    "warmup": ("and a short warm-up", 1.25e16, "5M to 902M"),
+    "decay": ("and a decay that ends with the run", 1.25e16, "5M to 902M"),
+    "tuned": ("batch, learning rate and beta_2 tuned, no decay", 1.25e16, "5M to 902M"),
+}
+
+
 def _kaplan(name: str, scale: float, a: float, loss: str, counts: str = "") -> Published:
     """Printed as scale * C^a with C in PF-days; here C is in FLOP."""
     return Published(
@@ -126,17 +136,18 @@ def _kaplan(name: str, scale: float, a: float, loss: str, counts: str = "") -> P
     )
 
 
-def _porian(step: str, N0: float, a: float, what: str) -> Published:
+def _porian(step: str, corpus: str, N0: float, a: float) -> Published:
+    what, least, sizes = _PORIAN[step]
     return Published(
-        f"porian2024_{step}",
+        f"porian2024_{step}{'_owt2' * (corpus == 'OpenWebText2')}",
         "alloc_power",
         dict(N0=N0, a=a),
         "Porian et al. 2024, arXiv 2406.19146, table 1; weighted fit of the released results",
-        f"RefinedWeb, 5M to 901M parameters; {what}",
+        f"{corpus}, {sizes} parameters; {what}",
         "parameters without the input embedding, with the head" if step != "kaplan" else _BARE,
         "parameters at the compute-optimal size",
         rounded=False,
-        ranges=dict(C=(1.25e16, 1.28e19 if step == "kaplan" else 2.56e19)),
+        ranges=dict(C=(least, 1.28e19 if step == "kaplan" else 2.56e19)),
     )
 
 
@@ -260,11 +271,16 @@ PUBLISHED = (
         "parameters without the input embedding, with the head",
         "best learning rate",
     ),
-    _porian("kaplan", 4.2319659184965657e-08, 0.8353000424913991, "the set-up of Kaplan et al. 2020"),
-    _porian("head", 1.2701847832482018e-05, 0.7064699122200796, "FLOP of the head counted"),
-    _porian("warmup", 0.0014309165592833362, 0.6020375267309686, "and a short warm-up"),
-    _porian("decay", 0.0047692867893526685, 0.5714947855747434, "and a decay that ends with the run"),
-    _porian("tuned", 0.11892648397493802, 0.49689507817885203, "batch, learning rate and beta_2 tuned, no decay"),
+    _porian("kaplan", "RefinedWeb", 4.2319659184965657e-08, 0.8353000424913991),
+    _porian("head", "RefinedWeb", 1.2701847832482018e-05, 0.7064699122200796),
+    _porian("warmup", "RefinedWeb", 0.0014309165592833362, 0.6020375267309686),
+    _porian("decay", "RefinedWeb", 0.0047692867893526685, 0.5714947855747434),
+    _porian("tuned", "RefinedWeb", 0.11892648397493802, 0.49689507817885203),
+    _porian("kaplan", "OpenWebText2", 1.2849964079364733e-08, 0.8635108173346319),
+    _porian("head", "OpenWebText2", 1.733448046622233e-05, 0.698500695818592),
+    _porian("warmup", "OpenWebText2", 0.0013176920659436374, 0.6031958731092242),
+    _porian("decay", "OpenWebText2", 0.004365827760324604, 0.57429513911277),
+    _porian("tuned", "OpenWebText2", 0.046935346310548694, 0.5184542057238083),
     *(
         Published(
             f"tao2024_{name}",

@@ -61,6 +61,102 @@ def test_a_row_that_cannot_be_predicted_spoils_no_other(boot):
     assert with_it["upper"].iloc[:-1].to_numpy() == pytest.approx(without["upper"].to_numpy())
 
 
+@pytest.fixture(scope="module")
+def falling() -> fastscale.Bootstrap:
+    """A straight line fitted to logarithms: continued, some draws predict less than nothing."""
+    x = np.linspace(1, 10, 40)
+    loss = (3 - 0.25 * x) * np.exp(np.random.default_rng(0).normal(0, 0.05, 40))
+    return fastscale.fit("linear_law", pd.DataFrame({"x": x, "loss": loss}), x="x", residual="log", delta=math.inf).bootstrap(800)
+
+
+def beyond(boot: fastscale.Bootstrap, draws: int) -> float:
+    """An x where so many draws of the line are at 0 or below."""
+    ends = np.sort((boot.draws["a"] / -boot.draws["b"]).to_numpy())
+    return float(ends[draws - 1] + ends[draws]) / 2
+
+
+def lines(boot: fastscale.Bootstrap, x: np.ndarray) -> np.ndarray:
+    return boot.draws[["a"]].to_numpy() + boot.draws[["b"]].to_numpy() * x
+
+
+def test_draws_without_a_logarithm_are_beyond_all_others(falling):
+    """One such draw made the whole row NaN."""
+    x = np.array([5.0, 10.0, *(beyond(falling, count) for count in (1, 25, 500)), 15.0])
+    values = lines(falling, x)
+    assert ((values <= 0).sum(axis=0) == [0, 0, 1, 25, 500, 800]).all()
+    band = falling.band(x=x, kind="pointwise")
+    place = 0.025 * (len(values) - 1)
+    for k in range(5):
+        ordered = np.sort(values[:, k])
+        near = ordered[int(place)], ordered[int(place) + 1]
+        expected = near[0] ** (1 - place % 1) * near[1] ** (place % 1) if near[0] > 0 else 0.0
+        assert band["lower"][k] == pytest.approx(expected, rel=1e-6)
+        near = ordered[::-1][int(place)], ordered[::-1][int(place) + 1]
+        expected = near[0] ** (1 - place % 1) * near[1] ** (place % 1)
+        assert band["upper"][k] == pytest.approx(expected, rel=1e-6)
+    assert band.loc[5, ["lower", "upper"]].isna().all() and band["lower"][2] > 0 == band["lower"][3]
+    prediction = falling.band(x=x, kind="prediction")
+    assert prediction.loc[:4, ["lower", "upper"]].notna().all(axis=None) and prediction["lower"][3] == 0
+    assert (prediction["upper"][:3] > band["upper"][:3]).all()
+
+
+def test_simultaneous_where_some_draws_have_no_logarithm(falling):
+    """The share of draws inside the whole band is the level; the ends of rows within the data are hardly moved by one beyond."""
+    x = np.array([1.0, 5.0, 10.0, beyond(falling, 3), beyond(falling, 60)])
+    values = lines(falling, x)
+    band = falling.band(x=x, kind="simultaneous", level=0.95)
+    inside = (values >= band["lower"].to_numpy()) | ((band["lower"] == 0).to_numpy() & (values <= 0))
+    inside &= values <= band["upper"].to_numpy()
+    assert inside.all(axis=1).mean() == pytest.approx(0.95, abs=2 / len(values))
+    assert band["lower"][3] > 0 == band["lower"][4] and band["upper"].notna().all()
+    within = falling.band(x=x[:3], kind="simultaneous", level=0.95)
+    ratio = (band["upper"][:3] - band["lower"][:3]) / (within["upper"] - within["lower"])
+    assert ratio.between(1, 1.4).all()
+    # as by hand, where every draw has a logarithm or is infinitely far off
+    logs = np.log(values[:, :4], out=np.full((len(values), 4), -np.inf), where=values[:, :4] > 0)
+    spread = np.array([column[np.isfinite(column)].std(ddof=1) for column in logs.T])
+    middle = np.log(falling.fit.predict(x=x[:4]))
+    reach = np.sort((np.abs(logs - middle) / spread).max(axis=1))
+    place = 0.95 * (len(reach) - 1)
+    reach = reach[int(place)] + place % 1 * (reach[int(place) + 1] - reach[int(place)])
+    by_hand = falling.band(x=x[:4], kind="simultaneous", level=0.95)
+    np.testing.assert_allclose(np.log(by_hand["lower"]), middle - reach * spread, rtol=1e-9)
+    np.testing.assert_allclose(np.log(by_hand["upper"]), middle + reach * spread, rtol=1e-9)
+
+
+def test_rates_beyond_one_leave_the_upper_end_open():
+    rng = np.random.default_rng(1)
+    C, n = np.geomspace(1e18, 2e21, 33), rng.integers(200, 2000, 33)
+    rate = 0.25 + 0.7 / (1 + np.exp(-(np.log10(C) - 21) * 1.5))
+    frame = pd.DataFrame({"C": C, "loss": rng.binomial(n, rate) / n, "n": n})
+    boot = fastscale.fit("sigmoid_compute", frame, residual="logit", weights="n", delta=math.inf).bootstrap(300)
+    at = np.array([1e20, 1e23, 1e24, 1e26])
+    draws = {name: boot.draws[name].to_numpy()[:, None] for name in boot.draws}
+    share = (draws["b"] + draws["a"] / (1 + (draws["C0"] / at) ** draws["k"]) >= 1).mean(axis=0)
+    assert share[0] == 0 < share[1:].min()
+    for kind in ("pointwise", "simultaneous", "prediction"):
+        band = boot.band(C=at, kind=kind)
+        assert band[["lower", "upper"]].notna().all(axis=None)
+        assert (band["lower"] < band["estimate"]).all() and (band["estimate"] < band["upper"]).all()
+    open_end = boot.band(C=at, kind="pointwise", level=1 - share[3])["upper"]  # half of those that are beyond are outside
+    assert open_end[3] == 1 and open_end[0] < 1
+
+
+def test_draws_without_any_prediction_are_told(falling):
+    """A square root of less than nothing is neither high nor low."""
+    law = fastscale.Law("a + b*sqrt(x - c)", name="root", parameters=tuple(
+        fastscale.Parameter(name, start=start) for name, start in (("a", (1.0,)), ("b", (0.5, 1.0)), ("c", (0.5, 0.9)))
+    ))
+    x = np.linspace(1.2, 9, 60)
+    loss = 1 + 0.7 * np.sqrt(x - 1) + np.random.default_rng(0).normal(0, 0.02, 60)
+    boot = fastscale.fit(law, pd.DataFrame({"x": x, "loss": loss}), x="x", residual="linear", delta=math.inf).bootstrap(400)
+    c = np.sort(boot.draws["c"].to_numpy())
+    some, many = float((c[-8] + c[-9]) / 2), float((c[-80] + c[-81]) / 2)
+    band = boot.band(x=[5.0, some, many], kind="pointwise")
+    assert band.attrs["missing"] == 8 / 400
+    assert band.loc[:1, ["lower", "upper"]].notna().all(axis=None) and band.loc[2, ["lower", "upper"]].isna().all()
+
+
 def test_prediction_adds_the_residuals(boot):
     """On a line with many points the band is the quantiles of the noise."""
     frame = line(3000, seed=2)

@@ -11,7 +11,9 @@ import pytest
 
 import fastscale
 from fastscale.errors import FitError
+from fastscale.fitting.division import _refit
 from fastscale.fitting.holdout import draw
+from fastscale.fitting.sensitivity import subset
 
 
 def curve(seed: int, noise: float = 0.01, n: int = 60) -> pd.DataFrame:
@@ -55,12 +57,91 @@ def test_the_best_in_sample_is_not_the_best_outside() -> None:
     assert note.code == "P24" and note.numbers["held_out"] == "power_offset"
 
 
+EITHER = ["E + A/N**a", "E + A/M**a"]
+TWO = ["A/N**a + B/D**b", "E + A/N**a + B/D**b"]
+
+
 def test_no_law_is_recommended_where_none_could_be_fitted() -> None:
     """P24 said that one law's infinite error is worse than another's."""
-    frame = surface(4, 0.01)  # below the first cut there are two sizes, which is too few for either law
-    found = fastscale.compare(["A/N**a + B/D**b", "E + A/N**a + B/D**b"], frame, scheme="expanding", along="N", resamples=0)
+    frame = surface(4, 0.01)  # below the cut there are two sizes, which is too few for either law
+    cut = float(np.unique(frame["N"])[2])
+    found = fastscale.compare(TWO, frame, cut=cut, along="N", resamples=0)
     assert found.verdict == "No law could be fitted to the training points."
     assert {note.code for note in found.warnings} == {"held_out_failed"}
+    # either law in one division of two: there is none that both are scored in
+    frame = levels()
+    frame = frame[frame["level"].isin(["N", "M"])]
+    found = fastscale.compare(EITHER, frame, groups="level", delta=math.inf, resamples=0)
+    assert found.table["failed"].tolist() == [1, 1] and np.isinf(found.table["error"]).all()
+    assert found.verdict == "No law could be fitted to the training points of every division."
+
+
+def test_a_division_without_any_law_is_left_out() -> None:
+    """Of an expanding window the first training part has two sizes; every error was infinite."""
+    frame = surface(4, 0.01)
+    found = fastscale.compare(TWO, frame, scheme="expanding", along="N", delta=math.inf, resamples=30)
+    cut = float(np.unique(frame["N"])[3])
+    alone = fastscale.compare(TWO, frame, cut=cut, along="N", delta=math.inf, resamples=30)
+    pd.testing.assert_frame_equal(found.errors, alone.errors, check_exact=True)
+    columns = [c for c in found.table if c not in ("selected", "coverage")]  # two cuts draw other units
+    pd.testing.assert_frame_equal(found.table[columns], alone.table[columns], check_exact=True)
+    assert found.table["selected"].sum() == pytest.approx(1) and (found.table["failed"] == 0).all()
+    (note,) = [n for n in found.warnings if n.code == "not_scored"]
+    assert note.numbers == {"divisions": [f"N < {np.unique(frame['N'])[2]:.4g}"], "of": 2}
+    assert note.message.startswith("1 of 2 divisions is left out of all scores: no law has an optimum on their training points (")
+    by = fastscale.compare(TWO, frame.assign(g="a"), by="g", scheme="expanding", along="N", delta=math.inf)
+    np.testing.assert_allclose(by.table["error"], alone.table["error"], rtol=1e-6)
+    assert (by.table["status"] == "ok").all() and (by.table["held_out"] == 4).all() and (by.table["train"] == 12).all()
+    (note,) = [n for n in by.warnings if n.code == "not_scored"]
+    assert note.numbers == {"groups": 1, "of": 1, "divisions": 1}
+
+
+def levels(noise: float = 0.001) -> pd.DataFrame:
+    """Twelve levels of runs with two sizes, N and M; without the level "N" the size N has two values, without "M" the size M."""
+    rng = np.random.default_rng(0)
+    plain, wide = [1e8, 1e9, 1e8, 1e9, 1e8, 1e9], [3e8, 3e9, 1e10, 3e8, 3e9, 1e10]
+    near = [1e8, 1e9, 1e9, 1e8, 1e9, 1e9]
+    sizes = {"N": (wide, near), "M": (near, wide)} | {f"{k}": (plain, plain) for k in range(2, 12)}
+    frame = pd.concat([pd.DataFrame({"level": name, "N": N, "M": M}) for name, (N, M) in sizes.items()], ignore_index=True)
+    frame["loss"] = (1.7 + 200 / frame["N"] ** 0.34 + 200 / frame["M"] ** 0.34) * np.exp(rng.normal(0, noise, len(frame)))
+    return frame
+
+
+def test_a_law_that_fails_in_one_division_fails_alone() -> None:
+    frame, laws = levels(), [EITHER[0], "E + 300/N**0.3", "E + 20/M**0.2"]
+    frame["both"] = frame["level"].replace("M", "2")
+    found = fastscale.compare(laws, frame, groups="both", delta=math.inf, resamples=0)
+    table = found.table
+    failing, rest = next(iter(found.fits)), list(found.fits)[1:]
+    best = table.index[0]
+    assert table.loc[failing, "failed"] == 1 and table.loc[failing, "error"] == math.inf and table.index[-1] == failing
+    assert np.isfinite(table.loc[rest, "error"]).all() and (table.loc[rest, "failed"] == 0).all()
+    assert table["held_out"].iloc[0] == len(frame) and "not_scored" not in {n.code for n in found.warnings}
+    (note,) = [n for n in found.warnings if n.code == "held_out_failed"]
+    there = found.errors[(frame["both"] != "N").to_numpy()[found.errors.index.get_level_values("row")]]
+    own, best = (float(np.sqrt((there[law] ** 2).mean())) for law in (failing, rest[0]))
+    assert "of 1 of 11 divisions (without both=N: " in note.message
+    assert note.message.endswith(f"in the others its error is {own:.3g}, that of {rest[0]} {best:.3g}.")
+    # it was not compared where it could not be fitted: nothing says that it predicts worse
+    assert table["in_sample"].idxmin() == failing and "P24" not in {n.code for n in found.warnings}
+
+
+def test_where_every_law_fails_somewhere_the_others_are_scored() -> None:
+    """One law needs the level "N", the other the level "M": both were infinitely wrong."""
+    frame, laws = levels(), EITHER
+    found = fastscale.compare(laws, frame, groups="level", delta=math.inf, resamples=20)
+    (note,) = [n for n in found.warnings if n.code == "not_scored"]
+    assert set(note.numbers["divisions"]) == {"without level=N", "without level=M"} and note.numbers["of"] == 12
+    assert "no law has an optimum in all divisions" in note.message
+    square = []
+    for level in sorted(set(frame["level"]) - {"N", "M"}):
+        out = frame["level"] == level
+        fits = [fastscale.fit(law, frame[~out], delta=math.inf) for law in laws]
+        square.append(np.column_stack([(np.log(one.predict(frame[out])) - np.log(frame["loss"][out])) ** 2 for one in fits]))
+    expected = dict(zip(found.fits, np.sqrt(np.concatenate(square).mean(axis=0)), strict=True))
+    for law, error in expected.items():
+        assert found.table.loc[law, "error"] == pytest.approx(error, rel=1e-6)
+    assert found.table["selected"].sum() == pytest.approx(1) and found.units == 10  # the levels that are scored
 
 
 def test_equal_laws_are_not_distinguished() -> None:
@@ -142,6 +223,24 @@ def test_levels_that_err_together_do_not_tell_laws_apart() -> None:
     assert alarms / trials <= 0.11  # 5 % and two standard errors; over rows 0.15
 
 
+def test_a_part_that_leaves_little_out_is_refitted_from_the_whole() -> None:
+    """And ends where a search of its own does."""
+    frame = pd.concat([surface(8, 0.02).assign(copy=k) for k in range(20)], ignore_index=True)
+    frame["loss"] *= np.exp(np.random.default_rng(0).normal(0, 0.05, len(frame)))
+    one = fastscale.fit("chinchilla", frame)
+    for points, share, searched in ((1280, 0.95, False), (1280, 0.85, True), (640, 0.95, True)):
+        whole = fastscale.fit("chinchilla", frame[:points])
+        train = np.arange(points) % 20 < 20 * share
+        part = _refit(whole, subset(whole.points, train), {})
+        alone = fastscale.fit("chinchilla", frame[:points][train])
+        assert part.objective == pytest.approx(alone.objective, rel=1e-9) and part.n == alone.n
+        np.testing.assert_allclose(part.params, alone.params, rtol=1e-5)
+        assert (part.search.evaluated > 1000) == searched and alone.search.evaluated > 1000
+        assert part.theta.tolist() != whole.theta.tolist()
+    given = _refit(one, subset(one.points, np.arange(one.n) > 0), {"starts": "all"})
+    assert given.search.evaluated > 1000  # who asks for all starts gets them
+
+
 def test_prediction_intervals_cover_held_out_points() -> None:
     several = [
         fastscale.compare(["power_offset", "power_law"], curve(seed, 0.02, 90), x="x", delta=math.inf, resamples=150)
@@ -195,8 +294,8 @@ def test_no_band_of_the_mixture_from_a_few_runs() -> None:
     assert "5 runs are too few to draw from" in band.attrs["withheld"]["power_offset"]
 
 
-def test_points_without_an_interval_are_not_outside_of_it() -> None:
-    """A ceiling above 1 has no logit: where some resamples predict more than all, there is no interval."""
+def test_rates_above_one_are_in_the_intervals_that_coverage_counts() -> None:
+    """A ceiling above 1 has no logit: where some resamples predict more than all, the interval goes on to 1."""
     rng = np.random.default_rng(1)
     C = np.geomspace(1e18, 1e24, 50)
     n = rng.integers(200, 2000, 50)
@@ -207,11 +306,20 @@ def test_points_without_an_interval_are_not_outside_of_it() -> None:
     train = fastscale.fit("sigmoid_compute", frame[:33], residual="logit", weights="n", delta=math.inf)
     counts = draw(0, 60, np.array([0, 33, 50], dtype=np.int64))[:, :33]  # as compare draws them
     band = train.bootstrap(weights=counts).band(kind="prediction", level=0.95, C=C[33:])
-    there = band["lower"].notna() & band["upper"].notna()
-    assert 0 < there.sum() < 17
+    assert band[["lower", "upper"]].notna().all(axis=None) and band["upper"].iloc[-1] == 1
     held = frame["loss"][33:].to_numpy()
     inside = (held >= band["lower"]) & (held <= band["upper"])
-    assert found.table.loc["sigmoid_compute", "coverage"] == pytest.approx(inside[there].mean())
+    assert found.table.loc["sigmoid_compute", "coverage"] == pytest.approx(inside.mean())
+
+
+def test_resamples_without_an_optimum_are_told() -> None:
+    """Laws of one variable, where the other matters as much, are at an edge: many resamples have no floor above zero."""
+    frame = surface(7, 0.01)
+    laws = ["E + A/N**a", "k/N**a"]
+    found = fastscale.compare(laws, frame, delta=math.inf, resamples=100)
+    told = [n for n in found.warnings if n.code == "P21"]
+    assert [n.numbers["law"] for n in told] == ["E + A / N ** a"] and told[0].numbers["share"] > 0.05
+    assert math.isnan(found.table.loc["E + A / N ** a", "coverage"]) and found.table.loc["k / N ** a", "coverage"] > 0
 
 
 def test_selection_is_of_laws_fitted_anew_to_each_resample() -> None:

@@ -260,6 +260,7 @@ def test_curves_that_others_published() -> None:
     ("options", "error", "match"),
     [
         (dict(by="tusk"), ColumnError, "no column holds tusk. Did you mean 'task'"),
+        (dict(by=["task", "task"]), FitError, "by: 'task' is named twice"),
         (dict(by=[]), FitError, "by: name at least one column"),
         (dict(cut=1e9), FitError, "no group can be divided into what trains and what is held out; the first: cut=1e"),
         (dict(strict=True), FitError, "strict= is not available in a comparison by groups"),

@@ -210,6 +210,35 @@ def test_budgets_from_6nd_with_scatter() -> None:
     np.testing.assert_allclose(fit.stages.table.index, BUDGETS, rtol=0.03)
     told = note(fit, "uneven_budget")
     assert told.severity == "info" and 0.05 < told.numbers["most"] < 0.09
+    assert told.advice.endswith("values within 10 % of the next that are no sweeps of their own are taken for one budget.")
+
+
+def test_budgets_a_few_per_cent_apart() -> None:
+    """Sweeps of their own are budgets of their own; jitter, seeds, and compute that grows with size leave one."""
+    close = (1e18, 1.04e18, 1.1e18, 1e19, 1.03e19, 1e20)
+    frame = sweeps(close, noise=0.002)
+    frame["C"] *= np.exp(np.random.default_rng(0).uniform(-4e-4, 4e-4, len(frame)))  # tokens in whole batches
+    fit = fastscale.fit("isoflop", frame[["C", "N", "loss"]])
+    np.testing.assert_allclose(fit.stages.table.index, close, rtol=4e-4)
+    assert (fit.stages.table["points"] == len(frame) / 6).all() and "uneven_budget" not in {n.code for n in fit.warnings}
+    shuffled = frame.sample(frac=1, random_state=1)
+    np.testing.assert_allclose(fastscale.fit("isoflop", shuffled[["C", "N", "loss"]]).params, fit.params, rtol=1e-9)
+    for k, (_, own) in enumerate(frame.groupby(np.arange(len(frame)) // (len(frame) // 6))):
+        q, b, _ = np.polyfit(np.log(own["N"]), own["loss"], 2)
+        assert fit.stages.table["N"].iloc[k] == pytest.approx(math.exp(-b / (2 * q)), rel=1e-6)
+    rng = np.random.default_rng(0)
+    plain = sweeps((1e18, 1e19, 1e20, 1e21))
+    small = plain["N"] < plain["N"].groupby(plain["C"]).transform("median")
+    for name, factor in {
+        "jitter": np.exp(rng.uniform(-0.05, 0.05, len(plain))),
+        "two kinds of machine": np.exp(0.05 * rng.integers(0, 2, len(plain)) + rng.uniform(0, 0.03, len(plain))),
+        "attention": np.where(small, 1.0, 1.05),
+        "rounding": 1 + 0.008 * (np.arange(len(plain)) % 2),
+    }.items():
+        merged = fastscale.fit("isoflop", plain.assign(C=plain["C"] * factor)[["C", "N", "loss"]])
+        assert merged.n == 4, name
+    seeds = pd.concat([plain.assign(C=plain["C"] * (1 + 0.01 * (np.arange(len(plain)) % 7)))] * 3, ignore_index=True)
+    assert fastscale.fit("isoflop", seeds[["C", "N", "loss"]]).n == 4
 
 
 def test_unclear_budgets_are_refused() -> None:
@@ -228,11 +257,11 @@ def test_unclear_budgets_are_refused() -> None:
 @given(st.lists(st.floats(17, 24), min_size=1, max_size=30))
 def test_grouping_knows_no_order(logs: list[float]) -> None:
     C = 10.0 ** np.array(logs)
-    codes, widths = group_budgets(C)
+    codes, widths = group_budgets(C, np.ones(len(C)))
     order = np.argsort(C)
     assert (np.diff(codes[order]) >= 0).all() and (codes[order][[0, -1]] == [0, len(widths) - 1]).all()
     back = np.random.default_rng(1).permutation(len(C))
-    again, _ = group_budgets(C[back])
+    again, _ = group_budgets(C[back], np.ones(len(C)))
     assert (again == codes[back]).all()
     gaps = np.diff(np.log(C[order]))
     assert ((gaps > math.log(1.1)) == (np.diff(codes[order]) > 0)).all()

@@ -53,3 +53,22 @@ def test_porian(row: int) -> None:
     frame = frame[np.isfinite(frame["w"])]
     weighted = fastscale.fit("alloc_power", frame, C="C", delta=math.inf, weights="w")
     assert weighted.params["a"] == pytest.approx(reference["weighted__n_exponent"], abs=1e-9)
+
+
+STEPS = ("kaplan", "head", "warmup", "decay", "tuned")
+
+
+@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize(("file", "corpus"), [("summary_df", ""), ("summary_df_owt2", "_owt2")])
+def test_porian_as_published_here(file: str, corpus: str, step: int) -> None:
+    """The unrounded values, by NumPy from the released optima; where these begin and end."""
+    pairs = pd.read_csv(shared("porian_optimal_pairs.csv"))
+    pairs = pairs[(pairs["config_id"] == f"{file}:{step}") & np.isfinite(pairs["log_n_std"])]
+    entry = fastscale.published(f"porian2024_{STEPS[step]}{corpus}")
+    a, scale = np.polyfit(np.log(pairs["flops_c"]), np.log(pairs["n_opt"]), 1, w=1 / pairs["log_n_std"])
+    assert entry.params["a"] == pytest.approx(a, rel=1e-9) and not entry.rounded
+    np.testing.assert_allclose(entry.predict(C=pairs["flops_c"]), np.exp(scale) * pairs["flops_c"] ** a, rtol=1e-9)
+    assert entry.ranges["C"] == (pairs["flops_c"].min(), pairs["flops_c"].max())
+    sizes = pd.read_csv(shared("porian_isoflop_points.csv")).query(f"config_id == '{file}:{step}'")["params_n"]
+    least, most = (f"{size / 1e6:.1g}M" if size < 1e6 else f"{size / 1e6:.0f}M" for size in (sizes.min(), sizes.max()))
+    assert entry.data.startswith(f"{'OpenWebText2' if corpus else 'RefinedWeb'}, {least} to {most} parameters; ")

@@ -19,6 +19,7 @@ from fastscale.fitting.score import (
     paired,
     same,
     scale_of,
+    scored,
     selected,
     squares,
     stacked,
@@ -76,6 +77,28 @@ def test_few_units_tell_little() -> None:
     same_sums = np.ones((8, 2))
     found = paired(same_sums, np.ones(8), pairs, draw(0, 999, np.array([0, 8], dtype=np.int64)), 0.95)
     assert (found.p[0], found.difference[0]) == (1.0, 0.0)
+
+
+def test_the_sign_of_two_units_has_no_interval() -> None:
+    """Of one unit drawn twice the spread is none, but for rounding: there is no finite |t|, and the interval is all numbers."""
+    rng = np.random.default_rng(3)
+    for _ in range(20):
+        sums, counts = rng.gamma(0.5, size=(2, 2)), rng.integers(1, 30, 2).astype(float)
+        found = paired(sums, counts, np.array([(0, 1)]), draw(0, 999, np.array([0, 2], dtype=np.int64)), 0.95)
+        assert (found.lower[0], found.upper[0]) == (-math.inf, math.inf)
+
+
+def test_divisions_that_count() -> None:
+    for failed, expected in (
+        ([[0, 0], [1, 1], [0, 0]], [1, 0, 1]),  # no law at all in one
+        ([[0, 1], [0, 0], [1, 1]], [1, 1, 0]),  # one law lacks another: it fails alone
+        ([[0, 1, 1], [1, 0, 1], [0, 0, 1]], [0, 0, 1]),  # two lack one each, the third all
+        ([[0, 1], [0, 1], [1, 0], [0, 0]], [1, 1, 0, 1]),  # the one that lacks fewer decides
+        ([[0, 1], [1, 0]], [1, 1]),  # nothing would be left
+        ([[1, 1], [1, 1]], [1, 1]),
+        ([[0, 0]], [1]),
+    ):
+        assert scored(np.array(failed, dtype=bool)).tolist() == [bool(e) for e in expected]
 
 
 def test_units_without_a_prediction_are_counted() -> None:
@@ -181,10 +204,26 @@ def test_ties_share_a_win() -> None:
     assert same(0.0, 0.0) and same(np.inf, np.inf) and not same(np.nan, 1.0) and not same(1.0, 2.0)
     sums = means * 4
     # the fourth row has no winner and is not counted; nor is one of which nothing was drawn
-    np.testing.assert_allclose(selected(sums, np.full(6, 4.0)), np.delete(np.array(expected), 3, axis=0).mean(axis=0))
+    np.testing.assert_allclose(selected(sums[None], np.full((1, 6), 4.0)), np.delete(np.array(expected), 3, axis=0).mean(axis=0))
     sums[1], size = 0.0, np.array([4.0, 0, 4, 4, 4, 4])
-    np.testing.assert_allclose(selected(sums, size), np.delete(np.array(expected), [1, 3], axis=0).mean(axis=0))
-    assert np.isnan(selected(np.full((3, 2), np.nan), np.ones(3))).all()
+    np.testing.assert_allclose(selected(sums[None], size[None]), np.delete(np.array(expected), [1, 3], axis=0).mean(axis=0))
+    assert np.isnan(selected(np.full((1, 3, 2), np.nan), np.ones((1, 3)))).all()
+
+
+def test_refits_that_fail_by_chance_do_not_decide() -> None:
+    """The first law is better in every division; one refit in a hundred fails, of ninety in a resample."""
+    rng = np.random.default_rng(0)
+    sums, size = np.ones((90, 200, 2)) * [1.0, 2.0], np.full((90, 200), 3.0)
+    sums[rng.random((90, 200)) < 0.01, 0] = np.nan
+    assert np.isnan(sums).any(axis=0)[:, 0].mean() > 0.5
+    assert selected(sums, size).tolist() == [1.0, 0.0]
+    sums[4, :, 0] = np.where(np.arange(200) < 100, np.nan, 1.0)  # half the refits of a division: there the law has lost
+    assert selected(sums, size).tolist() == [0.5, 0.5]
+    # what is left out of a resample is left out for all laws: here the division where the second is far better
+    sums, size = np.ones((2, 100, 2)) * [1.0, 2.0], np.full((2, 100), 3.0)
+    sums[1] = [5.0, 1.0]
+    sums[1, :4, 0] = np.nan
+    np.testing.assert_allclose(selected(sums, size), [0.04, 0.96])
 
 
 def test_scale_of_errors() -> None:

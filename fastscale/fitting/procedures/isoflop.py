@@ -18,7 +18,7 @@ from fastscale.fitting.covariance import covariance, standard_errors
 from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.procedures import Procedure
 from fastscale.fitting.procedures.bias import bias_note
-from fastscale.fitting.procedures.compute import Spent, spent
+from fastscale.fitting.procedures.compute import Spent, size_codes, spent
 from fastscale.fitting.procedures.parabola import FEWEST_SIZES, OK, REASONS, Sweep
 from fastscale.fitting.procedures.stages import (
     Line,
@@ -36,10 +36,11 @@ from fastscale.fitting.resampling import Resampling, factors
 from fastscale.fitting.result import Fit
 from fastscale.fitting.sensitivity import subset
 from fastscale.laws import Law
-from fastscale.laws.law import Array, Ints
+from fastscale.laws.law import Array, Flags, Ints
 
-# Values of C closer than this (in log C) are one budget; one that spreads wider is no budget.
-GAP, WIDEST = math.log(1.1), math.log(1.3)
+# Values of C closer than this (in log C) are one budget, unless gaps show sweeps (not those that are closer still); what spreads
+# wider is no budget.
+GAP, WIDEST, _CLOSEST = math.log(1.1), math.log(1.3), math.log(1.01)
 # Spread of C within a budget that is worth a word.
 _UNEVEN = 0.05
 # Budgets a parameter below which little is left to tell errors by.
@@ -52,12 +53,18 @@ _SAID = {
 }
 
 
-def group_budgets(C: Array) -> tuple[Ints, Array]:
-    """(number of the budget of each point, width of each in log C): values of C without a gap between them are one budget."""
-    log_c = np.log(C)
+def group_budgets(C: Array, N: Array) -> tuple[Ints, Array]:
+    """(number of the budget of each point, width of each in log C): values of C without a gap between them are one budget.
+
+    Unless they are sweeps of their own at budgets that lie close: see `_apart`.
+    """
+    log_c, log_n = np.log(C), np.log(N)
     order = np.argsort(log_c, kind="stable")
+    new = np.diff(log_c[order], prepend=-np.inf) > GAP
+    for own in np.split(np.arange(len(C)), np.flatnonzero(new)[1:]):
+        new[own] |= _apart(log_c[order[own]], log_n[order[own]])
     codes = np.empty(len(C), np.int64)
-    codes[order] = np.concatenate([[0], np.cumsum(np.diff(log_c[order]) > GAP)])
+    codes[order] = np.cumsum(new) - 1
     count = int(codes.max()) + 1
     low, high = np.full(count, np.inf), np.full(count, -np.inf)
     np.minimum.at(low, codes, log_c)
@@ -65,11 +72,31 @@ def group_budgets(C: Array) -> tuple[Ints, Array]:
     return codes, high - low
 
 
+def _apart(log_c: Array, log_n: Array) -> Flags:
+    """Which of some points in the order of C begin another budget: none, unless gaps of more than 1 % leave sweeps.
+
+    What is left between the gaps is a sweep if it has sizes enough, over half of the sizes' range or more, and is a tenth as wide
+    as the gaps at most. Compute that differs by size, as with attention, leaves no such thing.
+    """
+    none: Flags = np.zeros(len(log_c), dtype=bool)
+    gaps = np.diff(log_c, prepend=log_c[0])
+    begins: Flags = gaps > max(_CLOSEST, 0.2 * gaps.max())
+    if not begins.any():
+        return none
+    tight = 0.1 * gaps[begins].min()
+    for own in np.split(np.arange(len(log_c)), np.flatnonzero(begins)):
+        sizes = log_n[own]
+        few = int(size_codes(sizes).max()) + 1 < FEWEST_SIZES
+        if few or np.ptp(log_c[own]) > tight or np.ptp(sizes) < 0.5 * np.ptp(log_n):
+            return none
+    return begins
+
+
 def fit_isoflop(law: Law, runs: Runs, given: Mapping[str, Any], threads: int | None) -> Fit:
     """See `fastscale.fitting.procedures.Procedure`."""
     options = least_squares(law, given)
     data = spent(law.name, runs, given.get("weights"))
-    codes, widths = group_budgets(data.C)
+    codes, widths = group_budgets(data.C, data.N)
     sweeps: list[tuple[Ints, Sweep]] = []
     rows, refused = [], []
     for k, width in enumerate(widths):
@@ -242,7 +269,8 @@ class IsoFlop(Stages):
             found.append(Note(
                 "uneven_budget",
                 f"C differs by up to {wide.max():.0%} within {plural(len(wide), 'budget')}; the mean of its logarithm is taken.",
-                len(wide), "info", "Give the budget that was meant as C.", {"most": float(wide.max())},
+                len(wide), "info", "Give the budget that was meant as C; values within 10 % of the next that are no sweeps of "
+                "their own are taken for one budget.", {"most": float(wide.max())},
             ))
         if fit.ok and (note := bias_note(fit, self)) is not None:
             found.append(note)
