@@ -17,7 +17,8 @@ _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 FINE, COARSE = 1e-3, 1e-2
 _ITERATIONS = 120
 _BLOCK = 32_768  # numbers that are computed at once on a grid
-_ROUNDING = 1e-12
+# Of a value: what is no lower than that is level
+ROUNDING = 1e-12
 _WIDTH = 1e-13  # of the bracket of a root
 
 
@@ -108,9 +109,9 @@ def minimum(function: Function, grid: Array, rows: int) -> Array:
     with np.errstate(all="ignore"):
         points = np.broadcast_to(grid if np.ndim(grid) == 2 else np.asarray(grid)[:, None], (len(grid), rows))
         values = scan(at, points, rows)
-        best, least = values.argmin(axis=0), values.min(axis=0)
-        inside = np.isfinite(least) & (np.minimum(values[0], values[-1]) > least + _ROUNDING * np.abs(least))
-        k = np.clip(best, 1, len(grid) - 2)
+        # the best cell inside: a dip between points of the grid may be below an end that they are not below
+        dips = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
+        k = np.where(dips, values[1:-1], np.inf).argmin(axis=0) + 1
         low, high = points[k - 1, np.arange(rows)], points[k + 1, np.arange(rows)]
         a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
         fa, fb = at(a), at(b)
@@ -125,6 +126,8 @@ def minimum(function: Function, grid: Array, rows: int) -> Array:
         x = 0.5 * (low + high)
         for _ in range(2):
             x = x + _newton_step(at, x, high - low)
+        least = at(x)
+        inside = np.isfinite(least) & (np.minimum(values[0], values[-1]) > least + ROUNDING * np.abs(least))
     return np.where(inside, x, np.nan)
 
 
