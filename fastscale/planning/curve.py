@@ -140,13 +140,14 @@ class Curve:
             return found
         low, high, start = grid[np.maximum(k - 1, 0)], grid[k], np.full(self.rows, np.nan)
         for _ in range(_HALVINGS):
+            open_ = late & np.isnan(start)
+            if not open_.any():
+                break
             middle = 0.5 * (low + high)
             value = function(middle)
             beyond = np.isfinite(value) & (value * end > 0)
-            low, start = np.where(beyond, low, middle), np.where(beyond, start, value)
-            high, end = np.where(beyond, middle, high), np.where(beyond, value, end)
-            if np.isfinite(start[late]).all():
-                break
+            high, end = np.where(open_ & beyond, middle, high), np.where(open_ & beyond, value, end)
+            low, start = np.where(open_ & ~beyond, middle, low), np.where(open_ & ~beyond, value, start)
         there = np.asarray(late & np.isfinite(start))
         root = root_in(function, np.array([low, high]), np.array([start, end]), np.zeros(self.rows, dtype=int), there)
         return np.where(there, self.x(root), found)

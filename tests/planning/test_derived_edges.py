@@ -146,7 +146,8 @@ def test_a_frontier_that_begins_with_what_every_run_costs(loss: float, start: fl
     expected = start + ask("chinchilla", rows, "compute_for_loss", loss=loss)
     found = ask("chinchilla", rows, "compute_for_loss", loss=loss, cost=f"6*N*D + {start:g}")
     np.testing.assert_allclose(found, expected, rtol=1e-9)
-    assert ask("chinchilla", PLAIN, "compute_for_loss", loss=loss, cost=f"6*N*D + {start:g}") == found[0] == found[2]
+    alone = ask("chinchilla", PLAIN, "compute_for_loss", loss=loss, cost=f"6*N*D + {start:g}")
+    np.testing.assert_allclose(found[[0, 2]], alone, rtol=1e-13)
 
 
 def test_where_more_changes_little_may_begin_with_the_frontier() -> None:
