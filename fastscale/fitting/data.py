@@ -27,6 +27,7 @@ from fastscale.fitting.schedules import (
 from fastscale.laws import Law
 from fastscale.laws import get as get_law
 from fastscale.laws.law import Array
+from fastscale.planning.asked import floats
 
 # Sizes, data and compute are positive by nature, whatever the formula would allow.
 _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
@@ -167,12 +168,20 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
         if unknown or missing:
             instead = ", or lr, step and run" if along else ""
             raise FitError(f"the law {law.name!r} takes {', '.join(law.shown)}{instead}; got {', '.join(values)}")
-        arrays = np.broadcast_arrays(*(np.asarray(values[v], dtype=float) for v in law.variable_names))
+        arrays = np.broadcast_arrays(*(_numbers(v, values[v], v in law.log_variables) for v in law.variable_names))
         index = None if arrays[0].ndim == 0 else pd.RangeIndex(arrays[0].size)
         return [np.ravel(a) for a in arrays], index
     if not isinstance(frame, pd.DataFrame):
         frame = pd.DataFrame(frame)
     return _columns_of(law, base, mapping, frame), frame.index
+
+
+def _numbers(name: str, value: Any, scale: bool) -> Array:
+    """Values of a variable; of a scale, True is no 1."""
+    try:
+        return floats(value) if scale else np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise FitError(f"{name}={value!r}: a number, or several") from None
 
 
 def _refuse_names(law: Law, values: Mapping[str, Any], known: set[str]) -> None:
