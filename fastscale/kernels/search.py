@@ -7,6 +7,8 @@ from fastscale.kernels.solver import factor, solve_factored
 
 # A local minimum that is not among so many best starts is not worth a descent.
 _LOOKED_AT = 64
+# How many times the target a term may be before digits are lost that matter.
+_FAR_ABOVE = 1e6
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -78,6 +80,28 @@ def weighted_dot(a, b, weight, n):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
+def bring_near(theta, columns, k, logs, J, n, target, weight):
+    """Scale down linear parameters whose term, at a natural value of 1, is so large that the target would be lost beside it.
+
+    So it is with a slope where x is compute. Returns whether there are any.
+    """
+    largest = 0.0
+    for i in range(n):
+        if weight[i] > 0.0:
+            largest = max(largest, abs(target[i]))
+    found = False
+    for a in range(k):
+        size = 0.0
+        for i in range(n):
+            if weight[i] > 0.0:
+                size = max(size, abs(J[columns[a], i]))
+        if largest > 0.0 and size > _FAR_ABOVE * largest and size < np.inf:
+            found = True
+            theta[columns[a]] = np.log(largest / size) if logs[columns[a]] else largest / size
+    return found
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
 def project(predict, theta, linear, logs, lo, hi, X, n, target, weight, value, J, small):
     """Set the parameters that enter linearly to their weighted least-squares values, given the others, in place.
 
@@ -96,15 +120,17 @@ def project(predict, theta, linear, logs, lo, hi, X, n, target, weight, value, J
     if k == 0:
         return True
     predict(theta, X, n, value, J)
+    if bring_near(theta, columns, k, logs, J, n, target, weight):
+        predict(theta, X, n, value, J)
     for i in range(n):
-        value[i] = target[i] - value[i]  # what the linear parameters have to explain, less themselves at 1
+        value[i] = target[i] - value[i]  # what the linear parameters have to explain, less themselves as they are
     for a in range(k):
         b[a] = weighted_dot(J[columns[a]], value, weight, n)
         for c in range(a + 1):
             A[a, c] = A[c, a] = weighted_dot(J[columns[a]], J[columns[c]], weight, n)
     for a in range(k):
         for c in range(k):
-            b[a] += A[a, c]
+            b[a] += A[a, c] * (1.0 if logs[columns[c]] else theta[columns[c]])
     if not nonnegative_least_squares(A, b, k, signed, active, M, L, rhs, x, best):
         return False
     for a in range(k):
@@ -112,7 +138,7 @@ def project(predict, theta, linear, logs, lo, hi, X, n, target, weight, value, J
         if logs[j]:
             # a column that wants nothing still starts at a thousandth of its share, so that Newton can bring it back
             floor = 1e-3 * abs(b[a]) / max(A[a, a], 1e-300)
-            theta[j] = np.log(max(best[a], max(floor, 1e-60)))
+            theta[j] += np.log(max(best[a], max(floor, 1e-60)))
         else:
             theta[j] = best[a]
         theta[j] = min(max(theta[j], lo[j]), hi[j])

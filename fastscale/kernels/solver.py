@@ -210,8 +210,8 @@ def set_scale(theta, free, slot, gf, Hf, share, scale, seen):
 
     The diagonal can vanish, where curvatures cancel or no residual is within delta. g^2/f is a curvature too: no step along one
     coordinate alone may promise more than the whole objective. And curvature that was there is remembered for a while. A share
-    of the largest is only for a coordinate without curvature: those with some may have units twelve orders apart (a shift of 1/x
-    beside an exponent), and damping them by the steepest one's would hold them where they are.
+    of the largest is only for a coordinate without curvature: those with some may have units many orders apart (of a slope in
+    compute beside a constant the squares of 1e23), and damping them by the steepest one's would hold them where they are.
     """
     largest = 0.0
     for j in range(theta.size):
@@ -222,7 +222,7 @@ def set_scale(theta, free, slot, gf, Hf, share, scale, seen):
     for j in range(theta.size):
         if free[j] >= 0 and slot[free[j]] >= 0:
             a = slot[free[j]]
-            scale[a] = max(scale[a], 1e-24 * largest)
+            scale[a] = max(scale[a], 1e-80 * largest)
             seen[free[j]] = _REMEMBERED * scale[a]
     return largest
 

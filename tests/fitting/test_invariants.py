@@ -41,6 +41,28 @@ def test_units_of_size_and_data_move_only_their_scales(u, v, delta):
     assert plain.to_numpy() == close(moved, 1e-4)
 
 
+@pytest.mark.parametrize(
+    "law",
+    ["linear_law", "proportional", "exp_law", "log_law", "poly_log3", "box_cox", "power_law", "power_offset", "power_shift",
+     "power_shift_offset", "variance_limited", "bengio_half", "linear_to_power", "weibull", "bounded_power", "bnsl1"],
+)
+def test_x_in_single_tokens_or_in_yotta_flop(law):
+    """A slope in compute is 1e-23 beside a constant of 1, and its curvature 1e46 times as large: nothing gets lost."""
+    rng = np.random.default_rng(0)
+    u = np.geomspace(1, 1e5, 40)
+    own = {
+        "linear_law": 2 + 5e-5 * u, "proportional": 5e-5 * u, "exp_law": 1 + 2 * np.exp(-3e-5 * u), "power_law": 3 * u**-0.3,
+        "bengio_half": 3 * u**-0.5,
+    }
+    loss = own.get(law, 1 + 3 * u**-0.3) * np.exp(0.01 * rng.normal(size=40))
+    frame = pd.concat([pd.DataFrame({"unit": unit, "x": u * unit, "loss": loss}) for unit in (1.0, 1e6, 1e15, 1e18, 1e24)])
+    batch = fastscale.fit_groups(law, frame, by="unit")
+    alone = [fastscale.fit(law, part, x="x") for _, part in frame.groupby("unit")]
+    for found in (batch["objective"].to_numpy(), np.array([fit.objective for fit in alone])):
+        assert found == pytest.approx(found[0], rel=1e-6)
+    assert len(set(batch["status"])) == 1 and {fit.status.label for fit in alone} <= {"ok", "at_bound"}
+
+
 @pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e6, 1e12])
 def test_unit_of_a_variable_whose_inverse_is_shifted(unit):
     """g is in units of 1/x: as far from the other coordinates as the unit makes it."""
