@@ -112,7 +112,8 @@ def _statements(fit: Fit, hypothesis: str) -> list[tuple[str, float | str]]:
     """(parameter, value or other parameter) of each statement."""
     if not isinstance(hypothesis, str):
         raise FitError(f"hypothesis {hypothesis!r}: a text, such as 'alpha = 1/2'")
-    text, law = hypothesis.strip(), fit.law if fit.law.shared is None else fit.law.shared.base
+    made = fit.law.shared or fit.law.offset
+    text, law = hypothesis.strip(), fit.law if made is None else made.base
     if text in NAMED:
         if law.name not in NAMED[text]:
             raise FitError(f"the hypothesis {text!r} is about {' or '.join(NAMED[text])}, not about {law.name!r}")
@@ -128,6 +129,10 @@ def _statements(fit: Fit, hypothesis: str) -> list[tuple[str, float | str]]:
         for one in (name, value):
             if one in fit.options.fixed or one in fit.options.tied:
                 raise FitError(f"hypothesis: {one} is fixed or tied in this fit; test it on a fit where it is free")
+            if one in fit.law.references:
+                raise FitError(f"hypothesis: {one} is where the data lie, and not fitted")
+            if one in fit.options.priors:
+                raise FitError(f"hypothesis: {one} has a prior in this fit; test it on a fit without one")
         _refuse_impossible(fit, name, value)
     if len({name for name, _ in found}) < len(found):
         raise FitError(f"hypothesis {hypothesis!r} says two things of one parameter")
@@ -195,6 +200,8 @@ def _number(text: str) -> float:
                 return float(number)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 return -value(inner)
+            case ast.UnaryOp(op=ast.UAdd(), operand=inner):
+                return value(inner)
             case ast.BinOp(left=a, op=ast.Div(), right=b) if value(b) != 0:
                 return value(a) / value(b)
         raise FitError(f"hypothesis: {text!r} is neither a number, such as 1/2, nor a parameter")

@@ -318,6 +318,22 @@ def test_named_hypotheses_about_each_group() -> None:
     assert mixed.held is not None and mixed.held.params["beta[b]"] == mixed.held.params["alpha"]
 
 
+def test_priors_offsets_and_references() -> None:
+    rng = np.random.default_rng(3)
+    N, D = np.exp(rng.uniform(16, 23, 80)), np.exp(rng.uniform(20, 27, 80))
+    frame = pd.DataFrame({"N": N, "D": D, "kind": np.where(np.arange(80) % 3 == 0, "a", "b")})
+    frame["loss"] = (1.8 + 400 / N**0.35 + 410 / D**0.25) * np.exp(rng.normal(0, 0.003, 80))
+    held = fastscale.fit("chinchilla", frame, delta=math.inf, priors={"E": (1.8, 0.1)})
+    with pytest.raises(FitError, match="E has a prior in this fit; test it on a fit without one"):
+        held.test("E = 1.8")
+    assert held.test("alpha = beta").p_profile < 0.05
+    offset = fastscale.fit("chinchilla", frame, delta=math.inf, offset="kind")
+    assert offset.test("equal_growth").hypothesis == ("alpha = beta",)
+    assert offset.test("offset_a = +0.0").p_wald > 0.001
+    with pytest.raises(FitError, match="x0 is where the data lie, and not fitted"):
+        fastscale.fit("poly_log2", line(20, -0.5, 0.1, 0), x="x").test("x0 = 1")
+
+
 def test_a_joint_hypothesis_over_few_runs_is_hotellings() -> None:
     """Of so few runs the covariance is known little better than the differences: F with all degrees of freedom rejects a true
     hypothesis three to five times as often as it says."""
