@@ -38,6 +38,8 @@ NAMED: dict[str, dict[str, str]] = {
     },
 }
 
+_SPELT_OUT = 4  # statements, in a verdict
+
 
 @dataclass(frozen=True)
 class Test:
@@ -76,7 +78,9 @@ class Test:
 
     def __repr__(self) -> str:
         numbers = f"p: Wald {self.p_wald:.3g}, profile {self.p_profile:.3g}, bootstrap {self.p_bootstrap:.3g}"
-        return f"{', '.join(self.hypothesis)}: {self.verdict}\n{self.differences}\n{numbers}"
+        more = len(self.hypothesis) - _SPELT_OUT
+        said = ", ".join(self.hypothesis[:_SPELT_OUT]) + (f" and {more} more" if more > 0 else "")
+        return f"{said}: {self.verdict}\n{self.differences}\n{numbers}"
 
 
 def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: float = 0.05) -> Test:
@@ -298,9 +302,15 @@ def _from_draws(fit: Fit, quantities: Quantities, resamples: int, seed: int) -> 
     if q == 1:
         below = int((draws[:, 0] <= 0).sum())
         return float(min(1.0, 2 * (min(below, B - below) + 1) / (B + 1)))
+    if q + 1 >= B:
+        return math.nan
+    # each draw by the spread of the others, as the hypothesis is by that of all: by its own too, many statements seem far off
     middle = quantities.of(fit.params.to_numpy()[None])[0]
-    inverse = np.linalg.pinv(np.cov(draws.T))
-    far = np.einsum("bi,ij,bj->b", draws - middle, inverse, draws - middle)
+    away = draws - middle
+    inverse = np.linalg.pinv(away.T @ away)
+    own = np.minimum(np.einsum("bi,ij,bj->b", away, inverse, away), 1.0)
+    with np.errstate(divide="ignore"):
+        far = own / (1.0 - own)
     return float(((far >= middle @ inverse @ middle).sum() + 1) / (B + 1))
 
 
@@ -320,4 +330,7 @@ def _sizes(differences: pd.DataFrame, ratios: np.ndarray, sizes: Array) -> str:
     for statement, ratio, size in zip(differences.index, ratios, sizes, strict=True):
         text = f"a factor of about {math.exp(min(size, 700.0)):.3g}" if ratio else f"a difference of about {size:.2g}"
         texts.append(f"{text} in {statement!r}" if len(sizes) > 1 else text)
-    return ", ".join(texts)
+    if len(texts) <= _SPELT_OUT:
+        return ", ".join(texts)
+    largest = np.sort(np.argsort(-sizes, kind="stable")[:_SPELT_OUT])
+    return f"{', '.join(texts[k] for k in largest)}, and less in {len(texts) - _SPELT_OUT} others"
