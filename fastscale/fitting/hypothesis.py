@@ -38,6 +38,8 @@ NAMED: dict[str, dict[str, str]] = {
     },
 }
 
+_SPELT_OUT = 4  # statements, in a verdict
+
 
 @dataclass(frozen=True)
 class Test:
@@ -76,7 +78,9 @@ class Test:
 
     def __repr__(self) -> str:
         numbers = f"p: Wald {self.p_wald:.3g}, profile {self.p_profile:.3g}, bootstrap {self.p_bootstrap:.3g}"
-        return f"{', '.join(self.hypothesis)}: {self.verdict}\n{self.differences}\n{numbers}"
+        more = len(self.hypothesis) - _SPELT_OUT
+        said = ", ".join(self.hypothesis[:_SPELT_OUT]) + (f" and {more} more" if more > 0 else "")
+        return f"{said}: {self.verdict}\n{self.differences}\n{numbers}"
 
 
 def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: float = 0.05) -> Test:
@@ -112,7 +116,8 @@ def _statements(fit: Fit, hypothesis: str) -> list[tuple[str, float | str]]:
     """(parameter, value or other parameter) of each statement."""
     if not isinstance(hypothesis, str):
         raise FitError(f"hypothesis {hypothesis!r}: a text, such as 'alpha = 1/2'")
-    text, law = hypothesis.strip(), fit.law if fit.law.shared is None else fit.law.shared.base
+    made = fit.law.shared or fit.law.offset
+    text, law = hypothesis.strip(), fit.law if made is None else made.base
     if text in NAMED:
         if law.name not in NAMED[text]:
             raise FitError(f"the hypothesis {text!r} is about {' or '.join(NAMED[text])}, not about {law.name!r}")
@@ -128,6 +133,10 @@ def _statements(fit: Fit, hypothesis: str) -> list[tuple[str, float | str]]:
         for one in (name, value):
             if one in fit.options.fixed or one in fit.options.tied:
                 raise FitError(f"hypothesis: {one} is fixed or tied in this fit; test it on a fit where it is free")
+            if one in fit.law.references:
+                raise FitError(f"hypothesis: {one} is where the data lie, and not fitted")
+            if one in fit.options.priors:
+                raise FitError(f"hypothesis: {one} has a prior in this fit; test it on a fit without one")
         _refuse_impossible(fit, name, value)
     if len({name for name, _ in found}) < len(found):
         raise FitError(f"hypothesis {hypothesis!r} says two things of one parameter")
@@ -195,6 +204,8 @@ def _number(text: str) -> float:
                 return float(number)
             case ast.UnaryOp(op=ast.USub(), operand=inner):
                 return -value(inner)
+            case ast.UnaryOp(op=ast.UAdd(), operand=inner):
+                return value(inner)
             case ast.BinOp(left=a, op=ast.Div(), right=b) if value(b) != 0:
                 return value(a) / value(b)
         raise FitError(f"hypothesis: {text!r} is neither a number, such as 1/2, nor a parameter")
@@ -291,9 +302,15 @@ def _from_draws(fit: Fit, quantities: Quantities, resamples: int, seed: int) -> 
     if q == 1:
         below = int((draws[:, 0] <= 0).sum())
         return float(min(1.0, 2 * (min(below, B - below) + 1) / (B + 1)))
+    if q + 1 >= B:
+        return math.nan
+    # each draw by the spread of the others, as the hypothesis is by that of all: by its own too, many statements seem far off
     middle = quantities.of(fit.params.to_numpy()[None])[0]
-    inverse = np.linalg.pinv(np.cov(draws.T))
-    far = np.einsum("bi,ij,bj->b", draws - middle, inverse, draws - middle)
+    away = draws - middle
+    inverse = np.linalg.pinv(away.T @ away)
+    own = np.minimum(np.einsum("bi,ij,bj->b", away, inverse, away), 1.0)
+    with np.errstate(divide="ignore"):
+        far = own / (1.0 - own)
     return float(((far >= middle @ inverse @ middle).sum() + 1) / (B + 1))
 
 
@@ -313,4 +330,7 @@ def _sizes(differences: pd.DataFrame, ratios: np.ndarray, sizes: Array) -> str:
     for statement, ratio, size in zip(differences.index, ratios, sizes, strict=True):
         text = f"a factor of about {math.exp(min(size, 700.0)):.3g}" if ratio else f"a difference of about {size:.2g}"
         texts.append(f"{text} in {statement!r}" if len(sizes) > 1 else text)
-    return ", ".join(texts)
+    if len(texts) <= _SPELT_OUT:
+        return ", ".join(texts)
+    largest = np.sort(np.argsort(-sizes, kind="stable")[:_SPELT_OUT])
+    return f"{', '.join(texts[k] for k in largest)}, and less in {len(texts) - _SPELT_OUT} others"

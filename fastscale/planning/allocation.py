@@ -132,26 +132,31 @@ class Surface:
         optimum, since the loss falls on and on, the best is at the limit that it falls towards. Where both limits are met, not
         all of the budget is spent.
         """
-        N, D, loss = self.best(np.asarray(C))
+        N, _, loss = self.best(np.asarray(C))
         with np.errstate(all="ignore"):
-            high = np.full(len(self), min(N_max, np.exp(LOG_RANGE[1])))
-            least = self.cost.size(np.asarray(C), np.asarray(D_max)) if D_max < np.inf else np.nan  # NaN: they cost more than C
-            low = np.minimum(np.where(np.isnan(least), np.exp(LOG_RANGE[0]), least), high)
+            # the sizes that spend the budget within the limits
+            high, low = np.full(len(self), N_max), np.zeros(len(self))
+            if D_max < np.inf:
+                least = self.cost.size(np.asarray(C), np.asarray(D_max))
+                dear = self.cost(np.exp(LOG_RANGE[0]), np.asarray(D_max)) > C  # with any model
+                low = np.minimum(np.where(np.isnan(least), np.where(dear, 0.0, np.inf), least), high)
+            N = np.where(low == high, high, N)  # as much as there may be of both
             if (none := np.isnan(N)).any():
-                limits = (D_max < np.inf, N_max < np.inf)
-                N[none], loss[none] = self.rows(none)._between(np.asarray(C), low[none], high[none], limits)
-            N, few = np.clip(N, low, high), (low >= N) & (low < high) & (D_max < np.inf)
-            D = np.where(few, D_max, np.minimum(self.cost.data(N, np.asarray(C)), D_max))
+                N[none], loss[none] = self.rows(none)._between(np.asarray(C), low[none], high[none])
+            N = np.clip(np.where(np.isinf(N), np.nan, N), low, high)
+            D = np.where(N <= low, D_max, np.minimum(self.cost.data(N, np.asarray(C)), D_max))  # noqa: SIM300
             return N, D, np.where(np.isnan(N), loss, self.at(N, D))
 
-    def _between(self, C: Array, low: Array, high: Array, limits: tuple[bool, bool]) -> tuple[Array, Array]:
-        """(N, prediction) of the best size between two, at one of them only if that is a limit."""
-        grid = np.log(low) + np.linspace(0.0, 1.0, len(_GRID))[:, None] * (np.log(high) - np.log(low))
+    def _between(self, C: Array, low: Array, high: Array) -> tuple[Array, Array]:
+        """(N, prediction) of the best size between two limits, which may lie beyond the sizes looked at."""
+        ends = [np.clip(size, *np.exp(LOG_RANGE)) for size in (low, high)]
+        first, last = np.log(ends)
+        grid = first + np.linspace(0.0, 1.0, len(_GRID))[:, None] * (last - first)
         N, _, found = self._search_on(C, grid)
         values = scan(lambda x: self.draws.sign * self.at(np.exp(x), self.cost.data(np.exp(x), C)), grid, len(self))
         best = np.fmin.reduce(values) + ROUNDING * np.abs(np.fmin.reduce(values))
-        for size, value, limit in zip((low, high), (values[0], values[-1]), limits, strict=True):
-            here = np.isnan(found) & (value <= best) & limit
+        for size, limit, value in zip(ends, (low, high), (values[0], values[-1]), strict=True):
+            here = np.isnan(found) & (value <= best) & (size == limit)
             N, found = np.where(here, size, N), np.where(here, self.draws.sign * value, found)
         return N, found
 

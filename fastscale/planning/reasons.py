@@ -51,8 +51,10 @@ def _not_met(curve: Curve, surface: Surface, loss: float) -> str:
         middle = float(curve.x(curve.grid[len(curve.grid) // 2]))
         return f"no budget has a best allocation: {_no_allocation(surface, middle)[0]}"
     first, last = there[0], there[-1]
+    if curve.sign * (loss - values[first]) > 0 and first == 0:
+        return f"the least budget looked at, C = {curve.x(curve.grid[0]):.3g}, predicts {values[0]:.4g} already"
     if curve.sign * (loss - values[first]) > 0:
-        low, high = float(curve.grid[max(first - 1, 0)]), float(curve.grid[first])
+        low, high = float(curve.grid[first - 1]), float(curve.grid[first])
         for _ in range(_HALVINGS):
             middle = 0.5 * (low + high)
             low, high = (low, middle) if np.isfinite(curve.along(np.array([middle]))[0]) else (middle, high)

@@ -363,10 +363,12 @@ def test_what_does_not_exist_says_why() -> None:
     assert np.isnan(fit.optimal(0.98 * start)["N"]) and fit.optimal(1.02 * start)["loss"] == pytest.approx(value, rel=3e-3)
     assert value == pytest.approx(fit.params["E"] + fit.params["A"] / 1e8 ** fit.params["alpha"], rel=1e-3)
     assert noted(fit.bootstrap(30), "no_value", "compute_for_loss", loss=[3.0, 2.1]).count == 1
+    published = fastscale.published("besiroglu2024")
+    assert "the least budget looked at" in noted(published, "no_value", "compute_for_loss", loss=1e7).message
     # the cost
     text = noted(fit, "no_value", "optimal_size", C=1e20, cost="6*N*D + 1e21").message
     assert "no size and data that were looked at cost C = 1e+20" in text
-    text = noted(fastscale.published("besiroglu2024"), "no_value", "optimal_data", C=1e21, cost="6*N*log(D)").message
+    text = noted(published, "no_value", "optimal_data", C=1e21, cost="6*N*log(D)").message
     assert "with fewer parameters (D up to 1e+21)" in text
 
 

@@ -262,6 +262,18 @@ def test_costs_of_their_own(fits: tuple[fastscale.Fit, fastscale.Fit], pair: fas
     assert numeric["estimate"].iloc[0] == pytest.approx(pair.multiplier(2.5)["estimate"].iloc[0], rel=0.1)
 
 
+def test_a_cost_that_every_run_has(fits: tuple[fastscale.Fit, fastscale.Fit]) -> None:
+    """A fixed part of every run's cost: it adds to both sides of the ratio, in every draw, also where it is most of the cost."""
+    found = fastscale.versus(*fits, pair="cell", resamples=300, cost="6*N*D + 1e20")
+    for loss in (2.2, 2.8):
+        ratios = [(least(b, loss) + 1e20) / (least(a, loss) + 1e20) for a, b in draw_by_draw(found)]
+        a, b = (fit.params for fit in fits)
+        row = found.multiplier(loss).iloc[0]
+        assert row["estimate"] == pytest.approx((least(b, loss) + 1e20) / (least(a, loss) + 1e20), rel=1e-9)
+        np.testing.assert_allclose(row[["lower", "upper"]].astype(float), np.quantile(ratios, [0.025, 0.975]), rtol=1e-8)
+        assert row["missing"] == 0
+
+
 def test_laws_with_unique_tokens() -> None:
     """Two corpora of one law, the allocation a search: b's unique tokens wear out faster."""
     from fastscale.laws.evaluate import evaluate

@@ -228,6 +228,22 @@ def test_the_other_limit_makes_no_optimum() -> None:
     assert ask(SMALL, SUM, "optimal_size", C=1e21, N_max=2 * free) == pytest.approx(free, rel=1e-12)
 
 
+def test_limits_beyond_the_sizes_looked_at() -> None:
+    """Of a closed form nothing is looked at; what cannot be spent is not."""
+    assert ask("chinchilla", PLAIN, "optimal_size", C=1e60, D_max=1e9) == pytest.approx(1e60 / 6e9, rel=1e-12)
+    assert ask("chinchilla", PLAIN, "optimal_size", C=1e60, D_max=1e9, N_max=1e30) == 1e30
+    assert ask("chinchilla", PLAIN, "optimal_data", C=1e60, D_max=1e9, N_max=1e30) == 1e9
+    # D_max tokens cost more than there is with any model: no limit at all
+    cost = "6*N*D + 1e12*D"
+    free = ask("chinchilla", PLAIN, "optimal_data", C=1e18, cost=cost)
+    assert ask("chinchilla", PLAIN, "optimal_data", C=1e18, cost=cost, D_max=1e7) == pytest.approx(free, rel=1e-12)
+    assert free < 1e6 < ask("chinchilla", PLAIN, "optimal_data", C=1e24, cost=cost)
+    # and less than there is with any model: all that there is of both
+    cost, limits = "N**0.5*log(D)", dict(D_max=1e9, N_max=1e8)
+    assert ask("chinchilla", PLAIN, "optimal_size", C=1e15, cost=cost, **limits) == 1e8
+    assert ask("chinchilla", PLAIN, "optimal_data", C=1e15, cost=cost, **limits) == 1e9
+
+
 def test_a_limit_to_a_loss_that_is_level_around_its_best() -> None:
     p = dict(E=1.87, A=521.0, B=1488.0, alpha=0.353, beta=0.353, R_N=5.309743, R_D=15.387756)
     free = ask("data_constrained", p, "loss_at_budget", C=1e27, U=1e10)
