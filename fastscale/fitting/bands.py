@@ -31,8 +31,15 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
     """See `Bootstrap.band`."""
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+    if boot.kind == "jackknife":
+        raise FitError("a jackknife's draws lie closer together than estimates do, and make no band; ask another bootstrap")
     tails_of(level)
     fit = boot.fit
+    if kind == "prediction" and fit.problem is None:
+        raise FitError(
+            "a prediction band adds the residuals of the runs, which a bootstrap of one group or from a file has not; fit again, "
+            "or ask for kind='pointwise' or 'simultaneous'"
+        )
     columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
     residual = fit.options.residual
     estimate = predict_points(fit.law, residual, fit.theta[None], columns)[0]

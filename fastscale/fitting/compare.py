@@ -16,7 +16,7 @@ from fastscale.errors import DataError, FitError
 from fastscale.fitting.bootstrap import seed_of
 from fastscale.fitting.choose import ALL, Chosen, choose, resolve_all
 from fastscale.fitting.compare_groups import GroupComparison, compare_groups
-from fastscale.fitting.data import open_runs, prediction_columns
+from fastscale.fitting.data import broadcast, open_runs, prediction_columns
 from fastscale.fitting.division import Division, How, errors_in
 from fastscale.fitting.fit import fit
 from fastscale.fitting.holdout import Scheme, Split, Units, units_of
@@ -46,7 +46,8 @@ class Comparison:
     ----------
     table
         A row a law, best first: error (root mean square, held out), median_error, bias (mean of prediction less response),
-        coverage (share of the held-out points inside the law's prediction interval), worse_by with lower and upper and p (by how
+        coverage (share of the held-out points inside the law's prediction interval; 39 resamples are the fewest for one of
+        95 %), worse_by with lower and upper and p (by how
         much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are; of this
         pair alone), p_adjusted (of a model confidence set: for the best law being the best of so many), distinguishable
         (p_adjusted below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
@@ -131,7 +132,7 @@ class Comparison:
         """Of values given by keyword those that one law takes, all of one shape; what no law takes stays in, to be refused."""
         if not variables:
             return variables
-        shaped = dict(zip(variables, np.broadcast_arrays(*variables.values()), strict=True))
+        shaped = dict(zip(variables, broadcast(variables), strict=True))
         others = {v for one in self.fits.values() for v in one.law.variable_names} - set(self.fits[name].law.variable_names)
         return {key: value for key, value in shaped.items() if key not in others}
 

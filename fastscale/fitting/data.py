@@ -167,12 +167,33 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
         if unknown or missing:
             instead = ", or lr, step and run" if along else ""
             raise FitError(f"the law {law.name!r} takes {', '.join(law.shown)}{instead}; got {', '.join(values)}")
-        arrays = np.broadcast_arrays(*(np.asarray(values[v], dtype=float) for v in law.variable_names))
+        arrays = broadcast({v: values[v] for v in law.variable_names})
         index = None if arrays[0].ndim == 0 else pd.RangeIndex(arrays[0].size)
         return [np.ravel(a) for a in arrays], index
     if not isinstance(frame, pd.DataFrame):
         frame = pd.DataFrame(frame)
     return _columns_of(law, base, mapping, frame), frame.index
+
+
+def broadcast(values: Mapping[str, Any]) -> list[Array]:
+    """Values given by keyword as numbers of one shape.
+
+    Raises
+    ------
+    FitError
+        One is no number; their shapes do not go together.
+    """
+    found = {}
+    for name, value in values.items():
+        try:
+            found[name] = np.asarray(value, dtype=float)
+        except (TypeError, ValueError):
+            raise FitError(f"{name}={value!r}: a number, or an array of them") from None
+    try:
+        return list(np.broadcast_arrays(*found.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in found.items() if array.ndim)
+        raise FitError(f"the variables go together, element by element; got the shapes {shapes}") from None
 
 
 def _refuse_names(law: Law, values: Mapping[str, Any], known: set[str]) -> None:

@@ -132,10 +132,11 @@ def _squared(boot: Bootstrap, test: Points, scale: str, counts: Array) -> Array:
 
 
 def _inside(boot: Bootstrap, test: Points, level: float) -> Array:
-    """1 for held-out points inside the prediction interval, 0 outside; NaN where there is none."""
+    """1 for held-out points inside the prediction interval, 0 outside; NaN where there is none, as where draws are too few."""
     fitted = boot.fit
     units = fitted.units
-    if boot.withheld is not None or (units is not None and int(units.max()) + 1 < FEWEST_RUNS):
+    few = (1 - level) / 2 * (len(boot) + 1) < 1 or (units is not None and int(units.max()) + 1 < FEWEST_RUNS)
+    if few or boot.withheld is not None:
         return np.full(test.n, np.nan)
     band = boot.band(kind="prediction", level=level, **dict(zip(fitted.law.variable_names, test.X, strict=True)))
     lower, upper = band["lower"].to_numpy(), band["upper"].to_numpy()

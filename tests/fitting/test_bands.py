@@ -37,6 +37,22 @@ def test_the_kind_has_to_be_named_and_is_in_the_table(boot):
         assert table.attrs["kind"] == kind
 
 
+def test_what_makes_no_band(boot, tmp_path):
+    """The draws of a jackknife are too close together by the root of the number of points, and a file holds no residuals."""
+    with pytest.raises(FitError, match="a jackknife's draws .* make no band"):
+        boot.fit.bootstrap(kind="jackknife").band(GRID, kind="pointwise")
+    boot.save(tmp_path / "draws.parquet")
+    loaded = fastscale.load(tmp_path / "draws.parquet")
+    with pytest.raises(FitError, match="a prediction band adds the residuals of the runs, .* fit again"):
+        loaded.band(GRID, kind="prediction")
+    pd.testing.assert_frame_equal(loaded.band(GRID, kind="pointwise"), boot.band(GRID, kind="pointwise"))
+    wrong = ((dict(N="1B", D=1e10), "N='1B': a number"), (dict(N=[1, 2, 3], D=[1, 2]), r"shapes N \(3,\), D \(2,\)"))
+    for values, match in wrong:
+        for call in (boot.fit.predict, lambda **v: boot.band(kind="pointwise", **v), boot.fit.extrapolation):
+            with pytest.raises(FitError, match=match):
+                call(**values)
+
+
 def test_simultaneous_is_sup_t(boot):
     band = boot.band(GRID, kind="simultaneous", level=0.9)
     draws = predicted(boot, GRID)

@@ -351,6 +351,9 @@ def test_selection_is_of_laws_fitted_anew_to_each_resample() -> None:
 def test_resamples_left_out() -> None:
     found = fastscale.compare(["power_law", "power_offset"], curve(0), x="x", delta=math.inf, resamples=0)
     assert found.table[["selected", "coverage"]].isna().all(axis=None) and found.table["p"].notna().sum() == 1
+    for resamples in (38, 39):  # the fewest of which the largest is beyond 97.5 %
+        found = fastscale.compare(["power_law", "power_offset"], curve(0), x="x", delta=math.inf, resamples=resamples)
+        assert found.table["coverage"].isna().all() == (resamples == 38) and found.table["selected"].notna().all()
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
