@@ -19,7 +19,7 @@ from fastscale.fitting.compare_groups import GroupComparison, compare_groups
 from fastscale.fitting.data import broadcast, open_runs, prediction_columns
 from fastscale.fitting.division import Division, How, errors_in
 from fastscale.fitting.fit import fit
-from fastscale.fitting.holdout import Scheme, Split, Units, units_of
+from fastscale.fitting.holdout import Scheme, Split, Units, rows_of, units_of
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
@@ -264,7 +264,7 @@ class _Ground:
 
 def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     every = [points_of(one) for one in fits.values()]
-    rows: Ints = reduce(np.intersect1d, (points.rows for points in every))
+    rows: Ints = reduce(np.intersect1d, map(rows_of, every))
     if not len(rows):
         raise FitError("the laws have no row in common: each needs columns that are empty where another's are not")
     at = {name: np.isin(points.rows, rows) for name, points in zip(fits, every, strict=True)}

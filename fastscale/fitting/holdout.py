@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import group_codes
+from fastscale.archive import Points, group_codes
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting.patterns import SAME_LEVEL
@@ -163,6 +163,11 @@ class Scheme:
                 raise FitError(f"cut={value:g} of {name} leaves nothing to compare ({ends}): {why}")
             found.append(Split(train, test, f"{name} < {value:.4g}"))
         return found
+
+
+def rows_of(points: Points) -> Ints:
+    """The archive's rows of the points that count: one of weight 0 neither trains nor is scored."""
+    return points.rows if points.w is None else points.rows[points.w > 0]
 
 
 def levels_of(values: Array) -> Array:

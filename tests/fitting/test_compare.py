@@ -479,6 +479,19 @@ def test_weights_and_units_reach_the_training_fits() -> None:
     np.testing.assert_allclose(converted.table["error"], plain.table["error"], rtol=1e-5)
 
 
+def test_points_of_no_weight_are_not_scored() -> None:
+    """An outlier that was given the weight 0 counted in full where it was held out."""
+    frame = curve(0).assign(w=1.0, task="a")
+    frame.loc[[3, 50, 55], ["loss", "w"]] = [9.0, 0.0]
+    laws: dict = {"laws": ["power_law", "power_offset"], "x": "x", "delta": math.inf, "cut": float(frame["x"][40])}
+    for options in ({"resamples": 20}, {"by": "task"}):
+        given = fastscale.compare(runs=frame, weights="w", **options, **laws)
+        dropped = fastscale.compare(runs=frame[frame["w"] > 0], **options, **laws)
+        columns = [name for name in dropped.table if name != "in_sample"]  # of all points, that one
+        pd.testing.assert_frame_equal(given.table[columns], dropped.table[columns], rtol=1e-9)
+        assert (given.table["held_out"] == 18).all()
+
+
 def test_offsets_and_errors_go_with_the_training_fits() -> None:
     rng = np.random.default_rng(6)
     N, D = np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(1e9, 1e11, 6))
