@@ -13,6 +13,7 @@ import pandas as pd
 
 from fastscale.archive import Note
 from fastscale.errors import DataError, FitError
+from fastscale.fitting.bands import quantiles
 from fastscale.fitting.bootstrap import seed_of
 from fastscale.fitting.choose import ALL, Chosen, choose, resolve_all
 from fastscale.fitting.compare_groups import GroupComparison, compare_groups
@@ -122,7 +123,7 @@ class Comparison:
         if not draws:
             raise FitError(f"resamples={resamples!r}: too few for the laws of the mixture to have one each")
         values = np.atleast_1d(np.asarray(estimate, dtype=float))
-        ends = np.full((2, len(values)), np.nan) if withheld else np.quantile(np.concatenate(draws), tails, axis=0)
+        ends = np.full((2, len(values)), np.nan) if withheld else quantiles(np.concatenate(draws), tails)
         index = estimate.index if isinstance(estimate, pd.Series) else None
         found = pd.DataFrame({"estimate": values, "lower": ends[0], "upper": ends[1]}, index=index)
         found.attrs["withheld"] = withheld

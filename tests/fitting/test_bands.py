@@ -158,19 +158,24 @@ def test_rates_beyond_one_leave_the_upper_end_open():
     assert open_end[3] == 1 and open_end[0] < 1
 
 
-def test_draws_without_any_prediction_are_told(falling):
+def test_draws_without_any_prediction_are_told():
     """A square root of less than nothing is neither high nor low."""
     law = fastscale.Law("a + b*sqrt(x - c)", name="root", parameters=tuple(
         fastscale.Parameter(name, start=start) for name, start in (("a", (1.0,)), ("b", (0.5, 1.0)), ("c", (0.5, 0.9)))
     ))
     x = np.linspace(1.2, 9, 60)
-    loss = 1 + 0.7 * np.sqrt(x - 1) + np.random.default_rng(0).normal(0, 0.02, 60)
-    boot = fastscale.fit(law, pd.DataFrame({"x": x, "loss": loss}), x="x", residual="linear", delta=math.inf).bootstrap(400)
+    frame = pd.DataFrame({"x": x, "loss": 1 + 0.7 * np.sqrt(x - 1) + np.random.default_rng(0).normal(0, 0.02, 60)})
+    options = {"x": "x", "residual": "linear", "delta": math.inf}
+    boot = fastscale.fit(law, frame, **options).bootstrap(400)
     c = np.sort(boot.draws["c"].to_numpy())
     some, many = float((c[-8] + c[-9]) / 2), float((c[-80] + c[-81]) / 2)
     band = boot.band(x=[5.0, some, many], kind="pointwise")
     assert band.attrs["missing"] == 8 / 400
     assert band.loc[:1, ["lower", "upper"]].notna().all(axis=None) and band.loc[2, ["lower", "upper"]].isna().all()
+    mixture = fastscale.compare([law, "log_law"], frame, resamples=0, **options)
+    assert mixture.table.loc["root", "weight"] > 0.9
+    both = mixture.band(x=[5.0, some, many], resamples=400)[["lower", "upper"]]
+    assert both.loc[:1].notna().all(axis=None) and both.loc[2].isna().all()
 
 
 def test_prediction_adds_the_residuals(boot):
