@@ -298,12 +298,12 @@ def _compare(
     divisions = [Division.of(fits, points, split, ground.rows, ground.units.of, counts, how) for split in ground.splits]
     counted = scored(np.array([[name in one.failures for name in fits] for one in divisions]))
     kept = [divisions[k] for k in np.flatnonzero(counted)]
-    errors = errors_in(kept, list(fits), scheme)
+    errors, units = errors_in(kept, list(fits), scheme)
     failures = {name: {one.what: one.failures[name] for one in kept if name in one.failures} for name in fits}
     inside = np.concatenate([one.inside for one in kept])
     drawn, size = np.array([one.drawn for one in kept]), np.array([one.size for one in kept])
     shares = selected(drawn, size) if resamples else np.full(len(fits), np.nan)
-    table = ranked(errors, ground.at, ground.scale, fits, failures, inside, shares, level, seed)
+    table = ranked(errors, units, ground.at, ground.scale, fits, failures, inside, shares, level, seed)
     notes = notes_of(table, errors, ground.scale, failures, len(kept), level)
     if len(kept) < len(divisions):
         notes = (*notes, not_scored([one for k, one in enumerate(divisions) if not counted[k]], len(divisions)))
@@ -313,5 +313,5 @@ def _compare(
         notes = (*notes, *few_levels(scheme, len(kept)))
     if ground.both:
         notes = (*notes, trained_on(ground.both))
-    count = errors["unit"].nunique()
-    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[list(fits)], count, ground.scale, left_out)
+    count = len(np.unique(units))
+    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors, count, ground.scale, left_out)

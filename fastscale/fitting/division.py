@@ -94,14 +94,12 @@ class Division:
         return cls(split.what, rows[split.test], units[split.test], errors, inside, drawn, tested.sum(axis=1), failures)
 
 
-def errors_in(divisions: list[Division], names: list[str], scheme: Scheme) -> pd.DataFrame:
+def errors_in(divisions: list[Division], names: list[str], scheme: Scheme) -> tuple[pd.DataFrame, Ints]:
     """The errors of all divisions by division and row, and the units that differences are tested over."""
-    parts = []
-    for k, one in enumerate(divisions):
-        part = pd.DataFrame(one.errors, columns=names)
-        part.insert(0, "unit", scheme.tested(one.units, k, len(divisions)))
-        parts.append(part.assign(split=one.what, row=one.rows).set_index(["split", "row"]))
-    return pd.concat(parts)
+    what = np.repeat([one.what for one in divisions], [len(one.rows) for one in divisions])
+    index = pd.MultiIndex.from_arrays([what, np.concatenate([one.rows for one in divisions])], names=["split", "row"])
+    errors = pd.DataFrame(np.concatenate([one.errors for one in divisions]), index=index, columns=names)
+    return errors, np.concatenate([scheme.tested(one.units, k, len(divisions)) for k, one in enumerate(divisions)])
 
 
 def _refit(one: Fit, points: Points, given: Mapping[str, Any]) -> Fit | str:

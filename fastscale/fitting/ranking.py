@@ -27,7 +27,7 @@ from fastscale.fitting.score import (
     unit_of_errors,
 )
 from fastscale.fitting.sensitivity import subset
-from fastscale.laws.law import Array, Flags
+from fastscale.laws.law import Array, Flags, Ints
 
 
 def points_of(one: Fit) -> Points:
@@ -37,7 +37,7 @@ def points_of(one: Fit) -> Points:
 
 
 def ranked(
-    errors: pd.DataFrame, at: Mapping[str, Flags], scale: str, fits: Mapping[str, Fit],
+    errors: pd.DataFrame, units: Ints, at: Mapping[str, Flags], scale: str, fits: Mapping[str, Fit],
     failures: Mapping[str, Mapping[str, str]], inside: Array, selected: Array, level: float, seed: int,
 ) -> pd.DataFrame:
     names = list(fits)
@@ -46,7 +46,7 @@ def ranked(
     means = square.mean(axis=0)
     order = sorted(range(len(names)), key=lambda j: (means[j], len(failures[names[j]]), names[j]))
     best = order[0]
-    codes = in_batches(pd.factorize(errors["unit"])[0])
+    codes = in_batches(pd.factorize(units)[0])
     sums = np.zeros((codes.max() + 1, len(names)))
     np.add.at(sums, codes, square)
     counts = np.bincount(codes).astype(float)

@@ -159,6 +159,14 @@ def test_what_is_held_out_does_not_leak() -> None:
     np.testing.assert_allclose(shift, -np.log(3.0), rtol=1e-12)
 
 
+def test_laws_may_have_any_name() -> None:
+    laws = [fastscale.Law("k*x**e", name="unit"), fastscale.Law("a + b*log(x)", name="split")]
+    found = fastscale.compare(laws, curve(0), x="x", delta=math.inf, resamples=0)
+    plain = fastscale.compare(["k*x**e", "a + b*log(x)"], curve(0), x="x", delta=math.inf, resamples=0)
+    np.testing.assert_allclose(found.errors[["unit", "split"]], plain.errors, rtol=1e-9)
+    assert found.units == plain.units and found.errors.index.names == ["split", "row"]
+
+
 def test_order_of_laws_does_not_matter() -> None:
     tables = [
         fastscale.compare(list(laws), curve(4), x="x", delta=math.inf, scheme="expanding").table
