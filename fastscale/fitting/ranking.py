@@ -122,7 +122,10 @@ def verdict_of(table: pd.DataFrame, scale: str) -> str:
         text += f"; not distinguishable from it with these data: {', '.join(close)}"
     elif len(lost) < len(others):
         text += ", and better than all others" if not lost else ", and better than all others that could be fitted"
-    return f"{text}{'; without an optimum: ' + ', '.join(lost) if lost else ''}."
+    none = [name for name in lost if math.isnan(table["bias"][name])]
+    some = [name for name in lost if name not in none]
+    text += f"; without an optimum: {', '.join(none)}" if none else ""
+    return text + (f"; without an optimum in some divisions: {', '.join(some)}." if some else ".")
 
 
 def few_levels(scheme: Scheme, levels: int) -> tuple[Note, ...]:

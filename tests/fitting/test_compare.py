@@ -117,6 +117,7 @@ def test_a_law_that_fails_in_one_division_fails_alone() -> None:
     assert table.loc[failing, "failed"] == 1 and table.loc[failing, "error"] == math.inf and table.index[-1] == failing
     assert np.isfinite(table.loc[rest, "error"]).all() and (table.loc[rest, "failed"] == 0).all()
     assert table["held_out"].iloc[0] == len(frame) and "not_scored" not in {n.code for n in found.warnings}
+    assert found.verdict.endswith(f"; without an optimum in some divisions: {failing}.")
     (note,) = [n for n in found.warnings if n.code == "held_out_failed"]
     there = found.errors[(frame["both"] != "N").to_numpy()[found.errors.index.get_level_values("row")]]
     own, best = (float(np.sqrt((there[law] ** 2).mean())) for law in (failing, rest[0]))
