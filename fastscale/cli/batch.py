@@ -72,17 +72,14 @@ def batch(
     keywords |= {"weights": weights} if weights else {}
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import groups
-    from fastscale.cli.reading import check_column, open_archive
-    from fastscale.laws import get
+    from fastscale.cli.reading import check_column, check_laws, open_archive
 
     names = law or ["chinchilla"]
     every = names == [ALL]
     for option, given in (("--law", names), ("--by", by)):
         if len(set(given)) < len(given):
             raise FitError(f"{option}: {next(name for name in given if given.count(name) > 1)!r} is given twice")
-    for name in names:
-        if name.isidentifier() and not every:
-            get(name)  # a wrong name is said before any work
+    check_laws([] if every else names)
     archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=False)
     for name in by:
         check_column(archive.runs.frame, name, "--by")

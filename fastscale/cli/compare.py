@@ -116,14 +116,11 @@ def compare(
     keywords = {name: value for name, value in asked.items() if value is not None and value != {}}
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     import fastscale
-    from fastscale.cli.reading import check_column, open_archive
+    from fastscale.cli.reading import check_column, check_laws, open_archive
     from fastscale.fitting import Comparison
-    from fastscale.laws import get
 
     names = law or ["all"]
-    for name in names:
-        if name.isidentifier() and name != "all":
-            get(name)  # a wrong name is said before any work
+    check_laws([name for name in names if name != "all"])
     archive = open_archive(runs, where, columns, diverged.value, "comparing laws on", one_family=not by)
     for option, wanted in (("--by", by or []), ("--groups", [groups]), ("--train", [train])):
         for name in filter(None, wanted):

@@ -93,8 +93,9 @@ def fit(
     keywords |= {"by": by, "shared": shared} if by else {}
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import results
-    from fastscale.cli.reading import check_column, open_archive
+    from fastscale.cli.reading import check_column, check_laws, open_archive
 
+    check_laws([law])
     archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=by is None)
     if by is not None:
         check_column(archive.runs.frame, by, "--by")

@@ -85,8 +85,9 @@ def optimal(
         source = {"fit": str(fit)}
         lines = [f"read: {fit}"]
     else:
-        from fastscale.cli.reading import open_archive
+        from fastscale.cli.reading import check_laws, open_archive
 
+        check_laws([law])
         _refuse_further(registry().get(law))
         keywords = o.fit_keywords(delta, residual, fix, tie, bound)
         columns = o.column_keywords(n, d, c, x, loss, run, column)

@@ -135,6 +135,15 @@ def check_column(frame: pd.DataFrame, name: str, option: str) -> None:
         raise ColumnError(f"{option}: there is no column {name!r}.{did_you_mean(name, names)} Columns are: {listed}")
 
 
+def check_laws(names: list[str]) -> None:
+    """Refuse a name that is no law before any work is done; a formula is looked at later, with the columns."""
+    from fastscale.laws import get
+
+    for name in names:
+        if name.isidentifier():
+            get(name)
+
+
 def matching(frame: pd.DataFrame, where: list[str]) -> Any:
     """Which rows have the values that COLUMN=VALUE items ask for.
 

@@ -50,8 +50,9 @@ def sensitivity(
     One row a choice: how much do the parameters and the compute-optimal size move?
     """
     import fastscale
-    from fastscale.cli.reading import open_archive
+    from fastscale.cli.reading import check_laws, open_archive
 
+    check_laws([law])
     if budget is not None:
         output.check_budgets([budget])
     keywords = o.fit_keywords(delta, residual, fix, tie, bound)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -17,9 +18,10 @@ from fastscale.fitting.bands import quantiles
 from fastscale.fitting.bootstrap import seed_of
 from fastscale.fitting.choose import ALL, Chosen, choose, resolve_all
 from fastscale.fitting.compare_groups import GroupComparison, compare_groups
-from fastscale.fitting.data import broadcast, open_runs, prediction_columns
+from fastscale.fitting.data import one_shape, open_runs, prediction_columns
 from fastscale.fitting.division import Division, How, errors_in
 from fastscale.fitting.fit import fit
+from fastscale.fitting.group_data import names_of
 from fastscale.fitting.holdout import Scheme, Split, Units, rows_of, units_of
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
@@ -28,7 +30,7 @@ from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.ranking import few_levels, not_scored, notes_of, points_of, ranked, resamples_lost, trained_on, verdict_of
 from fastscale.fitting.result import Fit
 from fastscale.fitting.schedules import follows
-from fastscale.fitting.score import scale_of, scored, selected
+from fastscale.fitting.score import errors_of, scale_of, scored, selected
 from fastscale.fitting.sensitivity import subset
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags, Ints
@@ -133,7 +135,7 @@ class Comparison:
         """Of values given by keyword those that one law takes, all of one shape; what no law takes stays in, to be refused."""
         if not variables:
             return variables
-        shaped = dict(zip(variables, broadcast(variables), strict=True))
+        shaped = dict(zip(variables, one_shape(variables), strict=True))
         others = {v for one in self.fits.values() for v in one.law.variable_names} - set(self.fits[name].law.variable_names)
         return {key: value for key, value in shaped.items() if key not in others}
 
@@ -174,10 +176,10 @@ def compare(
     by
         Column, or columns, that name groups: the laws are compared in each (`GroupComparison`), and p corrected for many tests.
     scheme, along, cut, groups, train
-        "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable), score above; "expanding":
-        several cuts; "groups": leave each level of the column `groups` out (laws over a learning-rate schedule need that);
-        "column": the column `train` says which rows train (1, true) and which are held out (0, false). To name `groups=` or
-        `train=` is enough.
+        "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable), score above; runs that have
+        points on both sides are divided by where they end (`Scheme.splits`); "expanding": several cuts; "groups": leave each
+        level of the column `groups` out (laws over a learning-rate schedule need that); "column": the column `train` says which
+        rows train (1, true) and which are held out (0, false). To name `groups=` or `train=` is enough.
     resamples
         Resamples of the runs (points where none are known) on which every law is fitted anew, to the training part of each, and
         scored on its held-out part: for `selected`, and for the coverage by prediction intervals. 200 by default; with `by` 0,
@@ -212,7 +214,7 @@ def compare(
     wanted.check_columns(chosen.runs.frame)
     seed = seed_of(seed)
     if by is not None:
-        return compare_groups(chosen, [by] if isinstance(by, str) else list(by), wanted, int(resamples), level, seed, given)
+        return compare_groups(chosen, names_of(by), wanted, int(resamples), level, seed, given)
     fits, left_out = _fit_all(chosen, laws == ALL, given)
     return _compare(fits, left_out, chosen, wanted, int(resamples), level, seed, given)
 
@@ -247,6 +249,14 @@ def _fit_all(chosen: Chosen, every: bool, given: dict[str, Any]) -> tuple[dict[s
     return fits, left_out
 
 
+def _spread(one: Fit, at: Flags, scale: str) -> float:
+    """The median size of a fit's errors on some of its points."""
+    points = subset(points_of(one), at)
+    values = predict_points(one.law, one.options.residual, one.theta[None], list(points.X))[0]
+    size = np.abs(errors_of(values, points.y, scale))
+    return float(np.median(size)) if np.isfinite(size).all() else math.inf
+
+
 @dataclass(frozen=True)
 class _Ground:
     """What the laws are compared on: the rows that all of them can use.
@@ -273,12 +283,13 @@ def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     for name, points in zip(fits, every, strict=True):
         values |= dict(zip(points.variables, points.X[:, at[name]], strict=True))
     name, along = scheme.variable(values, chosen.columns)
-    known = (one.units[at[law]] for law, one in sorted(fits.items()) if one.units is not None)
-    runs = next(known, None)  # a law that fits badly may show runs that another hides: whichever does
+    # A law that misses the points leaves neighbours alike, which looks like runs: the law that fits best says which there are.
+    scale = scale_of(one.options.residual for one in fits.values())
+    best = min(fits, key=lambda law: _spread(fits[law], at[law], scale))
+    runs = None if (units := fits[best].units) is None else units[at[best]]
     found = scheme.splits(chosen.runs.frame.iloc[rows], along, name, runs)
     held = np.any([split.test for split in found], axis=0)
     curve = scheme.kind != "groups" and all(len(one.law.variable_names) == 1 for one in fits.values())
-    scale = scale_of(one.options.residual for one in fits.values())
     both = 0
     if runs is not None and len(np.unique(runs)) > 1:
         both = max(len(np.intersect1d(runs[split.train], runs[split.test])) for split in found)

@@ -27,6 +27,7 @@ from fastscale.fitting.schedules import (
 from fastscale.laws import Law
 from fastscale.laws import get as get_law
 from fastscale.laws.law import Array
+from fastscale.planning.asked import floats
 
 # Sizes, data and compute are positive by nature, whatever the formula would allow.
 _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
@@ -167,7 +168,7 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
         if unknown or missing:
             instead = ", or lr, step and run" if along else ""
             raise FitError(f"the law {law.name!r} takes {', '.join(law.shown)}{instead}; got {', '.join(values)}")
-        arrays = broadcast({v: values[v] for v in law.variable_names})
+        arrays = one_shape({v: _numbers(v, values[v], v in law.log_variables) for v in law.variable_names})
         index = None if arrays[0].ndim == 0 else pd.RangeIndex(arrays[0].size)
         return [np.ravel(a) for a in arrays], index
     if not isinstance(frame, pd.DataFrame):
@@ -175,25 +176,27 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
     return _columns_of(law, base, mapping, frame), frame.index
 
 
-def broadcast(values: Mapping[str, Any]) -> list[Array]:
-    """Values given by keyword as numbers of one shape.
+def one_shape(values: Mapping[str, Any]) -> list[np.ndarray]:
+    """Values given by keyword as arrays of one shape.
 
     Raises
     ------
     FitError
-        One is no number; their shapes do not go together.
+        Their shapes do not go together.
     """
-    found = {}
-    for name, value in values.items():
-        try:
-            found[name] = np.asarray(value, dtype=float)
-        except (TypeError, ValueError):
-            raise FitError(f"{name}={value!r}: a number, or an array of them") from None
     try:
-        return list(np.broadcast_arrays(*found.values()))
+        return list(np.broadcast_arrays(*values.values()))
     except ValueError:
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in found.items() if array.ndim)
+        shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in values.items() if np.ndim(value))
         raise FitError(f"the variables go together, element by element; got the shapes {shapes}") from None
+
+
+def _numbers(name: str, value: Any, scale: bool) -> Array:
+    """Values of a variable; of a scale, True is no 1."""
+    try:
+        return floats(value) if scale else np.asarray(value, dtype=float)
+    except (TypeError, ValueError):
+        raise FitError(f"{name}={value!r}: a number, or several") from None
 
 
 def _refuse_names(law: Law, values: Mapping[str, Any], known: set[str]) -> None:

@@ -24,6 +24,7 @@ from fastscale.laws.shared import refuse_groups
 from fastscale.planning.asked import numbers, together
 from fastscale.planning.derived import SCALE, Quantity, Question, find, scale_of, suitable
 from fastscale.planning.draws import Draws
+from fastscale.planning.reasons import at_limit, why_none
 
 _PREDICTIONS = frozenset({"target", "loss"})  # arguments that are what the law predicts
 # Missing draws above this share are a warning, not a remark
@@ -58,8 +59,9 @@ def derive(
     DataFrame
         estimate, and of a bootstrap lower, upper and missing: the share of draws in which the quantity does not exist, or is
         infinite, such as the compute for a loss that an irreducible loss lies above. The interval is of the draws in which it
-        exists; infinite ones count as infinite. ``attrs["warnings"]`` says how far beyond the data the numbers lie (P09), and
-        when many draws have no value (P21).
+        exists; infinite ones count as infinite. ``attrs["warnings"]`` says how far beyond the data the numbers lie (P09), when
+        many draws have no value (P21), why an estimate does not exist (no_value), and where an allocation is at a limit that
+        was given (at_limit).
 
     Raises
     ------
@@ -104,7 +106,10 @@ def derive(
         warn_unread(len(table), len(table), fit.support)
         table["estimate"] = np.nan
     questions = [Question(at_estimate, row, scale, cost, support.ranges) for row in rows]
-    table.attrs["warnings"] = tuple(_notes(table, quantity, questions, support))
+    notes = _notes(table, quantity, questions, support)
+    if not (isinstance(fit, Fit) and fit.status is Status.UNIDENTIFIED):
+        notes += _remarks(table, quantity, questions)
+    table.attrs["warnings"] = tuple(notes)
     return table
 
 
@@ -175,6 +180,22 @@ def _notes(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question
             " ".join(advice for part, _, advice in shares if part > 0),
             {"missing": share, "infinite": far},
         ))
+    return notes
+
+
+def _remarks(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question]) -> list[Note]:
+    """Where the estimate does not exist, and why; where an allocation is at a limit that was given."""
+    notes = []
+    if len(none := np.flatnonzero(table["estimate"].isna())):
+        why, limit = why_none(quantity, questions[none[0]])
+        which = f" at {len(none)} of {len(table)} arguments" if len(table) > 1 else ""
+        advice = f"With {limit}= the best under that limit is given." if limit else ""
+        message = f"{quantity.name} does not exist{which}{f': {why}' if why else ''}."
+        notes.append(Note("no_value", message, len(none), "warning", advice))
+    if "N_max" in quantity.optional:
+        found = [text for text in map(at_limit, questions) if text]
+        if found:
+            notes.append(Note("at_limit", f"{quantity.name}: {found[0]}.", len(found), "info"))
     return notes
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fastscale.fitting.data import levels_needed
 from fastscale.fitting.diagnose import FEW_RUNS, POINTS_PER_PARAMETER
-from fastscale.fitting.identify import exchanges
+from fastscale.fitting.identify import WEAK, exchanges
 from fastscale.fitting.patterns import SAME_LEVEL, STRAIGHT, Line, is_label, level_count, roles
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.status import Status
@@ -74,12 +74,13 @@ def on_lines(law: Law, space: Space, options: Options, X: Array, offsets: Ints, 
 
 
 def codes(
-    law: Law, space: Space, status: Ints, sizes: Ints, runs: Ints | None, natural: Array, errors: Array
+    law: Law, space: Space, status: Ints, condition: Array, sizes: Ints, runs: Ints | None, natural: Array, errors: Array
 ) -> Array:
     """Codes of what there is to know of each group, separated by spaces; errors in natural units."""
     m = space.free_count
     marks = np.zeros((len(_CODES), len(status)), dtype=bool)
-    marks[0] = status == Status.UNIDENTIFIED
+    usable = np.isin(status, [s for s in Status if s.usable])
+    marks[0] = (status == Status.UNIDENTIFIED) | (usable & (condition > WEAK))
     marks[1] = status == Status.DEGENERATE
     marks[2] = sizes < POINTS_PER_PARAMETER * m
     if runs is not None:
@@ -92,7 +93,7 @@ def codes(
         if parameter.name in offsets and parameter.positive and space.free[j] >= 0:
             with np.errstate(invalid="ignore"):
                 marks[5] |= (natural[:, j] <= 0) | (natural[:, j] < 2 * errors[:, j])
-    marks[5] &= np.isin(status, [s for s in Status if s.usable])
+    marks[5] &= usable
     texts = np.array(
         [" ".join(c for k, c in enumerate(_CODES) if number >> k & 1) for number in range(1 << len(_CODES))], dtype=object
     )

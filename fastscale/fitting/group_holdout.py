@@ -14,7 +14,8 @@ from fastscale.archive import Runs, group_codes
 from fastscale.errors import FitError
 from fastscale.fitting.checkpoints import ALIKE, FEWEST_PAIRS, clipped, lag_score, stretches
 from fastscale.fitting.choose import Chosen
-from fastscale.fitting.groups import group_keys, select_groups
+from fastscale.fitting.group_data import select_groups
+from fastscale.fitting.groups import group_keys
 from fastscale.fitting.holdout import Scheme, Split, Units, rows_of, units_of
 from fastscale.fitting.problem import Options
 from fastscale.fitting.score import scale_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,18 +12,20 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Points, Runs, group_codes
-from fastscale.errors import DataError, FastscaleError, FitError
+from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import MOST_FAILED, seed_of
 from fastscale.fitting.choose import choose, resolve_all
-from fastscale.fitting.data import open_runs, select
+from fastscale.fitting.data import open_runs
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
+from fastscale.fitting.group_data import names_of, select_groups
+from fastscale.fitting.group_identify import conditions, noise_of
+from fastscale.fitting.identify import LOST
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, delta_of, transform
 from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.resampling import FEWEST_RUNS
-from fastscale.fitting.schedules import GIVEN, column_names
 from fastscale.fitting.status import COUNT, LABELS, Status
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops
@@ -33,7 +35,6 @@ from fastscale.laws.law import Array
 
 # Starts refined in each group at most; see kernels.groups.solve_group.
 _REFINED = 16
-_REASONS_SPELT_OUT = 200
 
 
 class GroupFits(pd.DataFrame):
@@ -42,7 +43,7 @@ class GroupFits(pd.DataFrame):
     Columns: the group's keys, law, status, message, n (points), runs (where known), objective, warnings, each parameter with
     `_se`, and with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed. Where these are fewer together than were
     asked for, so many failed that there can be no interval, and the rest was not tried. `warnings` holds the codes of what
-    costs nothing to see, separated by spaces: P04 (lines only), P05, P06, P08, P20, P26; `fit` of the group says the rest.
+    costs nothing to see, separated by spaces: P04, P05, P06, P08, P20, P26; `fit` of the group says the rest.
     """
 
     _metadata: ClassVar[list[str]] = ["about", "draws"]
@@ -134,7 +135,7 @@ def fit_groups(
 
     options = options_of("log" if residual is None else residual)
     plan = _Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
-    by = [by] if isinstance(by, str) else list(by)
+    by = names_of(by)
     if not by:
         raise FitError("by: name at least one column")
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
@@ -210,13 +211,13 @@ def _fit_law(
     total = len(labels)
     p = len(law.names)
     B = plan.resamples
-    size = 8 * total * (3 * p + COUNT + 4 + (B * p if plan.keep_draws else 0))
+    size = 8 * total * (3 * p + p * p + COUNT + 4 + (B * p if plan.keep_draws else 0))
     refuse_large(size, f"{total:,} groups with {B:,} draws each" if plan.keep_draws else f"{total:,} groups",
                  "Fit fewer groups at a time, or without keep_draws.")
     batch = _sorted(law, points, codes, labels, options, plan)
     thetas, values = np.full((total, p), np.nan), np.full(total, np.nan)
     status, errors = np.full((total, 2), Status.TOO_FEW, np.int64), np.full((total, p), np.nan)
-    ends = np.full((total, 2, p), np.nan)
+    told, ends = np.full((total, p, p), np.nan), np.full((total, 2, p), np.nan)
     counts = np.zeros((total, COUNT), np.int64)
     draws = np.full((total, B if plan.keep_draws else 0, p), np.nan)
     most_failed = B - math.ceil((1 - MOST_FAILED) * B)
@@ -230,7 +231,7 @@ def _fit_law(
                 grid.anchors, grid.rows, space.solved.astype(np.int64),
                 law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, batch.rho,
                 SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, B if plan.keep_draws else most_failed,
-                np.uint64(plan.seed), tails, a, b, thetas, values, status, errors, ends, counts, draws,
+                np.uint64(plan.seed), tails, a, b, thetas, values, status, errors, told, ends, counts, draws,
             ),
             total,
             plan.threads,
@@ -240,7 +241,10 @@ def _fit_law(
     few = few_levels(law, options, batch.X, batch.offsets)
     lacking = np.array(list(few), dtype=np.int64)
     thetas[lacking], values[lacking], errors[lacking], status[lacking, 0] = np.nan, np.nan, np.nan, Status.DEGENERATE
-    status[on_lines(law, space, options, batch.X, batch.offsets, thetas), 0] = Status.UNIDENTIFIED
+    noise = noise_of(values, batch.w, batch.offsets, options.delta)
+    condition = conditions(law, space, options, batch.X, batch.offsets, thetas, told, noise, plan.threads)
+    lost = (condition > LOST) & np.isin(status[:, 0], (Status.OK, Status.AT_BOUND, Status.SINGULAR))
+    status[lost | on_lines(law, space, options, batch.X, batch.offsets, thetas), 0] = Status.UNIDENTIFIED
     usable = np.isin(status[:, 0], [s for s in Status if s.usable])
     natural = law.to_natural(thetas)
     for name, value in options.fixed.items():
@@ -265,7 +269,7 @@ def _fit_law(
     data["objective"] = values
     errors = errors * np.where(law.logs, natural, 1.0)
     run_counts = None if points.runs is None else batch.run_counts
-    data["warnings"] = codes_of(law, space, status[:, 0], sizes, run_counts, natural, errors)
+    data["warnings"] = codes_of(law, space, status[:, 0], condition, sizes, run_counts, natural, errors)
     for j, name in enumerate(law.names):
         data[name] = natural[:, j]
         data[f"{name}_se"] = errors[:, j]
@@ -280,57 +284,6 @@ def _fit_law(
 def one_type(labels: pd.Series) -> Any:
     """Labels as they are; where numbers stand beside "<missing>", all as texts, which a file can hold."""
     return [_canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
-
-
-def select_groups(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:
-    """Points of every group that can be used; and, by group number, why the others cannot."""
-    try:
-        return select(law, runs, options, weights, within=by), {}
-    except DataError as error:
-        rows = _suspicious(law, runs, options)
-        if not rows.any():
-            raise error from None  # not a matter of single rows
-    codes, labels = group_codes(runs.frame[by])
-    bad = np.unique(codes[rows])
-    if len(bad) == len(labels):
-        return select(law, runs, options, weights, within=by), {}  # raises: no group is left
-    used = np.arange(len(codes)) if runs.keep is None else runs.keep
-    reasons = {}
-    for k, group in enumerate(bad):
-        reasons[int(group)] = Status.INVALID.message
-        if k < _REASONS_SPELT_OUT:
-            own = replace(_without(law, runs, rows & (codes != group)), keep=used[codes[used] == group])
-            try:
-                select(law, own, options, weights, within=by)
-            except FastscaleError as error:
-                reasons[int(group)] = str(error)
-    rest = replace(_without(law, runs, rows), keep=used[~np.isin(codes[used], bad)])
-    return select(law, rest, options, weights, within=by), reasons
-
-
-def _without(law: Law, runs: Runs, rows: np.ndarray) -> Runs:
-    """The runs with what these rows hold in the law's columns taken as missing; all positions stay."""
-    frame = runs.frame.copy(deep=False)
-    for column in {**column_names(law, runs), "loss": runs.column_of("loss")}.values():
-        if column != runs.columns.get("run"):
-            frame[column] = frame[column].where(~rows, None)
-    return replace(runs, frame=frame)
-
-
-def _suspicious(law: Law, runs: Runs, options: Options) -> np.ndarray:
-    """Rows that hold something other than a usable number in a column that the law needs."""
-    found = np.zeros(len(runs.frame), dtype=bool)
-    for name, label in {**column_names(law, runs), "loss": runs.column_of("loss")}.items():
-        if name == "run":
-            continue
-        column = runs.frame[label]
-        values = pd.to_numeric(column, errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-        found |= np.isnan(values) & column.notna().to_numpy()
-        if name in GIVEN:
-            found |= values < 0
-        elif name != "loss" or options.residual == "log":
-            found |= values <= 0
-    return found
 
 
 @dataclass(frozen=True)

@@ -126,8 +126,11 @@ class Scheme:
     def splits(self, frame: pd.DataFrame, along: Array, name: str, runs: Any = None) -> list[Split]:
         """The divisions of the rows of `frame`; `along` holds the variable `name`, `runs` the runs where they are known.
 
-        A run that has points on both sides of a cut trains with those below it and is not scored: its points above would leak.
-        A lone run is a curve that is to be continued, and a column says what it says.
+        Points of one run do not train and get scored: those above would leak. Runs with points on both sides are divided by where
+        they end: those that end below the cut train, of the others the points above it are scored, and a cut that is not given
+        leaves the upper third of the levels at which runs end. Where a cut is given, and some runs lie above it as a whole, these
+        are scored, and the others train with all that lies below. A lone run is a curve that is to be continued, and a column
+        says what it says.
 
         Raises
         ------
@@ -148,21 +151,50 @@ class Scheme:
         levels = levels_of(along)
         if len(levels) < 4:
             raise FitError(f"{name} has {len(levels)} level{'s' * (len(levels) != 1)}; a cut needs at least 4")
-        shares: Sequence[float] = (2 / 3,) if self.kind == "cut" else _SHARES
-        cuts = [levels[min(int(share * len(levels)), len(levels) - 1)] for share in shares] if self.cut is None else [self.cut]
+        several = runs is not None and len(np.unique(runs)) > 1
+        by_end = self._by_end(along, name, runs) if several else None
+        if by_end is not None and self.cut is None:
+            return by_end
         found = []
-        for value in dict.fromkeys(float(cut) for cut in cuts):
+        for value in self._cuts(levels):
             train, test = along < value, along >= value
-            if runs is not None and len(np.unique(runs)) > 1:
+            if several:
                 test &= ~np.isin(runs, np.unique(runs[train]))
             if not train.any() or not test.any():
                 why = "no point lies below it" if not train.any() else "no point lies above it"
                 if train.any() and (along >= value).any():
-                    why = "no run lies above it alone; hold out whole runs with groups=…, or say with train=… which rows train"
+                    if by_end is not None:
+                        return by_end
+                    why = (
+                        "no run lies above it alone, and they do not end on both sides of it at four levels or more; cut another "
+                        "variable with along=…, hold out whole runs with groups=…, or say with train=… which rows train"
+                    )
                 ends = f"{name} goes from {levels[0]:g} to {levels[-1]:g}"
                 raise FitError(f"cut={value:g} of {name} leaves nothing to compare ({ends}): {why}")
             found.append(Split(train, test, f"{name} < {value:.4g}"))
         return found
+
+    def _cuts(self, levels: Array) -> list[float]:
+        shares: Sequence[float] = (2 / 3,) if self.kind == "cut" else _SHARES
+        cuts = [levels[min(int(share * len(levels)), len(levels) - 1)] for share in shares] if self.cut is None else [self.cut]
+        return list(dict.fromkeys(float(cut) for cut in cuts))
+
+    def _by_end(self, along: Array, name: str, runs: Any) -> list[Split] | None:
+        """Runs, some of which have points on both sides of a cut, divided by where they end.
+
+        None where none has, or where they end at fewer than four levels or all on one side.
+        """
+        codes = pd.factorize(runs)[0]
+        last = np.full(int(codes.max()) + 1, -np.inf)
+        np.maximum.at(last, codes, along)
+        levels, last = levels_of(last), last[codes]
+        if len(levels) < 4:
+            return None
+        cuts = self._cuts(levels)
+        if not any(((along < cut) & (last >= cut)).any() for cut in cuts):
+            return None
+        found = [Split(last < cut, (last >= cut) & (along >= cut), f"runs that end at {name} < {cut:.4g}") for cut in cuts]
+        return found if all(split.train.any() and split.test.any() for split in found) else None
 
 
 def rows_of(points: Points) -> Ints:

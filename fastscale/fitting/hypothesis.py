@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -49,7 +51,8 @@ class Test:
         A row a statement: estimate of what is said to be 0, lower, upper (sandwich, at the level of the verdict). Left minus
         right; of scales such as A, which are estimated in their logarithm, log(left/right).
     p_wald
-        From the sandwich covariance of these differences, over runs where they are known: t or F with its degrees of freedom.
+        From the sandwich covariance of these differences, over runs where they are known: t or F with its degrees of freedom; of
+        several statements over runs Hotelling's, NaN where there are no more runs than statements.
     p_profile
         From the objective with and without the hypothesis, F with (statements, n - p) degrees of freedom; for least squares the
         textbook F test. NaN where points of one run go together, which it would not see.
@@ -78,7 +81,11 @@ class Test:
 
 def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: float = 0.05) -> Test:
     """See `Fit.test`."""
-    refuse_part(fit)
+    if fit.part is not None:
+        whole, k = fit.part
+        assert whole.law.shared is not None
+        own = whole.law.shared.expand(whole.law.shared.own[0])[k]
+        refuse_part(fit, f"fit.test('{own} = …')")
     if (why := withheld(fit)) is not None:
         raise FitError(f"no hypothesis can be tested on this fit: {why}")
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not 0 < alpha < 1:
@@ -105,27 +112,64 @@ def _statements(fit: Fit, hypothesis: str) -> list[tuple[str, float | str]]:
     """(parameter, value or other parameter) of each statement."""
     if not isinstance(hypothesis, str):
         raise FitError(f"hypothesis {hypothesis!r}: a text, such as 'alpha = 1/2'")
-    text = hypothesis.strip()
+    text, law = hypothesis.strip(), fit.law if fit.law.shared is None else fit.law.shared.base
     if text in NAMED:
-        if fit.law.name not in NAMED[text]:
-            raise FitError(f"the hypothesis {text!r} is about {' or '.join(NAMED[text])}, not about {fit.law.name!r}")
-        text = NAMED[text][fit.law.name]
-    names, found = fit.law.names, []
-    for part in text.split(","):
-        left, equal, right = (piece.strip() for piece in part.partition("="))
-        if not equal or not left or not right:
+        if law.name not in NAMED[text]:
+            raise FitError(f"the hypothesis {text!r} is about {' or '.join(NAMED[text])}, not about {law.name!r}")
+        text = NAMED[text][law.name]
+    found: list[tuple[str, float | str]] = []
+    for sides in _sides(text, fit.law.names):
+        if len(sides) < 2 or not all(sides):
             known = ", ".join(NAMED)
-            raise FitError(f"hypothesis {part.strip()!r}: write 'alpha = 1/2', 'alpha = beta', or one of {known}")
-        for name in (left, right) if right.isidentifier() else (left,):
-            if name not in names:
-                known = ", ".join(names)
-                raise FitError(f"hypothesis: the law has no parameter {name!r}; it has {known}.{did_you_mean(name, names)}")
-            if name in fit.options.fixed or name in fit.options.tied:
-                raise FitError(f"hypothesis: {name} is fixed or tied in this fit; test it on a fit where it is free")
-        found.append((left, right if right.isidentifier() else _number(right)))
-        _refuse_impossible(fit, *found[-1])
+            raise FitError(f"hypothesis {' = '.join(sides)!r}: write 'alpha = 1/2', 'alpha = beta', or one of {known}")
+        for left in sides[:-1]:
+            found += _pairs(fit, left, sides[-1])
+    for name, value in found:
+        for one in (name, value):
+            if one in fit.options.fixed or one in fit.options.tied:
+                raise FitError(f"hypothesis: {one} is fixed or tied in this fit; test it on a fit where it is free")
+        _refuse_impossible(fit, name, value)
     if len({name for name, _ in found}) < len(found):
         raise FitError(f"hypothesis {hypothesis!r} says two things of one parameter")
+    return found
+
+
+def _sides(text: str, names: Sequence[str]) -> list[list[str]]:
+    """What stands between the equals signs of each statement; the label in a group's own parameter may have any character."""
+    labelled = sorted((name for name in names if "[" in name), key=len, reverse=True)
+    found = [[""]]
+    for piece in re.findall("|".join([*map(re.escape, labelled), "."]), text, re.DOTALL):
+        if piece == ",":
+            found.append([""])
+        elif piece == "=":
+            found[-1].append("")
+        else:
+            found[-1][-1] += piece
+    return [[side.strip() for side in sides] for sides in found]
+
+
+def _pairs(fit: Fit, left: str, right: str) -> list[tuple[str, float | str]]:
+    """The statements that one stands for: a group's own parameter without its group is that of every group."""
+    lefts = _named(fit, left)
+    if not (right.isidentifier() or "[" in right):
+        return [(name, _number(right)) for name in lefts]
+    rights = _named(fit, right)
+    if left == right or len(lefts) == len(rights):
+        return list(zip(lefts, rights, strict=True))
+    if len(lefts) == 1:
+        lefts, rights = rights, lefts
+    return [(name, rights[0]) for name in lefts if name != rights[0]]
+
+
+def _named(fit: Fit, name: str) -> tuple[str, ...]:
+    names, shared = fit.law.names, fit.law.shared
+    found = (name,) if shared is None or name in names else shared.expand(name)
+    if found[0] not in names:
+        known = ", ".join(names)
+        if shared is not None:
+            own = ", ".join(shared.expand(one)[0] for one in shared.own)
+            known = f"{', '.join(shared.names)}, and of each group such as {own}"
+        raise FitError(f"hypothesis: the law has no parameter {name!r}; it has {known}.{did_you_mean(name, names)}")
     return found
 
 
@@ -210,8 +254,13 @@ def _wald(fit: Fit, quantities: Quantities) -> float:
     slope = quantities.gradient(fit, fit.theta, difference_steps(fit.theta, np.sqrt(np.diag(V))))
     middle = quantities.of(fit.params.to_numpy()[None])[0]
     q = len(middle)
+    scale = 1.0
+    if fit.units is not None:  # few runs: their covariance is known little better than the differences themselves
+        scale, degrees = (degrees - q + 1) / degrees, degrees - q + 1
+    if degrees < 1:
+        return math.nan
     try:
-        statistic = float(middle @ np.linalg.solve(slope @ V @ slope.T, middle)) / q
+        statistic = scale * float(middle @ np.linalg.solve(slope @ V @ slope.T, middle)) / q
     except np.linalg.LinAlgError:
         return math.nan
     return float(stats.f.sf(statistic, q, degrees))

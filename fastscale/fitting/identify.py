@@ -33,7 +33,7 @@ _POINTS = 20_000
 # A direction with at least this share of the weakest direction's vector is named.
 _NAMED = 0.3
 # A scale of which so many powers of e either way fit into the noise, all else known, ran off to zero or infinity.
-_UNSEEN = 100.0
+UNSEEN = 100.0
 # Largest leverage, along directions that the data do not show, at which a prediction is still given; at the data it is below 1.
 _REACH = 300.0
 
@@ -158,8 +158,8 @@ def identification(problem: Problem, theta: Array) -> Identification | None:
     lengths = np.linalg.norm(rows @ turn, axis=0)
     dead = ~(lengths > 0)
     noise = float(np.sqrt(np.median((w * r**2)[w > 0])))
-    unseen = ~dead & _scales_alone(problem, spread) & (lengths * _UNSEEN < noise)
-    turn = turn / np.where(dead, 1.0, np.where(unseen, noise * LOST / _UNSEEN, lengths))
+    unseen = ~dead & _scales_alone(problem, spread) & (lengths * UNSEEN < noise)
+    turn = turn / np.where(dead, 1.0, np.where(unseen, noise * LOST / UNSEEN, lengths))
     _, sizes, vectors = np.linalg.svd(rows @ turn, full_matrices=False)
     if len(sizes) < spread.shape[1] or dead.any():
         sizes = np.concatenate([sizes, np.zeros(spread.shape[1] - len(sizes))])

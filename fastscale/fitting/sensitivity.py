@@ -24,6 +24,7 @@ from fastscale.fitting.quantities import optimal
 from fastscale.fitting.shared import refuse_part
 from fastscale.laws.law import Array, Flags
 from fastscale.planning.allocation import is_surface
+from fastscale.planning.asked import number
 
 if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
@@ -43,6 +44,8 @@ def sensitivity(fit: Fit, C: float | None) -> pd.DataFrame:
     refuse_procedures([fit.law], "sensitivity", "fit.leave_one_out() says which runs decide.")
     if fit.problem is None or fit.points is None:
         raise FitError("this fit was loaded from a file and has no data to refit; fit again")
+    if C is not None:
+        C = number("C", C)
     law = fit.law if fit.law.offset is None else fit.law.offset.base
     allocates = set(law.variable_names) == {"N", "D"} and is_surface(law)
     if C is None and allocates:

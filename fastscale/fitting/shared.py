@@ -132,7 +132,9 @@ def starts(law: Law, points: Points, options: Options, threads: int | None = Non
     for candidate in candidates:
         natural = base.to_natural(_fill(base, common, candidate))
         held = {base.names[j]: float(natural[j]) for j in common}
-        thetas, _ = _each(base, points, own_options(law, options, held), offsets, threads) if len(shared.own) else (alone, values)
+        given = own_options(law, options, held)
+        left = any(name not in given.fixed for name in base.names)  # else there is nothing to fit
+        thetas = _each(base, points, given, offsets, threads)[0] if left else alone.copy()
         thetas[:, common] = candidate
         there = np.isfinite(thetas).all(axis=1)
         if not there.any():
@@ -174,7 +176,7 @@ def _each(
             np.zeros(total, np.uint64), np.zeros(len(X) + 1, np.int64), grid.values, grid.anchors, grid.rows,
             space.solved.astype(np.int64), base.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, rho,
             problem.scale, _REFINED, TOLERANCE, MAX_EVALUATIONS, 0, 0, np.uint64(0), np.empty(0), a, b, thetas, values,
-            status, errors, ends, counts, draws,
+            status, errors, np.empty((total, 0, 0)), ends, counts, draws,
         ),
         total,
         threads,
@@ -215,8 +217,10 @@ def of_group(fit: Fit, label: Any) -> Fit:
     )
 
 
-def refuse_part(fit: Fit) -> None:
+def refuse_part(fit: Fit, example: str = "fit.bootstrap().group(…)") -> None:
     """Raise for one group's law where what is asked is refitted: its points alone forget what the others say.
+
+    The message has an example of how the fit of all groups is asked.
 
     Raises
     ------
@@ -224,7 +228,7 @@ def refuse_part(fit: Fit) -> None:
         It is one.
     """
     if fit.part is not None:
-        raise FitError("this is one group of a fit in which groups share parameters: ask that, as in fit.bootstrap().group(…)")
+        raise FitError(f"this is one group of a fit in which groups share parameters: ask that, as in {example}")
 
 
 def _objective(fit: Fit, problem: Problem, theta: Array) -> float:

@@ -15,7 +15,8 @@ from fastscale.archive import Points, Runs, group_codes
 from fastscale.errors import DataError, FitError
 from fastscale.fitting.data import open_runs, refuse_unknown, resolve_law, select
 from fastscale.fitting.evidence import Curves
-from fastscale.fitting.groups import one_type, select_groups
+from fastscale.fitting.group_data import names_of, select_groups
+from fastscale.fitting.groups import one_type
 from fastscale.fitting.problem import Options
 from fastscale.fitting.verdict_rows import COLUMNS, FEWEST_CHECKPOINTS, VERDICTS, notes, rows
 from fastscale.laws.law import Array, Flags, Ints
@@ -163,7 +164,7 @@ def verdicts(
         raise FitError(f"residual={residual!r}: 'log' or 'linear'")
     if isinstance(fdr, bool) or not isinstance(fdr, Real) or not 0 < fdr < 1:
         raise FitError(f"fdr={fdr!r}: a rate between 0 and 1, such as 0.05")
-    keys = [] if by is None else [by] if isinstance(by, str) else list(by)
+    keys = [] if by is None else names_of(by)
     _refuse_clashes(keys)
     named = [name for name, column in columns.items() if column is not None]
     if len(named) + (x is not None) > 1:

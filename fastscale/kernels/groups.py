@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from fastscale.kernels.elementary import log
-from fastscale.kernels.search import choose, place, project, projection_targets
+from fastscale.kernels.search import choose, place, project, projection_targets, weighted_dot
 from fastscale.kernels.solver import (
     AT_BOUND,
     DEGENERATE,
@@ -162,14 +162,56 @@ def sum_of_squares(x, n):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
+def products(value, J, w, n, scale, free, slot, weight, out):
+    """Products of the derivatives by the coordinates that move, on the residual's scale, weighted and summed over the points.
+
+    Of tied coordinates the first stands for all. Rows and columns of those that do not move are NaN. `weight` is scratch.
+    """
+    out[:, :] = np.nan
+    for i in range(n):
+        v = value[i]
+        if scale == 0:
+            slope = 1.0 / v
+        elif scale == 1:
+            slope = 1.0
+        elif scale == 3:
+            slope = 1.0 / np.sqrt(v * (1.0 - v))
+        else:
+            slope = 1.0 / (v * (1.0 - v))
+        weight[i] = w[i] * slope * slope if w[i] > 0.0 else 0.0
+    for j in range(free.size):
+        a = leader(free, slot, j)
+        for i in range(j + 1):
+            b = leader(free, slot, i)
+            if a >= 0 and b >= 0:
+                product = weighted_dot(J[i], J[j], weight, n)
+                out[a, b] = product if np.isnan(out[a, b]) else out[a, b] + product
+                if i < j:
+                    out[b, a] = product if np.isnan(out[b, a]) else out[b, a] + product
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def leader(free, slot, j):
+    """The first of the coordinates tied to j, j itself where there are no others; -1 where it does not move."""
+    if free[j] < 0 or slot[free[j]] < 0:
+        return -1
+    first = 0
+    while free[first] != free[j]:
+        first += 1
+    return first
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
 def sandwich(
-    objective, predict, theta, lo, hi, free, X, y, w, n, padded, rho, scale, units, first, value, J, slope, moves, work, errors
+    objective, predict, theta, lo, hi, free, X, y, w, n, padded, rho, scale, units, first, value, J, slope, moves, work, errors,
+    told,
 ):
     """Standard errors of theta from H^-1 (sum of squared scores of the units) H^-1, NaN where H is singular.
 
     Without `units` every row is its own. With G units and m parameters that move, the sum is scaled by
     G/(G - 1) * (n - 1)/(n - m), as is usual for clusters (Cameron, Miller 2015); with rows as units that is n/(n - m). A
-    coordinate that is fixed or at a bound gets 0 or NaN. Curvature is measured at `smoothing_delta`.
+    coordinate that is fixed or at a bound gets 0 or NaN. Curvature is measured at `smoothing_delta`. `told`, if it has room, gets
+    the `products` of the derivatives, which say whether the points tell the coordinates apart.
     """
     g, H, gf, Hf, L, steps, _, slot = work
     p = theta.size
@@ -177,14 +219,18 @@ def sandwich(
         errors[j] = 0.0 if free[j] < 0 else np.nan
     predict(theta, X, n, value, J)
     own = rho[0]
+    objective(theta, X, y, w, padded, rho, g, H)  # its gradient says what a bound holds
     rho[0] = smoothing_delta(own, slopes(value, y, w, n, rho, scale, slope), n)
     ratio = own / rho[0] if rho[0] > own else 1.0
-    objective(theta, X, y, w, padded, rho, g, H)
-    rho[0] = own
+    if rho[0] > own:
+        objective(theta, X, y, w, padded, rho, steps[0], H)
+        rho[0] = own
     for j in range(p):
         for i in range(j + 1):
             H[i, j] *= ratio
     m, _ = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+    if told.size:
+        products(value, J, w, n, scale, free, slot, moves, told)
     count = 0 if units.size else n
     for i in range(n if units.size else 0):
         count = max(count, units[first + i] + 1)

@@ -102,12 +102,12 @@ def predict_many(predict, thetas, X, begin, end, out):
     OBJECTIVE, PREDICT, MATRIX, VECTOR, VECTOR, INTS, INTS, INTS, INTS, types.Array(types.uint64, 1, "C", readonly=True),
     INTS, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, INT, types.uint64,
     VECTOR,
-    INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
+    INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
 )
 def batch_chunk(
     objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys, log_rows,
     grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, resamples,
-    most_failed, seed, levels, begin, end, thetas, values, status, errors, endpoints, boot_counts, draws,
+    most_failed, seed, levels, begin, end, thetas, values, status, errors, told, endpoints, boot_counts, draws,
 ):
     """Fit groups begin:end, and bootstrap each: see groups.solve_group.
 
@@ -174,11 +174,12 @@ def batch_chunk(
             thetas[k, j] = theta[j] if np.isfinite(f) else np.nan
         if not np.isfinite(f):
             errors[k, :] = np.nan
+            told[k, :, :] = np.nan
             endpoints[k, :, :] = np.nan
             continue
         sandwich(
             objective, predict, theta, lo, hi, free, Xf, yf, wf, n, padded, own, scale, units, first, value, J, target, weight,
-            work, errors[k],
+            work, errors[k], told[k],
         )
         bounds = strata[strata_offsets[k] : strata_offsets[k + 1]]
         boot_counts[k, :] = 0

@@ -68,7 +68,46 @@ _OPERATORS: dict[type, Any] = {
 
 def evaluate(formula: Formula, values: Mapping[str, Any]) -> Any:
     """The formula at values of its parameters and variables (arrays broadcast against each other)."""
+    return _evaluate(formula.tree, values)
 
+
+class Partial:
+    """A formula whose parts that only given values are in are computed: for many evaluations that differ in the rest."""
+
+    def __init__(self, formula: Formula, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+        self._given = frozenset(values)
+        self._tree = self._fold(formula.tree)
+
+    def __call__(self, rest: Mapping[str, Any]) -> Any:
+        """The formula at the values given and those of the rest."""
+        return _evaluate(self._tree, {**self._values, **rest})
+
+    def _fold(self, node: ast.expr) -> ast.expr:
+        inside = [one for one in ast.iter_child_nodes(node) if isinstance(one, ast.expr)]
+        if isinstance(node, ast.Call):
+            inside = node.args
+        if not inside:
+            return node  # a name or a number
+        names = {one.id for part in inside for one in ast.walk(part) if isinstance(one, ast.Name)} - set(_FUNCTIONS)
+        if names <= self._given:
+            part = ast.unparse(node)
+            if part not in self._values:
+                self._values[part] = _evaluate(node, self._values)
+            if not np.isinf(self._values[part]).any():  # of what is too large the logarithm may be wanted
+                return ast.Name(part)
+        folded = [self._fold(part) for part in inside]
+        match node:
+            case ast.BinOp(op=op):
+                return ast.BinOp(folded[0], op, folded[1])
+            case ast.Call(func=function):
+                return ast.Call(function, folded, [])
+            case ast.UnaryOp(op=sign):
+                return ast.UnaryOp(sign, folded[0])
+        raise AssertionError(f"not in the whitelist: {ast.dump(node)}")
+
+
+def _evaluate(tree: ast.AST, values: Mapping[str, Any]) -> Any:
     def walk(node: ast.AST) -> Any:
         match node:
             case ast.Name(id=name):
@@ -103,4 +142,4 @@ def evaluate(formula: Formula, values: Mapping[str, Any]) -> Any:
         return np.log(walk(node))
 
     with np.errstate(all="ignore"):
-        return walk(formula.tree)
+        return walk(tree)

@@ -15,12 +15,13 @@ from fastscale.laws.shared import refuse_groups
 from fastscale.planning.asked import number, numbers
 from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
 from fastscale.planning.draws import Draws, improves
-from fastscale.planning.solve import changes, minimum, root_in, scan
+from fastscale.planning.solve import ROUNDING, changes, minimum, root_in, scan
 
 __all__ = ["DEFAULT_COST", "Surface", "allocate"]
 
 _GRID = np.linspace(*LOG_RANGE, 80)  # model sizes tried before the search narrows down: a factor of 2.4 apart
 _LOCAL = np.linspace(-3.0, 3.0, 9)  # the same around a size that is about right
+_BESIDE = 1e-5  # in ln N: what a search leaves open is less
 _APART = 0.5  # in ln N: where the loss has not risen so far from its minimum, the minimum has no place
 # Laws with a variable that follows from N and D and so cannot be held: the student's own supervised loss
 _FOLLOWS = frozenset({"distillation"})
@@ -124,6 +125,36 @@ class Surface:
             ok = there & np.isfinite(N) & np.isfinite(D) & (N > 0) & (D > 0)
         return np.where(ok, N, np.nan), np.where(ok, D, np.nan), np.where(there, loss, np.nan)
 
+    def best_within(self, C: float, N_max: float, D_max: float) -> tuple[Array, Array, Array]:
+        """`best` of a budget with at most N_max parameters and D_max tokens.
+
+        The loss rises away from an optimum, so that where that lies beyond a limit the best is at the limit. Where there is no
+        optimum, since the loss falls on and on, the best is at the limit that it falls towards. Where both limits are met, not
+        all of the budget is spent.
+        """
+        N, D, loss = self.best(np.asarray(C))
+        with np.errstate(all="ignore"):
+            high = np.full(len(self), min(N_max, np.exp(LOG_RANGE[1])))
+            least = self.cost.size(np.asarray(C), np.asarray(D_max)) if D_max < np.inf else np.nan  # NaN: they cost more than C
+            low = np.minimum(np.where(np.isnan(least), np.exp(LOG_RANGE[0]), least), high)
+            if (none := np.isnan(N)).any():
+                limits = (D_max < np.inf, N_max < np.inf)
+                N[none], loss[none] = self.rows(none)._between(np.asarray(C), low[none], high[none], limits)
+            N, few = np.clip(N, low, high), (low >= N) & (low < high) & (D_max < np.inf)
+            D = np.where(few, D_max, np.minimum(self.cost.data(N, np.asarray(C)), D_max))
+            return N, D, np.where(np.isnan(N), loss, self.at(N, D))
+
+    def _between(self, C: Array, low: Array, high: Array, limits: tuple[bool, bool]) -> tuple[Array, Array]:
+        """(N, prediction) of the best size between two, at one of them only if that is a limit."""
+        grid = np.log(low) + np.linspace(0.0, 1.0, len(_GRID))[:, None] * (np.log(high) - np.log(low))
+        N, _, found = self._search_on(C, grid)
+        values = scan(lambda x: self.draws.sign * self.at(np.exp(x), self.cost.data(np.exp(x), C)), grid, len(self))
+        best = np.fmin.reduce(values) + ROUNDING * np.abs(np.fmin.reduce(values))
+        for size, value, limit in zip((low, high), (values[0], values[-1]), limits, strict=True):
+            here = np.isnan(found) & (value <= best) & limit
+            N, found = np.where(here, size, N), np.where(here, self.draws.sign * value, found)
+        return N, found
+
     def _search(self, C: Array, near: Array | None) -> tuple[Array, Array, Array]:
         """`best` by a search over ln N; N and D are NaN where the loss is level around them, as where nothing helps any more."""
         if near is not None:
@@ -141,6 +172,8 @@ class Surface:
             return sign * self.at(np.exp(x), self.cost.data(np.exp(x), C))
 
         x = minimum(loss, grid, len(self))
+        # what is best beside sizes without a value is no optimum: their D lies beyond the data looked at
+        x = np.where(np.isnan(loss(x - _BESIDE) + loss(x + _BESIDE)), np.nan, x)
         least = loss(x)
         level = np.minimum(loss(x - _APART), loss(x + _APART)) - least <= 8 * np.finfo(float).eps * np.abs(least)
         N = np.where(level, np.nan, np.exp(x))

@@ -33,9 +33,24 @@ def number(name: str, value: Any, positive: bool = True) -> float:
     return float(_read(name, value, positive, 0, "number"))
 
 
+def floats(value: Any) -> Array:
+    """Numbers as an array of floats.
+
+    Raises
+    ------
+    TypeError, ValueError
+        They are none, or True or False, which are no 1 and 0 where a size or a budget is asked for.
+    """
+    # a list of True and 2.0 would become one of floats
+    each = np.asarray(value) if hasattr(value, "dtype") else np.asarray(value, dtype=object)
+    if each.dtype == bool or (each.dtype == object and any(isinstance(one, bool | np.bool_) for one in each.ravel())):
+        raise TypeError("True and False are no numbers")
+    return np.asarray(value, dtype=float)
+
+
 def _read(name: str, value: Any, positive: bool, dimensions: int, what: str) -> Array:
     try:
-        found = np.asarray(value, dtype=float)
+        found = floats(value)
     except (TypeError, ValueError):
         raise FitError(f"{name}={value!r}: a {what}") from None
     if found.ndim > dimensions or not found.size or not np.isfinite(found).all() or (positive and not (found > 0).all()):

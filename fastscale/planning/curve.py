@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Flags
 from fastscale.planning.allocation import Surface
 from fastscale.planning.draws import Draws
 from fastscale.planning.solve import FINE, changes, differences, minimum, root_in, scan
@@ -21,6 +21,8 @@ _WIDTHS = np.array([1.5, 2, 3, 5, 8, 12, 20, 40, 100, 1e3, 1e5])
 # A variable is a scale where its values are positive and span this factor
 _SPAN = 10.0
 _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
+# Halvings between a point without a prediction and the next, which has one
+_HALVINGS = 50
 # Budgets looked at, in FLOP or in units of 1e18: with the closed form, and where each takes a search
 _BUDGETS = np.linspace(np.log(1e-12), np.log(1e100), 53)
 _FEW_BUDGETS = np.linspace(np.log(1e-3), np.log(1e38), 11)
@@ -111,6 +113,7 @@ class Curve:
         else:
             grid = np.concatenate([[self.u(beyond)], self.grid[self.grid > self.u(beyond)]])
             values = scan(self.along, grid, self.rows) - target
+        function = lambda u: self.along(u) - target  # noqa: E731
         finite, rows = np.isfinite(values), np.arange(self.rows)
         first, last = values[finite.argmax(axis=0), rows], values[len(values) - 1 - finite[::-1].argmax(axis=0), rows]
         changed = changes(values)
@@ -118,16 +121,46 @@ class Curve:
             # on the other side somewhere, not level with the target to rounding
             met = changed.any(axis=0) & (values * np.sign(first) < 0).any(axis=0)
             never = ~met & (np.abs(last) < np.abs(first)) & ((self.limit - target) * first >= 0)
-            found = self.x(root_in(lambda u: self.along(u) - target, grid, values, changed.argmax(axis=0), met))
+            found = self.x(root_in(function, grid, values, changed.argmax(axis=0), met))
+            found = self._where_it_begins(function, grid, values, ~met, found)
         return np.where(never, np.inf, found)
+
+    def _where_it_begins(
+        self, function: Callable[[Array], Array], grid: Array, values: Array, open_: Flags, found: Array
+    ) -> Array:
+        """`found`, and for rows that are open the root between a point without a value and the first with one, if it is there.
+
+        The best of a budget, say, exists from the least that any run costs on, and may be better than asked at the next point.
+        """
+        rows, k = np.arange(self.rows), np.isfinite(values).argmax(axis=0)
+        end = values[k, rows]
+        nearer = np.abs(end) < np.abs(values[np.minimum(k + 1, len(values) - 1), rows])
+        late = np.asarray(open_ & (k > 0) & nearer)
+        if not late.any():
+            return found
+        low, high, start = grid[np.maximum(k - 1, 0)], grid[k], np.full(self.rows, np.nan)
+        for _ in range(_HALVINGS):
+            open_ = late & np.isnan(start)
+            if not open_.any():
+                break
+            middle = 0.5 * (low + high)
+            value = function(middle)
+            beyond = np.isfinite(value) & (value * end > 0)
+            high, end = np.where(open_ & beyond, middle, high), np.where(open_ & beyond, value, end)
+            low, start = np.where(open_ & ~beyond, middle, low), np.where(open_ & ~beyond, value, start)
+        there = np.asarray(late & np.isfinite(start))
+        root = root_in(function, np.array([low, high]), np.array([start, end]), np.zeros(self.rows, dtype=int), there)
+        return np.where(there, self.x(root), found)
 
     def settles(self, function: Callable[[Array], Array]) -> Array:
         """The x beyond which a function of x stays below 0: infinity where it ends above, NaN where it is below everywhere."""
-        values = scan(lambda u: function(self.x(u)), self.grid, self.rows)
+        along = lambda u: function(self.x(u))  # noqa: E731
+        values = scan(along, self.grid, self.rows)
         finite, changed = np.isfinite(values), changes(values)
         last = values[len(values) - 1 - finite[::-1].argmax(axis=0), np.arange(self.rows)]
         cell, there = len(changed) - 1 - changed[::-1].argmax(axis=0), np.asarray(changed.any(axis=0))
-        found = self.x(root_in(lambda u: function(self.x(u)), self.grid, values, cell, there))
+        found = self.x(root_in(along, self.grid, values, cell, there))
+        found = self._where_it_begins(along, self.grid, values, ~there, found)
         return np.where(last > 0, np.inf, found)
 
     def best(self) -> Array:

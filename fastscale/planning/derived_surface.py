@@ -16,27 +16,15 @@ from fastscale.planning.solve import COARSE, FINE, differences, minimum, root
 _EXPONENT_STEP = 0.05
 # Sizes looked at with inference in the bill, in ln N from the best for training alone: inference makes models smaller
 _SMALLER = np.linspace(-9.0, 1.0, 41)
-_UNCAPPED = {"N_max": math.inf, "D_max": math.inf}
+UNCAPPED = {"N_max": math.inf, "D_max": math.inf}
 
 
-def _best(q: Question) -> tuple[Array, Array, Array]:
-    """The best allocation of C with at most N_max parameters and D_max tokens.
-
-    Where the best lies beyond a cap, the best under it lies at the cap, since the loss rises away from the optimum.
-    """
-    surface, C = q.surface, q["C"]
-    N_max, D_max = (q.given.get(name, math.inf) for name in _UNCAPPED)
-    N, D, loss = surface.best(np.asarray(C))
-    if D_max < math.inf:
-        over = D_max < D
-        N, D = np.where(over, surface.cost.size(np.asarray(C), np.asarray(D_max)), N), np.where(over, D_max, D)
-    if N_max < math.inf:
-        over = N_max < N
-        left = np.minimum(surface.cost.data(np.asarray(N_max), np.asarray(C)), D_max)
-        N, D = np.where(over, N_max, N), np.where(over, left, D)
-    if min(D_max, N_max) < math.inf:
-        loss = surface.at(N, D)
-    return N, D, loss
+def best_of(q: Question) -> tuple[Array, Array, Array]:
+    """The best allocation of C with at most N_max parameters and D_max tokens."""
+    N_max, D_max = (q.given.get(name, math.inf) for name in UNCAPPED)
+    if min(N_max, D_max) == math.inf:
+        return q.surface.best(np.asarray(q["C"]))
+    return q.surface.best_within(q["C"], N_max, D_max)
 
 
 def _exponent(q: Question, which: int) -> Array:
@@ -53,7 +41,7 @@ def _curvature(q: Question) -> Array:
 
 
 def _at_best(q: Question) -> dict[str, Array]:
-    N, D, _ = _best(q)
+    N, D, _ = best_of(q)
     return {"N": N, "D": D}
 
 
@@ -157,19 +145,19 @@ def _inference(q: Question) -> tuple[Array, Array]:
 QUANTITIES = (
     Quantity(
         "optimal_size", "parameters of the best allocation of C, with at most N_max and D_max", "surface", ("C",),
-        lambda q: _best(q)[0], _UNCAPPED, unit_of="N", visits=_at_best,
+        lambda q: best_of(q)[0], UNCAPPED, unit_of="N", visits=_at_best,
     ),
     Quantity(
         "optimal_data", "tokens of the best allocation of C, with at most N_max and D_max", "surface", ("C",),
-        lambda q: _best(q)[1], _UNCAPPED, unit_of="D", visits=_at_best,
+        lambda q: best_of(q)[1], UNCAPPED, unit_of="D", visits=_at_best,
     ),
     Quantity(
         "tokens_per_parameter", "tokens per parameter of the best allocation of C", "surface", ("C",),
-        lambda q: _best(q)[1] / _best(q)[0], _UNCAPPED, visits=_at_best,
+        lambda q: best_of(q)[1] / best_of(q)[0], UNCAPPED, visits=_at_best,
     ),
     Quantity(
         "loss_at_budget", "prediction for the best allocation of C, with at most N_max and D_max", "surface", ("C",),
-        lambda q: _best(q)[2], _UNCAPPED, positive=False, visits=_at_best,
+        lambda q: best_of(q)[2], UNCAPPED, positive=False, visits=_at_best,
     ),
     Quantity(
         "loss_at_budget", "prediction at C", "compute", ("C",), lambda q: q.curve.at(q["C"]), positive=False,
@@ -252,7 +240,7 @@ QUANTITIES = (
     ),
     Quantity(
         "epochs", "passes over the U unique tokens in the best allocation of C", "surface", ("C",),
-        lambda q: _best(q)[1] / q["U"], _UNCAPPED, only=lambda law: "U" in law.variable_names,
+        lambda q: best_of(q)[1] / q["U"], UNCAPPED, only=lambda law: "U" in law.variable_names,
         visits=_at_best,
     ),
 )

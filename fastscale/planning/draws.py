@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastscale.laws import Law
-from fastscale.laws.evaluate import evaluate
+from fastscale.laws.evaluate import Partial
 from fastscale.laws.law import Array
 
 # What laws predict, by whether less or more of it is better; of the rest (a cost, an optimal size) neither is said.
@@ -46,6 +46,7 @@ class Draws:
         self.law = law
         self.natural = np.ascontiguousarray(natural[:, : len(law.names)])
         self.held = dict(held or {})
+        self._formulas: dict[frozenset[str], Partial] = {}
 
     def __len__(self) -> int:
         return len(self.natural)
@@ -71,7 +72,7 @@ class Draws:
         given = {**self.held, **variables}
         shape = np.broadcast_shapes((len(self),), *(np.shape(v) for v in given.values()))
         if self.law.parsed is not None:
-            return np.broadcast_to(np.asarray(evaluate(self.law.parsed, {**self.params, **given})), shape)
+            return np.broadcast_to(np.asarray(self._formula(frozenset(variables))(variables)), shape)
         columns = [np.broadcast_to(np.asarray(given[v], dtype=float), shape) for v in self.law.variable_names]
         points = [column.reshape(-1, len(self)) for column in columns]
         thetas, kernel = self.law.to_coordinates(self.natural), self.law.kernels("linear").predict
@@ -81,6 +82,14 @@ class Draws:
             kernel(theta, self.law.rows([column[:, b] for column in points]), len(out), value, J)
             out[:, b] = value
         return out.reshape(shape)
+
+    def _formula(self, varying: frozenset[str]) -> Partial:
+        """The law's formula with all that does not vary computed."""
+        if varying not in self._formulas:
+            assert self.law.parsed is not None
+            still = {name: value for name, value in {**self.params, **self.held}.items() if name not in varying}
+            self._formulas[varying] = Partial(self.law.parsed, still)
+        return self._formulas[varying]
 
     def limit(self, *growing: str, towards: float = np.inf, others: Mapping[str, Any] | None = None) -> Array:
         """What the law comes to as these variables grow without bound, or all go to 0 or to minus infinity, `others` at values.

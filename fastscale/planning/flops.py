@@ -12,7 +12,7 @@ import numpy as np
 
 from fastscale.errors import FitError, did_you_mean
 from fastscale.laws.law import Array
-from fastscale.planning.asked import number
+from fastscale.planning.asked import floats, number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,7 @@ def _of(convention: _Convention, given: dict[str, Any]) -> Flops:
     numbers: dict[str, Array] = {}
     for name, value in given.items():
         try:
-            numbers[name] = np.asarray(1.0 if value is None else value, dtype=float)
+            numbers[name] = floats(1.0 if value is None else value)
         except (TypeError, ValueError):
             raise FitError(f"{name}={value!r}: a number, or several") from None
         if not (np.isfinite(numbers[name]).all() and (numbers[name] > 0).all()):

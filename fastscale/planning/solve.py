@@ -12,12 +12,15 @@ Function = Callable[[Array], Array]
 
 # Golden-section steps: a cell of the grid shrinks to 5e-7 of itself, which is about what rounding lets a minimum be known to.
 _GOLDEN_STEPS = 30
+# Newton's steps from a point of the grid, and the length of the last one: the next would be its square
+_NEWTON_STEPS, _SETTLED = 8, 1e-6
 _GOLDEN = (np.sqrt(5.0) - 1.0) / 2.0
 # Step of five-point differences in the logarithm of a scale: of first derivatives, and of those that a minimum is polished with.
 FINE, COARSE = 1e-3, 1e-2
 _ITERATIONS = 120
 _BLOCK = 32_768  # numbers that are computed at once on a grid
-_ROUNDING = 1e-12
+# Of a value: what is no lower than that is level
+ROUNDING = 1e-12
 _WIDTH = 1e-13  # of the bracket of a root
 
 
@@ -87,7 +90,8 @@ def root_in(function: Function, grid: Array, values: Array, cell: Ints, there: F
 
 
 def minimum(function: Function, grid: Array, rows: int) -> Array:
-    """Where the function is least: the best cell of the grid, golden section, and Newton's steps on five-point differences.
+    """Where the function is least: the best cell of the grid, Newton's steps on five-point differences, golden section where
+    these do not settle.
 
     Parameters
     ----------
@@ -108,24 +112,50 @@ def minimum(function: Function, grid: Array, rows: int) -> Array:
     with np.errstate(all="ignore"):
         points = np.broadcast_to(grid if np.ndim(grid) == 2 else np.asarray(grid)[:, None], (len(grid), rows))
         values = scan(at, points, rows)
-        best, least = values.argmin(axis=0), values.min(axis=0)
-        inside = np.isfinite(least) & (np.minimum(values[0], values[-1]) > least + _ROUNDING * np.abs(least))
-        k = np.clip(best, 1, len(grid) - 2)
-        low, high = points[k - 1, np.arange(rows)], points[k + 1, np.arange(rows)]
-        a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-        fa, fb = at(a), at(b)
-        for _ in range(_GOLDEN_STEPS):
-            left = fa < fb
-            low, high = np.where(left, low, a), np.where(left, b, high)
-            # one of the two inner points stays, the other is new
-            x = np.where(left, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
-            fx = at(x)
-            a, b = np.where(left, x, b), np.where(left, a, x)
-            fa, fb = np.where(left, fx, fb), np.where(left, fa, fx)
-        x = 0.5 * (low + high)
-        for _ in range(2):
-            x = x + _newton_step(at, x, high - low)
+        # the best cell inside: a dip between points of the grid may be below an end that they are not below
+        dips = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
+        k = np.where(dips, values[1:-1], np.inf).argmin(axis=0) + 1
+        low, start, high = (points[k + side, np.arange(rows)] for side in (-1, 0, 1))
+        x, settled = _newton(at, start, low, high)
+        if not (settled | np.isinf(values[k, np.arange(rows)])).all():
+            x = np.where(settled, x, _golden(at, low, high))
+        least = at(x)
+        inside = np.isfinite(least) & (np.minimum(values[0], values[-1]) > least + ROUNDING * np.abs(least))
     return np.where(inside, x, np.nan)
+
+
+def _newton(function: Function, x: Array, low: Array, high: Array) -> tuple[Array, Flags]:
+    """(A minimum between low and high, whether it is one): not where steps do not end, nor where the function bends otherwise
+    close by than further away, as beside a kink."""
+    done, far = np.zeros(len(x), dtype=bool), np.full(len(x), np.nan)
+    for _ in range(_NEWTON_STEPS):
+        first, second, _ = differences(function, x, COARSE)
+        step = np.where(second > 0, -first / second, np.nan)
+        moves = np.isfinite(step) & ~done
+        x, far = np.where(moves, np.clip(x + step, low, high), x), np.where(moves, second, far)
+        done = done | (np.abs(step) <= _SETTLED)
+        if (done | ~moves).all():
+            break
+    near = differences(function, x, FINE)[1]
+    return x, done & (np.abs(near - far) <= 1e-3 * far) & (x > low) & (x < high)
+
+
+def _golden(function: Function, low: Array, high: Array) -> Array:
+    """A minimum between low and high by golden section, and what can be polished by Newton's steps."""
+    a, b = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
+    fa, fb = function(a), function(b)
+    for _ in range(_GOLDEN_STEPS):
+        left = fa < fb
+        low, high = np.where(left, low, a), np.where(left, b, high)
+        # one of the two inner points stays, the other is new
+        x = np.where(left, high - _GOLDEN * (high - low), low + _GOLDEN * (high - low))
+        fx = function(x)
+        a, b = np.where(left, x, b), np.where(left, a, x)
+        fa, fb = np.where(left, fx, fb), np.where(left, fa, fx)
+    x = 0.5 * (low + high)
+    for _ in range(2):
+        x = x + _newton_step(function, x, high - low)
+    return x
 
 
 def _newton_step(function: Function, x: Array, width: Array) -> Array:

@@ -30,7 +30,7 @@ TEXT = table().to_csv(index=False).encode()
     [
         ("r.csv", b"", r"r\.csv is empty \(0 bytes\)"),
         ("r.csv", b"N,D,loss\n", r"r\.csv has no rows below its header"),
-        ("r.csv.gz", gzip.compress(b"N,D,loss\n"), r"r\.csv\.gz has no rows below its header"),
+        ("r.csv.gz", gzip.compress(b"N,D,loss\n", mtime=0), r"r\.csv\.gz has no rows below its header"),
         ("r.jsonl", b"\n\n", r"r\.jsonl has no rows"),
     ],
 )
@@ -45,7 +45,7 @@ def test_row_32_empty_files(tmp_path: Path, name: str, content: bytes, said: str
     [
         ("bom.csv", b"\xef\xbb\xbf" + TEXT),
         ("semicolon.csv", TEXT.replace(b",", b";")),
-        ("r.csv.gz", gzip.compress(TEXT)),
+        ("r.csv.gz", gzip.compress(TEXT, mtime=0)),
         ("r.csv.xz", lzma.compress(TEXT)),
         ("r.csv.bz2", bz2.compress(TEXT)),
         ("r.csv.zst", pa.compress(TEXT, codec="zstd", asbytes=True)),

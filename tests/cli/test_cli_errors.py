@@ -79,6 +79,15 @@ def test_message_and_code(shell: Shell, tmp_path: Path, runs: Path, arguments: t
     assert done.err.startswith("fastscale: ") and said in done.err and "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("command", ["fit", "sensitivity", "optimal", "batch", "compare"])
+def test_a_wrong_law_is_said_before_any_work(shell: Shell, runs: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    """Not after a line on the engine being compiled, which it is on a machine's first run."""
+    monkeypatch.setattr("fastscale.kernels.compiling.cache_folder", lambda: None)
+    options = {"optimal": ("--budget", "1e21"), "batch": ("--by", "family")}.get(command, ())
+    done = shell(command, runs, "--law", "chinchila", *options)
+    assert (done.code, done.out) == (2, "") and done.err.startswith("fastscale: no law 'chinchila'. Did you mean 'chinchilla'")
+
+
 @pytest.mark.parametrize("arguments", [("fti",), ("fit", "--foo"), ("fit", "--level", "abc"), ("fit", "--kind", "rows")])
 def test_wrong_usage(shell: Shell, arguments: tuple[str, ...]) -> None:
     done = shell(*arguments)

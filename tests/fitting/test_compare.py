@@ -197,6 +197,34 @@ def test_runs_that_train_and_are_scored_are_told() -> None:
         assert "run_in_both" not in {n.code for n in fastscale.compare(runs=runs, **options, **laws).warnings}
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_grid_without_runs_is_no_grid_of_checkpoints(seed: int) -> None:
+    """A law that misses the surface leaves neighbours alike, as runs would; the one that fits says that there are none."""
+    N, D = np.repeat(np.geomspace(3e7, 3e9, 8), 8), np.tile(np.geomspace(6e8, 3e11, 8), 8)
+    loss = fastscale.published("besiroglu2024").predict(N=N, D=D) * np.exp(0.004 * np.random.default_rng(seed).normal(size=64))
+    data = {"N": N, "D": D, "loss": loss}
+    assert fastscale.fit("kaplan_nd", data).units is not None and fastscale.fit("chinchilla", data).units is None
+    for laws in (["chinchilla", "kaplan_nd"], ["kaplan_nd", "chinchilla"]):
+        found = fastscale.compare(laws, data, resamples=20)
+        assert found.table.index[0] == "chinchilla" and found.table["distinguishable"]["kaplan_nd"]
+        assert found.units == found.table["held_out"].iloc[0] > 20  # each point is one
+
+
+def test_checkpoints_are_held_out_by_run() -> None:
+    """Every run begins below any cut of data or compute."""
+    rng = np.random.default_rng(1)
+    N, share = np.repeat(np.geomspace(3e7, 3e9, 12), 20), np.tile(np.linspace(0.05, 1, 20), 12)
+    data = pd.DataFrame({"run": np.repeat(np.arange(12), 20), "N": N, "D": 30 * N * share})
+    clean = fastscale.published("besiroglu2024").predict(N=data["N"], D=data["D"])
+    data["loss"] = clean * np.exp(np.repeat(rng.normal(0, 0.003, 12), 20) + rng.normal(0, 0.001, 240))
+    for scheme, divisions in (("cut", 1), ("expanding", 4)):
+        found = fastscale.compare(["chinchilla", "power_law"], data, run="run", D="D", N="N", x="N", scheme=scheme, resamples=20)
+        assert found.errors.index.get_level_values("split").nunique() == divisions
+        assert found.errors.index.get_level_values("split").str.startswith("runs that end at C < ").all()
+        assert not any(note.name == "run_in_both" for note in found.warnings)
+        assert found.units == (4 if scheme == "cut" else 6)  # of 12 runs a third, and half
+
+
 def test_units_that_are_drawn() -> None:
     frame = pd.concat([curve(k).assign(family=k) for k in range(3)])
     laws = ["power_law", "power_offset"]
@@ -209,7 +237,7 @@ def test_units_that_are_drawn() -> None:
     windows = fastscale.compare(laws, curve(0), x="x", delta=math.inf, scheme="expanding", resamples=0)
     assert windows.units == 20 < 30 < len(windows.errors)  # batches of a curve; later windows hold the same points out again
     runs = curve(0).assign(run=np.arange(60) // 3)
-    assert fastscale.compare(laws, runs, x="x", delta=math.inf, resamples=0).units == 6
+    assert fastscale.compare(laws, runs, x="x", delta=math.inf, resamples=0).units == 7  # of 20 runs those that end highest
     rows = pd.DataFrame({"N": np.repeat([1e8, 1e9], 12), "D": np.tile(np.geomspace(1e9, 1e11, 12), 2)})
     rows["loss"] = 1.5 + 300 / rows["N"] ** 0.3 + 2000 / rows["D"] ** 0.35 + np.random.default_rng(0).normal(0, 0.01, 24)
     found = fastscale.compare(["E + A/N**a + B/D**b", "A/N**a + B/D**b"], rows.assign(N=rows["N"] * (1 + np.arange(24) % 3)),
@@ -517,6 +545,12 @@ def test_offsets_and_errors_go_with_the_training_fits() -> None:
     np.testing.assert_allclose(
         found.errors["chinchilla"], np.log(one.predict(rest).to_numpy()) - np.log(rest["loss"].to_numpy()), atol=1e-6
     )
+    named = fastscale.compare(laws, frame.assign(cold=frame["cold"].map({0: "no", 1: "yes"})), offset="cold", resamples=0)
+    both = frame.assign(cold=frame["cold"].map({0: "no", 1: "yes"})).iloc[[0, 1]]
+    by_name = [named.predict(N=row.N, D=row.D, cold=row.cold) for row in both.itertuples()]
+    np.testing.assert_allclose(by_name, named.predict(both), rtol=1e-12)
+    with pytest.raises(FitError, match=r"got the shapes N \(3,\), D \(2,\)"):
+        named.predict(N=[1e8, 1e9, 1e10], D=[1e9, 1e10])
 
 
 def test_delta_is_chosen_from_the_training_points() -> None:

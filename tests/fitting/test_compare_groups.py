@@ -225,7 +225,7 @@ def test_two_columns_name_a_group() -> None:
 def test_laws_of_size_and_data_by_family() -> None:
     frame = fastscale.example_runs()
     found = fastscale.compare("all", frame, by="family")
-    assert "P07" not in {note.code for note in found.warnings} and (found.table["units"] == 5).all()
+    assert "P07" not in {note.code for note in found.warnings} and (found.table["units"] == 8).all()
     (note,) = [n for n in fastscale.compare(["chinchilla", "kaplan_nd"], frame.drop(columns="run"), by="family").warnings
                if n.code == "P07"]
     assert note.numbers == {"groups": 3, "of": 3}

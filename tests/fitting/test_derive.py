@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +16,7 @@ import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.identify import UnidentifiedWarning
 from fastscale.fitting.intervals import quantile
+from fastscale.laws import Law
 from fastscale.planning import derived
 from fastscale.planning.draws import Draws
 
@@ -337,3 +340,44 @@ def test_real_runs_agree_with_the_closed_form() -> None:
     # [.493, .542] with 4,000 resamples of the published kind
     assert a["lower"].iloc[0] == pytest.approx(0.493, abs=0.006) and a["upper"].iloc[0] == pytest.approx(0.542, abs=0.006)
     assert fastscale.derive(fit, "optimal_size", C=5.76e23)["estimate"].iloc[0] == pytest.approx(73e9, rel=0.02)
+
+
+def noted(fit: Any, code: str, name: str, **arguments: Any) -> Any:
+    (note,) = [note for note in fastscale.derive(fit, name, **arguments).attrs["warnings"] if note.code == code]
+    return note
+
+
+def test_what_does_not_exist_says_why() -> None:
+    rng = np.random.default_rng(0)
+    N, D = (v.ravel() for v in np.meshgrid(np.geomspace(1e7, 1e10, 8), np.geomspace(1e9, 1e12, 5)))
+    runs = {"N": N, "D": D, "loss": (1.8 + 480 / (N + 1e8) ** 0.34 + 2000 / D**0.36) * np.exp(rng.normal(0, 1e-3, 40))}
+    law = Law("E + A/(N + 1e8)**alpha + B/D**beta", positive=("E", "A", "B", "alpha", "beta"))
+    fit = fastscale.fit(law, runs, delta=math.inf)
+    none = noted(fit, "no_value", "optimal_size", C=[1e18, 1e21])
+    assert none.count == 1 and none.severity == "warning" and "gets better and better with fewer parameters" in none.message
+    assert "at 1 of 2 arguments" in none.message and "D_max=" in none.advice
+    none = noted(fit, "no_value", "compute_for_loss", loss=3.0)
+    said = re.findall(r"C = (\S+) on, where the prediction is (\S+) already", none.message)
+    start, value = map(float, said[0])
+    # it is where the frontier begins: none below, the said loss above
+    assert np.isnan(fit.optimal(0.98 * start)["N"]) and fit.optimal(1.02 * start)["loss"] == pytest.approx(value, rel=3e-3)
+    assert value == pytest.approx(fit.params["E"] + fit.params["A"] / 1e8 ** fit.params["alpha"], rel=1e-3)
+    assert noted(fit.bootstrap(30), "no_value", "compute_for_loss", loss=[3.0, 2.1]).count == 1
+    # the cost
+    text = noted(fit, "no_value", "optimal_size", C=1e20, cost="6*N*D + 1e21").message
+    assert "no size and data that were looked at cost C = 1e+20" in text
+    text = noted(fastscale.published("besiroglu2024"), "no_value", "optimal_data", C=1e21, cost="6*N*log(D)").message
+    assert "with fewer parameters (D up to 1e+21)" in text
+
+
+def test_an_allocation_at_a_limit_says_so(boot: fastscale.Bootstrap) -> None:
+    free = boot.fit.optimal(1e21)
+    note = noted(boot, "at_limit", "optimal_size", C=1e21, N_max=1e9)
+    said = f"is at N_max = 1e+09; without a limit N = {free['N']:.3g}, D = {free['D']:.3g}"
+    assert note.severity == "info" and said in note.message
+    both = noted(boot, "at_limit", "loss_at_budget", C=1e21, N_max=1e9, D_max=1e9)
+    assert "N_max = 1e+09 and D_max = 1e+09" in both.message
+    table = fastscale.derive(boot.fit, "optimal_size", C=1e21, N_max=1e12, D_max=1e15)
+    assert not [note for note in table.attrs["warnings"] if note.code == "at_limit"]
+    log = dict(C=1e21, cost="6*N*log(D)", D_max=1e13)
+    assert "without a limit there is no optimum" in noted(boot.fit, "at_limit", "optimal_data", **log).message

@@ -93,6 +93,17 @@ def test_a_group_with_too_many_failures_for_an_interval_is_resampled_no_further(
     assert some.loc["few", "status"] == "ok" and some.loc["few", "A_se"] == every.loc["few", "A_se"]
 
 
+@pytest.mark.parametrize("by", [0, ["family", 3], [None], True])
+def test_a_group_is_named_by_columns(by):
+    calls = (
+        lambda: fastscale.fit_groups(LAW, groups(2), by=by), lambda: fastscale.verdicts(groups(2), by=by, x="x"),
+        lambda: fastscale.compare([LAW, "power_law"], groups(2), by=by, x="x"),
+    )
+    for call in calls:
+        with pytest.raises(FitError, match="the name of a column, or several names"):
+            call()
+
+
 def test_a_broken_group_says_why_and_the_batch_goes_on(table):
     frame = groups().astype({"x": object, "loss": object})
     frame.loc[frame["family"] == "f1", "loss"] = -1.0

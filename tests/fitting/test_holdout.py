@@ -57,6 +57,28 @@ def test_points_along_a_curve_are_levels_of_their_own() -> None:
         np.testing.assert_array_equal(levels_of(x), x)
 
 
+def test_runs_of_checkpoints_are_divided_by_where_they_end() -> None:
+    """All begin below any cut: those that end below it train, whole; of the others what lies above is scored."""
+    runs = np.repeat(np.arange(6), 5)
+    along = np.concatenate([np.linspace(1, 10 * (k + 1), 5) for k in range(6)])
+    (split,) = scheme().splits(pd.DataFrame({"x": along}), along, "C", runs)
+    assert split.what == "runs that end at C < 50"  # the upper third of six ends
+    assert set(runs[split.train]) == {0, 1, 2, 3} and split.train.sum() == 20
+    assert set(runs[split.test]) == {4, 5} and (along[split.test] >= 50).all() and split.test.sum() == np.sum(along >= 50)
+    cuts = scheme(scheme="expanding").splits(pd.DataFrame({"x": along}), along, "C", runs)
+    assert [split.what for split in cuts] == [f"runs that end at C < {end}" for end in (40, 50)]
+    (asked,) = scheme(cut=30.0).splits(pd.DataFrame({"x": along}), along, "C", runs)
+    assert set(runs[asked.train]) == {0, 1} and set(runs[asked.test]) == {2, 3, 4, 5}
+    shuffled = np.random.default_rng(0).permutation(30)
+    (other,) = scheme().splits(pd.DataFrame({"x": along[shuffled]}), along[shuffled], "C", runs[shuffled])
+    assert (other.train == split.train[shuffled]).all() and (other.test == split.test[shuffled]).all()
+    with pytest.raises(FitError, match="they do not end on both sides of it at four levels or more; cut another variable"):
+        scheme().splits(pd.DataFrame({"x": along}), np.tile(np.arange(1.0, 6.0), 6), "D", runs)
+    # a run that lies above the cut as a whole is scored, and those on both sides train, as ever
+    (mixed,) = scheme(cut=30.0).splits(pd.DataFrame({"x": along}), along + 100.0 * (runs == 5), "C", runs)
+    assert mixed.what == "C < 30" and set(runs[mixed.test]) == {5} and set(runs[mixed.train]) == {0, 1, 2, 3, 4}
+
+
 def test_rows_without_a_label_are_held_out_too() -> None:
     for missing in (None, np.nan, pd.NA):
         labels = pd.Series(["a", missing, "b", "a", missing], dtype=object)

@@ -56,6 +56,28 @@ NOT = [
     (lambda f, b, v: v.data_multiplier(2.2, [1e9, 2e9]), r"N=\[.*\]: a positive number$"),
     (lambda f, b, v: v.data_multiplier(2.2, math.nan), "N=nan: a positive number$"),
     (lambda f, b, v: v.size_multiplier(2.2, "much"), "D='much': a number$"),
+    # True is no 1
+    (lambda f, b, v: fastscale.derive(b, "optimal_size", C=True), "C=True: a number, or several$"),
+    (lambda f, b, v: fastscale.derive(b, "optimal_size", C=[True, 1e21]), r"C=\[True, .*\]: a number, or several$"),
+    (lambda f, b, v: fastscale.derive(b, "optimal_size", C=np.array([True])), r"C=array\(\[ True\]\): a number, or several$"),
+    (lambda f, b, v: fastscale.derive(b, "optimal_size", C=1e21, N_max=True), "N_max=True: a number, or several$"),
+    (lambda f, b, v: fastscale.derive(b, "compute_for_loss", loss=True), "loss=True: a number, or several$"),
+    (lambda f, b, v: f.optimal(True), "C=True: a number, or several$"),
+    (lambda f, b, v: b.optimal(True), "C=True: a number, or several$"),
+    (lambda f, b, v: f.interval(C=True), "C=True: a number$"),
+    (lambda f, b, v: f.sensitivity(C=True), "C=True: a number$"),
+    (lambda f, b, v: f.predict(N=True, D=1e10), "N=True: a number, or several$"),
+    (lambda f, b, v: f.predict(N=[1e9, True], D=1e10), r"N=\[.*True\]: a number, or several$"),
+    (lambda f, b, v: f.predict(N="much", D=1e10), "N='much': a number, or several$"),
+    (lambda f, b, v: b.band(N=True, D=1e10, kind="pointwise"), "N=True: a number, or several$"),
+    (lambda f, b, v: v.speedup(True), "C=True: a number, or several$"),
+    (lambda f, b, v: v.multiplier(True), "loss=True: a number, or several$"),
+    (lambda f, b, v: v.data_multiplier(2.2, True), "N=True: a number$"),
+    (lambda f, b, v: v.difference(N=True, D=1e10), "N=True: a number, or several$"),
+    (lambda f, b, v: v.crossings(True, 1e22), "low=True: a number$"),
+    (lambda f, b, v: fastscale.flops("kaplan", layers=True, width=512), "layers=True: a number, or several$"),
+    (lambda f, b, v: fastscale.flops("kaplan", layers=[8, True], width=512), r"layers=\[8, True\]: a number, or several$"),
+    (lambda f, b, v: fastscale.cost_formula("6ND", aspect=True, vocabulary=1000), "aspect=True: a number$"),
 ]
 
 
@@ -106,3 +128,13 @@ def test_a_multiplier_is_of_a_positive_scale() -> None:
         fits.append(fastscale.fit("sigmoid4", pd.DataFrame({"x": x, "y": y}), x="x", loss="y", delta=math.inf))
     with pytest.raises(FitError, match="x of a has values that are not positive: of such a variable a multiplier means nothing"):
         fastscale.versus(*fits)
+
+
+def test_columns_of_other_kinds_are_numbers(made: Made) -> None:
+    """A table's column with missing values allowed, a categorical one, objects: numbers all the same."""
+    fit = made[0]
+    sizes = pd.Series([10**9, 10**10])
+    expected = fit.predict(N=[1e9, 1e10], D=1e11)
+    for column in (sizes.astype("Int64"), sizes.astype("category"), sizes.astype(object), list(sizes)):
+        np.testing.assert_array_equal(fit.predict(N=column, D=1e11), expected)
+        assert list(fastscale.derive(fit, "optimal_size", C=column)["estimate"]) == list(fit.optimal([1e9, 1e10])["N"])

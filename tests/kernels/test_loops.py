@@ -62,7 +62,7 @@ class Batch:
         grid = law.search_grid(linear, {j: law.box[0][j] for j in self.fixed})
         out = {
             "thetas": np.full((G, p), -7.0), "values": np.full(G, -7.0), "status": np.full((G, 2), -7),
-            "errors": np.full((G, p), -7.0), "endpoints": np.full((G, len(LEVELS), p), -7.0),
+            "errors": np.full((G, p), -7.0), "told": np.full((G, p, p), -7.0), "endpoints": np.full((G, len(LEVELS), p), -7.0),
             "counts": np.zeros((G, 8), np.int64), "draws": np.full((G, self.resamples if self.keep else 0, p), -7.0),
         }
         kernels = law.kernels(self.scale)
@@ -77,7 +77,8 @@ class Batch:
                 np.array([self.delta, 1.0, 1e-24]), {"log": 0, "linear": 1, "logit": 2}[self.scale], 6, tolerance,
                 evaluations, self.resamples,
                 self.resamples if self.most_failed is None else self.most_failed, np.uint64(11), LEVELS, begin, end,
-                out["thetas"], out["values"], out["status"], out["errors"], out["endpoints"], out["counts"], out["draws"],
+                out["thetas"], out["values"], out["status"], out["errors"], out["told"], out["endpoints"], out["counts"],
+                out["draws"],
             )
         return out
 
@@ -180,6 +181,24 @@ def test_standard_errors_are_the_sandwich(scale: str, clustered: bool, delta: fl
         if out["status"][k, 0] == CONVERGED:
             np.testing.assert_allclose(out["errors"][k], sandwich(points, out["thetas"][k], units), rtol=1e-5)
     assert (out["status"][:, 0] == CONVERGED).sum() >= 4
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_products_are_those_of_the_derivatives(scale: str) -> None:
+    """Of what moves: fixed coordinates, and those at a bound, have none."""
+    b = batch(scale=scale, delta=1e-2, resamples=0, fixed=(0,))
+    out = b.run()
+    offset = batch(scale=scale, delta=1e-2, resamples=0).run()
+    held = offset["thetas"][:, 0] == 0.0
+    assert (np.isnan(offset["told"][:, 0, 0]) == held).all() and not held.all()
+    for k, (columns, _, w) in enumerate(b.groups):
+        predicted = [
+            support.transform(support.predict(b.law, support.natural(b.law, out["thetas"][k] + h), columns), scale)
+            for h in 1e-6 * np.array([[0, 1, 0], [0, -1, 0], [0, 0, 1], [0, 0, -1]])
+        ]
+        J = np.stack([predicted[0] - predicted[1], predicted[2] - predicted[3]]) / 2e-6
+        np.testing.assert_allclose(out["told"][k][1:, 1:], J * w @ J.T, rtol=1e-6)
+        assert np.isnan(out["told"][k][0]).all() and np.isnan(out["told"][k][:, 0]).all()
 
 
 @pytest.mark.parametrize("clustered", [False, True])

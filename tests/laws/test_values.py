@@ -15,7 +15,7 @@ from fastscale import laws
 from fastscale.errors import LawError
 from fastscale.laws import kaplan
 from fastscale.laws.data_constrained import eff_data_sat
-from fastscale.laws.evaluate import evaluate
+from fastscale.laws.evaluate import Partial, evaluate
 from fastscale.laws.page import markdown
 
 SUPERVISED = 2.3746922483535
@@ -345,3 +345,25 @@ def test_at_infinity_a_power_of_zero_is_one() -> None:
     assert law.parsed is not None
     values = dict(E=np.array([1.0, 1.0]), A=np.array([3.0, 3.0]), alpha=np.array([0.0, 0.5]), x=np.array(np.inf))
     assert evaluate(law.parsed, values).tolist() == [4.0, 1.0]
+
+
+@pytest.mark.parametrize("name", sorted(name for name, law in laws.registry().items() if law.parsed is not None))
+def test_parts_that_are_computed_once_change_nothing(name: str) -> None:
+    """To the last bit, whatever is given and whatever varies."""
+    law, rng = laws.registry()[name], np.random.default_rng(0)
+    assert law.parsed is not None
+    values: dict[str, Any] = {p: rng.uniform(0.1, 0.9, 5) for p in law.names}
+    values |= {v: rng.uniform(0.5, 5.0, 5) for v in law.variable_names}
+    whole = evaluate(law.parsed, values)
+    for varying in ({law.variable_names[-1]}, set(law.variable_names), set(values), {law.names[0]}, set[str]()):
+        partial = Partial(law.parsed, {k: v for k, v in values.items() if k not in varying})
+        for _ in range(2):
+            np.testing.assert_array_equal(partial({k: values[k] for k in varying}), whole)
+
+
+def test_a_part_that_overflows_is_not_computed_beforehand() -> None:
+    law = fastscale.Law("b*(1 + (x/d)**f)**(-c)", variables=("x",))
+    assert law.parsed is not None
+    given = dict(b=2.0, f=400.0, c=0.01, x=1e9, d=1.0)
+    partial = Partial(law.parsed, {k: v for k, v in given.items() if k not in ("b", "c")})
+    assert partial({"b": 2.0, "c": 0.01}) == evaluate(law.parsed, given) == pytest.approx(2e-36, rel=1e-12)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from scipy import optimize
 from support_derived import ask
 
 import fastscale
 from fastscale.errors import FitError
+from fastscale.laws import Law
 
 QAT = dict(E=1.8, A=480.0, alpha=0.34, B=2000.0, beta=0.36, k=0.02, g_D=0.25, g_G=0.9, g_N=0.5)
 G = 128.0
@@ -131,3 +133,124 @@ def test_what_has_nothing_to_do_with_a_cost_needs_none() -> None:
         ask("sparse_moe", p, "optimal_size", C=1e21, active=share)
     with pytest.raises(FitError, match=r"cost= is for quantities of an allocation; data_for_loss of 'chinchilla' has none"):
         fastscale.derive(fastscale.published("besiroglu2024"), "data_for_loss", loss=2.2, N=1e9, cost="6*N*D")
+
+
+PLAIN = dict(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658)
+
+
+@pytest.mark.parametrize("loss", [40.0, 5.0, 2.3, 2.1])
+@pytest.mark.parametrize("start", [1e15, 1e20, 1e22, 3e25])
+def test_a_frontier_that_begins_with_what_every_run_costs(loss: float, start: float) -> None:
+    """6 N D and a fixed part: the fixed part more than by the closed form without it, however late the frontier begins."""
+    rows = {k: np.array([v, v if k in ("alpha", "beta") else 1.1 * v, v]) for k, v in PLAIN.items()}
+    expected = start + ask("chinchilla", rows, "compute_for_loss", loss=loss)
+    found = ask("chinchilla", rows, "compute_for_loss", loss=loss, cost=f"6*N*D + {start:g}")
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    alone = ask("chinchilla", PLAIN, "compute_for_loss", loss=loss, cost=f"6*N*D + {start:g}")
+    np.testing.assert_allclose(found[[0, 2]], alone, rtol=1e-13)
+
+
+def test_where_more_changes_little_may_begin_with_the_frontier() -> None:
+    """Of a fixed part of 1e22, twice the budget is much more than twice what is left beside it."""
+    cost, gain = "6*N*D + 1e22", 0.5
+
+    def drop(x: float) -> float:
+        budgets = [1e22 + math.exp(x), 2 * (1e22 + math.exp(x))]
+        return abs(np.diff([ask("chinchilla", PLAIN, "loss_at_budget", C=C - 1e22) for C in budgets])[0]) - gain
+
+    left = math.exp(optimize.brentq(drop, 35, 50, xtol=1e-12))
+    found = ask("chinchilla", PLAIN, "diminishing_point", gain=gain, cost=cost)
+    assert found - 1e22 == pytest.approx(left, rel=1e-6)
+
+
+SMALL = Law("E + A/(N + 1e8)**alpha + B/D**beta", positive=("E", "A", "B", "alpha", "beta"))
+SUM = dict(E=1.8, A=480.0, alpha=0.34, B=2000.0, beta=0.36)
+
+
+def small(N: float, D: float) -> float:
+    return 1.8 + 480 / (N + 1e8) ** 0.34 + 2000 / D**0.36
+
+
+@pytest.mark.parametrize("loss", [2.1, 2.6, 1.8 + 480 / 1e8**0.34 - 1e-4])
+def test_a_frontier_that_begins_with_the_law(loss: float) -> None:
+    """Where N adds nothing below 1e8, the best of little compute is as small as can be, so that there is no optimum; of a little
+    more there is one, however shallow it is at first."""
+    found = ask(SMALL, SUM, "compute_for_loss", loss=loss)
+    size = ask(SMALL, SUM, "optimal_size", C=found)
+    best = optimize.minimize_scalar(lambda x: small(math.exp(x), found / 6 / math.exp(x)), bounds=(18, 26), method="bounded")
+    assert best.fun == pytest.approx(loss, rel=1e-10) and math.log(size) == pytest.approx(best.x, abs=1e-4)
+
+
+def test_a_loss_that_any_compute_reaches_has_no_least_compute() -> None:
+    assert small(1e-9, 1e15) < 3.0
+    assert math.isnan(ask(SMALL, SUM, "compute_for_loss", loss=3.0)) and math.isnan(ask(SMALL, SUM, "optimal_size", C=1e18))
+
+
+@pytest.mark.parametrize(
+    ("formula", "limit"),
+    [
+        ("E + A/(N + 1e8)**alpha + B/D**beta", dict(D_max=1e9)),  # at C = 1e18 the smaller the better
+        ("E + A/N**alpha + B/(D + 1e12)**beta", dict(N_max=1e8)),  # the larger the better
+        ("A/(N**alpha*D**beta)", dict(D_max=1e9)),  # along a budget a power of N
+        ("A*(N**alpha*D**(alpha/2))**(-1)", dict(N_max=1e8)),
+        ("E + B/D**beta + 0*N", dict(D_max=1e9)),
+        ("A/(N**alpha*D**beta)", dict(D_max=1e9, N_max=1e7)),  # not all is spent
+    ],
+)
+def test_with_a_limit_what_has_no_optimum_has_its_best_there(formula: str, limit: dict[str, float]) -> None:
+    names = [name for name in ("E", "A", "B", "alpha", "beta") if name in formula]
+    law = Law(formula, positive=tuple(names), variables=("N", "D"))
+    p, C = {name: SUM[name] for name in names}, 1e18
+    assert math.isnan(ask(law, p, "optimal_size", C=C))
+    N, D, loss = (ask(law, p, name, C=C, **limit) for name in ("optimal_size", "optimal_data", "loss_at_budget"))
+    at = {"N_max": N, "D_max": D}
+    assert {name: at[name] for name in limit} == limit
+    if len(limit) == 1:
+        assert math.isclose(6 * N * D, C, rel_tol=1e-12)
+
+    def predicted(N: float, D: float) -> float:
+        return float(eval(formula, {**p, "N": N, "D": D}))
+
+    assert loss == pytest.approx(predicted(N, D), rel=1e-13)
+    # no allocation within the limits does better
+    for x in np.linspace(math.log(1e3), math.log(1e15), 200):
+        n = math.exp(x)
+        d = min(C / 6 / n, limit.get("D_max", math.inf))
+        assert n > limit.get("N_max", math.inf) or 6 * n * d < C * (1 - 1e-9) or predicted(n, d) >= loss * (1 - 1e-12)
+
+
+def test_the_other_limit_makes_no_optimum() -> None:
+    """The smaller the better, and a largest size: nothing to be at."""
+    assert math.isnan(ask(SMALL, SUM, "optimal_size", C=1e18, N_max=1e8))
+    assert math.isnan(ask(SMALL, SUM, "loss_at_budget", C=1e18, N_max=1e8))
+    # a limit on the far side of an optimum changes nothing, even where the loss falls again far beyond
+    free = ask(SMALL, SUM, "optimal_size", C=1e21)
+    assert ask(SMALL, SUM, "optimal_size", C=1e21, N_max=2 * free) == pytest.approx(free, rel=1e-12)
+
+
+def test_a_limit_to_a_loss_that_is_level_around_its_best() -> None:
+    p = dict(E=1.87, A=521.0, B=1488.0, alpha=0.353, beta=0.353, R_N=5.309743, R_D=15.387756)
+    free = ask("data_constrained", p, "loss_at_budget", C=1e27, U=1e10)
+    assert math.isnan(ask("data_constrained", p, "optimal_size", C=1e27, U=1e10))
+    assert ask("data_constrained", p, "optimal_size", C=1e27, U=1e10, N_max=1e10) == 1e10
+    assert ask("data_constrained", p, "loss_at_budget", C=1e27, U=1e10, N_max=1e10) > free
+    # a limit beyond what helps
+    assert ask("data_constrained", p, "loss_at_budget", C=1e27, U=1e10, N_max=1e14) == pytest.approx(free, rel=1e-12)
+
+
+def test_an_optimum_beyond_the_data_looked_at_is_none() -> None:
+    """A cost that rises with the logarithm of D: of much compute the best D lies far beyond any range; of less it is SciPy's."""
+    cost = "6*N*log(D)"
+    for name in ("optimal_size", "optimal_data", "loss_at_budget"):
+        assert math.isnan(ask("chinchilla", PLAIN, name, C=1e21, cost=cost))
+
+    def loss(x: float) -> float:
+        p = PLAIN
+        return p["E"] + p["A"] / math.exp(x) ** p["alpha"] + p["B"] * math.exp(-p["beta"] * 1e12 / (6 * math.exp(x)))
+
+    best = optimize.minimize_scalar(loss, bounds=(20, 26), method="bounded", options={"xatol": 1e-10})
+    assert ask("chinchilla", PLAIN, "optimal_size", C=1e12, cost=cost) == pytest.approx(math.exp(best.x), rel=1e-6)
+    # with a limit of D there is a best
+    assert ask("chinchilla", PLAIN, "optimal_data", C=1e21, cost=cost, D_max=1e13) == 1e13
+    size = 1e21 / (6 * math.log(1e13))
+    assert ask("chinchilla", PLAIN, "optimal_size", C=1e21, cost=cost, D_max=1e13) == pytest.approx(size, rel=1e-9)

@@ -73,3 +73,36 @@ def test_differences_are_derivatives() -> None:
     np.testing.assert_allclose(first, np.exp(x), rtol=1e-9)
     np.testing.assert_allclose(second, np.exp(x), rtol=1e-9)
     np.testing.assert_array_equal(value, np.exp(x))
+
+
+def test_minima_at_kinks_and_where_curves_change() -> None:
+    """Where Newton's steps mislead: a corner, another curvature on either side, a power of four, a dip between grid points."""
+    rng = np.random.default_rng(3)
+    at, a = rng.uniform(-8, 8, 60), rng.uniform(0.2, 2, 60)
+    corner = minimum(lambda x: np.maximum(np.exp(a * (x - at)), np.exp(at - x)), GRID, 60)
+    np.testing.assert_allclose(corner, at, atol=1e-5)
+    bent = minimum(lambda x: np.where(x < at, 1.0, 3.0 * a) * (x - at) ** 2, GRID, 60)
+    np.testing.assert_allclose(bent, at, atol=1e-6)
+    flat = minimum(lambda x: (x - at) ** 4 + 1.0, GRID, 60)
+    np.testing.assert_allclose(flat, at, atol=1e-3)  # rounding hides what is nearer
+    # between two points of the grid, with an end that is below both
+    shallow = minimum(lambda x: -np.exp(-50 * (x - np.floor(at) - 0.5) ** 2) + np.tanh(x) / 1e3, GRID, 60)
+    narrow = np.array([optimize.minimize_scalar(
+        lambda x, m=m: -np.exp(-50 * (x - m) ** 2) + np.tanh(x) / 1e3, bounds=(m - 0.2, m + 0.2), method="bounded",
+        options={"xatol": 1e-10},
+    ).x for m in np.floor(at) + 0.5])
+    there = np.isfinite(shallow)
+    assert there.sum() > 10
+    np.testing.assert_allclose(shallow[there], narrow[there], atol=1e-6)
+
+
+def test_a_row_of_minima_does_not_depend_on_others() -> None:
+    rng = np.random.default_rng(4)
+    a, b, c = rng.uniform(0.1, 1, 50), rng.uniform(-8, 8, 50), rng.uniform(0, 1, 50) ** 4
+
+    def function(x: np.ndarray, k: slice) -> np.ndarray:
+        return np.exp(a[k] * (x - b[k])) + np.exp(b[k] - x) + c[k] * np.abs(x - b[k])
+
+    whole = minimum(lambda x: function(x, slice(None)), GRID, 50)
+    alone = [minimum(lambda x, k=k: function(x, slice(k, k + 1)), GRID, 1)[0] for k in range(50)]
+    np.testing.assert_array_equal(whole, alone)
