@@ -30,8 +30,8 @@ Laws are fitted to part of the runs and scored on the rest: below and above a cu
 """
 
 _COLUMNS = [
-    "error", "worse_by", "lower", "upper", "p", "p_adjusted", "distinguishable", "selected", "coverage", "weight", "in_sample",
-    "aicc",
+    "error", "failed", "worse_by", "lower", "upper", "p", "p_adjusted", "distinguishable", "selected", "coverage", "weight",
+    "in_sample", "aicc",
 ]
 
 
@@ -143,7 +143,7 @@ def compare(
         lines += [f"{note.severity}: {note}" for note in found.warnings]
         typer.echo("\n".join(lines))
     if not table["error"].map(math.isfinite).any():
-        output.say("no law could be fitted to the training points")
+        output.say("no law could be fitted to the training points, or none has a prediction of all that is held out")
         raise typer.Exit(output.NO_OPTIMUM)
 
 
@@ -154,7 +154,8 @@ def _left_out(found: Comparison | GroupComparison) -> list[str]:
 
 def _text(found: Comparison) -> list[str]:
     table = found.table
-    shown = table[[name for name in _COLUMNS if table[name].notna().any()]]
+    told = table.notna().any() & (table["failed"].any() | (table.columns != "failed"))
+    shown = table[[name for name in _COLUMNS if told[name]]]
     held = f"{int(table['held_out'].iloc[0]):,} points held out, drawn as {found.units:,} units"
     return [found.verdict, f"{held}; error: {table.attrs['error']}", output.table(shown)]
 

@@ -31,8 +31,15 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
     """See `Bootstrap.band`."""
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}")
+    if boot.kind == "jackknife":
+        raise FitError("a jackknife's draws lie closer together than estimates do, and make no band; ask another bootstrap")
     tails_of(level)
     fit = boot.fit
+    if kind == "prediction" and fit.problem is None:
+        raise FitError(
+            "a prediction band adds the residuals of the runs, which a bootstrap of one group or from a file has not; fit again, "
+            "or ask for kind='pointwise' or 'simultaneous'"
+        )
     columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
     residual = fit.options.residual
     estimate = predict_points(fit.law, residual, fit.theta[None], columns)[0]
@@ -75,7 +82,7 @@ def _ends(boot: Bootstrap, columns: list[Array], middle: Array, kind: str, level
             spread[rows], open_ends[:, rows], away = _distances(part, middle[rows], tails[0])
             largest = np.fmax(largest, away)
         else:
-            lower[rows], upper[rows] = _quantiles(part, tails)
+            lower[rows], upper[rows] = quantiles(part, tails)
     if kind == "simultaneous":
         reach = float(quantile(largest, (level,))[0])
         width = reach * spread if np.isfinite(reach) else np.where(np.isnan(spread), np.nan, np.inf)
@@ -105,13 +112,13 @@ def _distances(part: Array, middle: Array, tail: float) -> tuple[Array, Array, A
     return np.where(told, spread, np.nan), open_ends, away.max(axis=1, initial=0.0)
 
 
-def _quantiles(values: Array, tails: tuple[float, float]) -> Array:
-    """Quantiles of each column's draws that exist, (2, columns); infinite ones are beyond all others."""
+def quantiles(values: Array, tails: tuple[float, float]) -> Array:
+    """Quantiles of each column's draws that exist, (2, columns); infinite ones are beyond all others. NaN where too many lack."""
     plain = np.isfinite(values).all(axis=0)
     ends = np.empty((2, values.shape[1]))
     ends[:, plain] = np.quantile(values[:, plain], tails, axis=0)
     for j in np.flatnonzero(~plain):
-        ends[:, j] = quantile(values[:, j], tails)
+        ends[:, j] = quantile(values[:, j], tails) if np.isnan(values[:, j]).mean() <= MOST_FAILED else np.nan
     return ends
 
 

@@ -14,14 +14,15 @@ import pandas as pd
 
 from fastscale.archive import Note
 from fastscale.errors import DataError, FitError
+from fastscale.fitting.bands import quantiles
 from fastscale.fitting.bootstrap import seed_of
 from fastscale.fitting.choose import ALL, Chosen, choose, resolve_all
 from fastscale.fitting.compare_groups import GroupComparison, compare_groups
-from fastscale.fitting.data import open_runs, prediction_columns
+from fastscale.fitting.data import one_shape, open_runs, prediction_columns
 from fastscale.fitting.division import Division, How, errors_in
 from fastscale.fitting.fit import fit
 from fastscale.fitting.group_data import names_of
-from fastscale.fitting.holdout import Scheme, Split, Units, units_of
+from fastscale.fitting.holdout import Scheme, Split, Units, rows_of, units_of
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
@@ -48,7 +49,8 @@ class Comparison:
     ----------
     table
         A row a law, best first: error (root mean square, held out), median_error, bias (mean of prediction less response),
-        coverage (share of the held-out points inside the law's prediction interval), worse_by with lower and upper and p (by how
+        coverage (share of the held-out points inside the law's prediction interval; 39 resamples are the fewest for one of
+        95 %), worse_by with lower and upper and p (by how
         much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are; of this
         pair alone), p_adjusted (of a model confidence set: for the best law being the best of so many), distinguishable
         (p_adjusted below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
@@ -123,7 +125,7 @@ class Comparison:
         if not draws:
             raise FitError(f"resamples={resamples!r}: too few for the laws of the mixture to have one each")
         values = np.atleast_1d(np.asarray(estimate, dtype=float))
-        ends = np.full((2, len(values)), np.nan) if withheld else np.quantile(np.concatenate(draws), tails, axis=0)
+        ends = np.full((2, len(values)), np.nan) if withheld else quantiles(np.concatenate(draws), tails)
         index = estimate.index if isinstance(estimate, pd.Series) else None
         found = pd.DataFrame({"estimate": values, "lower": ends[0], "upper": ends[1]}, index=index)
         found.attrs["withheld"] = withheld
@@ -133,7 +135,7 @@ class Comparison:
         """Of values given by keyword those that one law takes, all of one shape; what no law takes stays in, to be refused."""
         if not variables:
             return variables
-        shaped = dict(zip(variables, np.broadcast_arrays(*variables.values()), strict=True))
+        shaped = dict(zip(variables, one_shape(variables), strict=True))
         others = {v for one in self.fits.values() for v in one.law.variable_names} - set(self.fits[name].law.variable_names)
         return {key: value for key, value in shaped.items() if key not in others}
 
@@ -273,7 +275,7 @@ class _Ground:
 
 def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     every = [points_of(one) for one in fits.values()]
-    rows: Ints = reduce(np.intersect1d, (points.rows for points in every))
+    rows: Ints = reduce(np.intersect1d, map(rows_of, every))
     if not len(rows):
         raise FitError("the laws have no row in common: each needs columns that are empty where another's are not")
     at = {name: np.isin(points.rows, rows) for name, points in zip(fits, every, strict=True)}
@@ -307,12 +309,12 @@ def _compare(
     divisions = [Division.of(fits, points, split, ground.rows, ground.units.of, counts, how) for split in ground.splits]
     counted = scored(np.array([[name in one.failures for name in fits] for one in divisions]))
     kept = [divisions[k] for k in np.flatnonzero(counted)]
-    errors = errors_in(kept, list(fits), scheme)
+    errors, units = errors_in(kept, list(fits), scheme)
     failures = {name: {one.what: one.failures[name] for one in kept if name in one.failures} for name in fits}
     inside = np.concatenate([one.inside for one in kept])
     drawn, size = np.array([one.drawn for one in kept]), np.array([one.size for one in kept])
     shares = selected(drawn, size) if resamples else np.full(len(fits), np.nan)
-    table = ranked(errors, ground.at, ground.scale, fits, failures, inside, shares, level, seed)
+    table = ranked(errors, units, ground.at, ground.scale, fits, failures, inside, shares, level, seed)
     notes = notes_of(table, errors, ground.scale, failures, len(kept), level)
     if len(kept) < len(divisions):
         notes = (*notes, not_scored([one for k, one in enumerate(divisions) if not counted[k]], len(divisions)))
@@ -322,5 +324,5 @@ def _compare(
         notes = (*notes, *few_levels(scheme, len(kept)))
     if ground.both:
         notes = (*notes, trained_on(ground.both))
-    count = errors["unit"].nunique()
-    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors[list(fits)], count, ground.scale, left_out)
+    count = len(np.unique(units))
+    return Comparison(table, verdict_of(table, ground.scale), notes, fits, errors, count, ground.scale, left_out)

@@ -143,9 +143,10 @@ def _score(
     thetas = law.to_coordinates(fits[list(law.names)].to_numpy(dtype=float))
     draws = law.to_coordinates(fits.draws[law.name]) if resamples else None
     residual = fits.about["residual"][law.name]
+    status, message = (fits[name].to_numpy(dtype=object) for name in ("status", "message"))
     for part, times in parts:
         g = part.group
-        part.status[k], part.message[k] = fits["status"].iat[g], fits["message"].iat[g]
+        part.status[k], part.message[k] = status[g], message[g]
         if part.status[k] not in USABLE:
             continue
         columns, response = [column[part.rows] for column in ground.columns[law.name]], ground.response[part.rows]

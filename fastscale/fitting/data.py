@@ -168,12 +168,27 @@ def prediction_columns(law: Law, mapping: Mapping[str, Any], frame: Any, values:
         if unknown or missing:
             instead = ", or lr, step and run" if along else ""
             raise FitError(f"the law {law.name!r} takes {', '.join(law.shown)}{instead}; got {', '.join(values)}")
-        arrays = np.broadcast_arrays(*(_numbers(v, values[v], v in law.log_variables) for v in law.variable_names))
+        arrays = one_shape({v: _numbers(v, values[v], v in law.log_variables) for v in law.variable_names})
         index = None if arrays[0].ndim == 0 else pd.RangeIndex(arrays[0].size)
         return [np.ravel(a) for a in arrays], index
     if not isinstance(frame, pd.DataFrame):
         frame = pd.DataFrame(frame)
     return _columns_of(law, base, mapping, frame), frame.index
+
+
+def one_shape(values: Mapping[str, Any]) -> list[np.ndarray]:
+    """Values given by keyword as arrays of one shape.
+
+    Raises
+    ------
+    FitError
+        Their shapes do not go together.
+    """
+    try:
+        return list(np.broadcast_arrays(*values.values()))
+    except ValueError:
+        shapes = ", ".join(f"{name} {np.shape(value)}" for name, value in values.items() if np.ndim(value))
+        raise FitError(f"the variables go together, element by element; got the shapes {shapes}") from None
 
 
 def _numbers(name: str, value: Any, scale: bool) -> Array:

@@ -94,14 +94,12 @@ class Division:
         return cls(split.what, rows[split.test], units[split.test], errors, inside, drawn, tested.sum(axis=1), failures)
 
 
-def errors_in(divisions: list[Division], names: list[str], scheme: Scheme) -> pd.DataFrame:
+def errors_in(divisions: list[Division], names: list[str], scheme: Scheme) -> tuple[pd.DataFrame, Ints]:
     """The errors of all divisions by division and row, and the units that differences are tested over."""
-    parts = []
-    for k, one in enumerate(divisions):
-        part = pd.DataFrame(one.errors, columns=names)
-        part.insert(0, "unit", scheme.tested(one.units, k, len(divisions)))
-        parts.append(part.assign(split=one.what, row=one.rows).set_index(["split", "row"]))
-    return pd.concat(parts)
+    what = np.repeat([one.what for one in divisions], [len(one.rows) for one in divisions])
+    index = pd.MultiIndex.from_arrays([what, np.concatenate([one.rows for one in divisions])], names=["split", "row"])
+    errors = pd.DataFrame(np.concatenate([one.errors for one in divisions]), index=index, columns=names)
+    return errors, np.concatenate([scheme.tested(one.units, k, len(divisions)) for k, one in enumerate(divisions)])
 
 
 def _refit(one: Fit, points: Points, given: Mapping[str, Any]) -> Fit | str:
@@ -132,10 +130,11 @@ def _squared(boot: Bootstrap, test: Points, scale: str, counts: Array) -> Array:
 
 
 def _inside(boot: Bootstrap, test: Points, level: float) -> Array:
-    """1 for held-out points inside the prediction interval, 0 outside; NaN where there is none."""
+    """1 for held-out points inside the prediction interval, 0 outside; NaN where there is none, as where draws are too few."""
     fitted = boot.fit
     units = fitted.units
-    if boot.withheld is not None or (units is not None and int(units.max()) + 1 < FEWEST_RUNS):
+    few = (1 - level) / 2 * (len(boot) + 1) < 1 or (units is not None and int(units.max()) + 1 < FEWEST_RUNS)
+    if few or boot.withheld is not None:
         return np.full(test.n, np.nan)
     band = boot.band(kind="prediction", level=level, **dict(zip(fitted.law.variable_names, test.X, strict=True)))
     lower, upper = band["lower"].to_numpy(), band["upper"].to_numpy()

@@ -16,7 +16,7 @@ from fastscale.fitting.checkpoints import ALIKE, FEWEST_PAIRS, clipped, lag_scor
 from fastscale.fitting.choose import Chosen
 from fastscale.fitting.group_data import select_groups
 from fastscale.fitting.groups import group_keys
-from fastscale.fitting.holdout import Scheme, Split, Units, units_of
+from fastscale.fitting.holdout import Scheme, Split, Units, rows_of, units_of
 from fastscale.fitting.problem import Options
 from fastscale.fitting.score import scale_of
 from fastscale.laws import Law
@@ -100,7 +100,7 @@ def ground_of(laws: list[tuple[Law, Runs]], chosen: Chosen, by: list[str], schem
         options = Options(residual=given.get("residual") or law.residual)
         selected[law.name], broken = select_groups(law, runs, by, options, given.get("weights"))
         reasons.update(broken)
-    rows: Ints = reduce(np.intersect1d, (points.rows for points in selected.values()))
+    rows: Ints = reduce(np.intersect1d, map(rows_of, selected.values()))
     if not len(rows):
         raise FitError("the laws have no row in common: each needs columns that are empty where another's are not")
     rows = rows[np.argsort(codes[rows], kind="stable")]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import group_codes
+from fastscale.archive import Points, group_codes
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import FitError, did_you_mean
 from fastscale.fitting.patterns import SAME_LEVEL
@@ -195,6 +195,11 @@ class Scheme:
             return None
         found = [Split(last < cut, (last >= cut) & (along >= cut), f"runs that end at {name} < {cut:.4g}") for cut in cuts]
         return found if all(split.train.any() and split.test.any() for split in found) else None
+
+
+def rows_of(points: Points) -> Ints:
+    """The archive's rows of the points that count: one of weight 0 neither trains nor is scored."""
+    return points.rows if points.w is None else points.rows[points.w > 0]
 
 
 def levels_of(values: Array) -> Array:

@@ -27,7 +27,7 @@ from fastscale.fitting.score import (
     unit_of_errors,
 )
 from fastscale.fitting.sensitivity import subset
-from fastscale.laws.law import Array, Flags
+from fastscale.laws.law import Array, Flags, Ints
 
 
 def points_of(one: Fit) -> Points:
@@ -37,7 +37,7 @@ def points_of(one: Fit) -> Points:
 
 
 def ranked(
-    errors: pd.DataFrame, at: Mapping[str, Flags], scale: str, fits: Mapping[str, Fit],
+    errors: pd.DataFrame, units: Ints, at: Mapping[str, Flags], scale: str, fits: Mapping[str, Fit],
     failures: Mapping[str, Mapping[str, str]], inside: Array, selected: Array, level: float, seed: int,
 ) -> pd.DataFrame:
     names = list(fits)
@@ -46,7 +46,7 @@ def ranked(
     means = square.mean(axis=0)
     order = sorted(range(len(names)), key=lambda j: (means[j], len(failures[names[j]]), names[j]))
     best = order[0]
-    codes = in_batches(pd.factorize(errors["unit"])[0])
+    codes = in_batches(pd.factorize(units)[0])
     sums = np.zeros((codes.max() + 1, len(names)))
     np.add.at(sums, codes, square)
     counts = np.bincount(codes).astype(float)
@@ -122,7 +122,10 @@ def verdict_of(table: pd.DataFrame, scale: str) -> str:
         text += f"; not distinguishable from it with these data: {', '.join(close)}"
     elif len(lost) < len(others):
         text += ", and better than all others" if not lost else ", and better than all others that could be fitted"
-    return f"{text}{'; without an optimum: ' + ', '.join(lost) if lost else ''}."
+    none = [name for name in lost if math.isnan(table["bias"][name])]
+    some = [name for name in lost if name not in none]
+    text += f"; without an optimum: {', '.join(none)}" if none else ""
+    return text + (f"; without an optimum in some divisions: {', '.join(some)}." if some else ".")
 
 
 def few_levels(scheme: Scheme, levels: int) -> tuple[Note, ...]:

@@ -89,6 +89,8 @@ class Published:
             A schedule that cannot be read.
         """
         law = self.definition
+        if frame is not None and variables:
+            raise LawError(f"{self.name} takes a frame, or the variables as keywords; got both")
         if frame is not None:
             known = {*law.variable_names, "lr", "step", "run"}
             variables = {str(name): frame[name] for name in frame if name in known and (law.schedule or name in law.shown)}
@@ -98,7 +100,12 @@ class Published:
             got = ", ".join(variables) or "nothing"
             what = ", ".join(law.shown) + (" or of lr, step, run" if law.schedule is not None else "")
             raise LawError(f"{self.name} is a law of {what}; got {got}")
-        values = {name: np.asarray(v, dtype=float) for name, v in variables.items()}
+        values = {}
+        for name, value in variables.items():
+            try:
+                values[name] = np.asarray(value, dtype=float)
+            except (TypeError, ValueError):
+                raise LawError(f"{name}={value!r}: a number, or an array of them") from None
         formula = law.parsed
         found = _by_kernel(law, self.params, values) if formula is None else evaluate(formula, {**self.params, **values})
         return float(found) if np.ndim(found) == 0 else found

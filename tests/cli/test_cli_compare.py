@@ -117,3 +117,11 @@ def test_no_law_that_could_be_fitted(shell: Shell, curves: Path) -> None:
     done = shell("compare", curves, *laws)
     assert done.code == 1 and "No law could be fitted to the training points." in done.out
     assert "no law could be fitted to the training points" in done.err
+
+
+def test_a_law_that_fails_is_shown(shell: Shell, curves: Path) -> None:
+    for second, shown in (("bnsl2", True), ("log_law", False)):
+        laws = ("--law", "power_law", "--law", second, "--x", "seen", "--loss", "err", "--where", "task=t0", "--cut", 30)
+        done = shell("compare", curves, *laws, "--resamples", 0)
+        assert done.code == 0 and ("failed" in done.out.splitlines()[4].split()) == shown
+        assert (f"without an optimum: {second}" in done.out) == shown

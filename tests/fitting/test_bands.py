@@ -37,6 +37,22 @@ def test_the_kind_has_to_be_named_and_is_in_the_table(boot):
         assert table.attrs["kind"] == kind
 
 
+def test_what_makes_no_band(boot, tmp_path):
+    """The draws of a jackknife are too close together by the root of the number of points, and a file holds no residuals."""
+    with pytest.raises(FitError, match="a jackknife's draws .* make no band"):
+        boot.fit.bootstrap(kind="jackknife").band(GRID, kind="pointwise")
+    boot.save(tmp_path / "draws.parquet")
+    loaded = fastscale.load(tmp_path / "draws.parquet")
+    with pytest.raises(FitError, match="a prediction band adds the residuals of the runs, .* fit again"):
+        loaded.band(GRID, kind="prediction")
+    pd.testing.assert_frame_equal(loaded.band(GRID, kind="pointwise"), boot.band(GRID, kind="pointwise"))
+    wrong = ((dict(N="1B", D=1e10), "N='1B': a number"), (dict(N=[1, 2, 3], D=[1, 2]), r"shapes N \(3,\), D \(2,\)"))
+    for values, match in wrong:
+        for call in (boot.fit.predict, lambda **v: boot.band(kind="pointwise", **v), boot.fit.extrapolation):
+            with pytest.raises(FitError, match=match):
+                call(**values)
+
+
 def test_simultaneous_is_sup_t(boot):
     band = boot.band(GRID, kind="simultaneous", level=0.9)
     draws = predicted(boot, GRID)
@@ -142,19 +158,24 @@ def test_rates_beyond_one_leave_the_upper_end_open():
     assert open_end[3] == 1 and open_end[0] < 1
 
 
-def test_draws_without_any_prediction_are_told(falling):
+def test_draws_without_any_prediction_are_told():
     """A square root of less than nothing is neither high nor low."""
     law = fastscale.Law("a + b*sqrt(x - c)", name="root", parameters=tuple(
         fastscale.Parameter(name, start=start) for name, start in (("a", (1.0,)), ("b", (0.5, 1.0)), ("c", (0.5, 0.9)))
     ))
     x = np.linspace(1.2, 9, 60)
-    loss = 1 + 0.7 * np.sqrt(x - 1) + np.random.default_rng(0).normal(0, 0.02, 60)
-    boot = fastscale.fit(law, pd.DataFrame({"x": x, "loss": loss}), x="x", residual="linear", delta=math.inf).bootstrap(400)
+    frame = pd.DataFrame({"x": x, "loss": 1 + 0.7 * np.sqrt(x - 1) + np.random.default_rng(0).normal(0, 0.02, 60)})
+    options = {"x": "x", "residual": "linear", "delta": math.inf}
+    boot = fastscale.fit(law, frame, **options).bootstrap(400)
     c = np.sort(boot.draws["c"].to_numpy())
     some, many = float((c[-8] + c[-9]) / 2), float((c[-80] + c[-81]) / 2)
     band = boot.band(x=[5.0, some, many], kind="pointwise")
     assert band.attrs["missing"] == 8 / 400
     assert band.loc[:1, ["lower", "upper"]].notna().all(axis=None) and band.loc[2, ["lower", "upper"]].isna().all()
+    mixture = fastscale.compare([law, "log_law"], frame, resamples=0, **options)
+    assert mixture.table.loc["root", "weight"] > 0.9
+    both = mixture.band(x=[5.0, some, many], resamples=400)[["lower", "upper"]]
+    assert both.loc[:1].notna().all(axis=None) and both.loc[2].isna().all()
 
 
 def test_prediction_adds_the_residuals(boot):

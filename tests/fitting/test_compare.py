@@ -117,6 +117,7 @@ def test_a_law_that_fails_in_one_division_fails_alone() -> None:
     assert table.loc[failing, "failed"] == 1 and table.loc[failing, "error"] == math.inf and table.index[-1] == failing
     assert np.isfinite(table.loc[rest, "error"]).all() and (table.loc[rest, "failed"] == 0).all()
     assert table["held_out"].iloc[0] == len(frame) and "not_scored" not in {n.code for n in found.warnings}
+    assert found.verdict.endswith(f"; without an optimum in some divisions: {failing}.")
     (note,) = [n for n in found.warnings if n.code == "held_out_failed"]
     there = found.errors[(frame["both"] != "N").to_numpy()[found.errors.index.get_level_values("row")]]
     own, best = (float(np.sqrt((there[law] ** 2).mean())) for law in (failing, rest[0]))
@@ -157,6 +158,14 @@ def test_what_is_held_out_does_not_leak() -> None:
     one, other = (fastscale.compare(["power_law", "power_offset"], f, x="x", delta=math.inf) for f in (frame, garbage))
     shift = other.errors - one.errors  # the predictions are the same, only what they are compared with has moved
     np.testing.assert_allclose(shift, -np.log(3.0), rtol=1e-12)
+
+
+def test_laws_may_have_any_name() -> None:
+    laws = [fastscale.Law("k*x**e", name="unit"), fastscale.Law("a + b*log(x)", name="split")]
+    found = fastscale.compare(laws, curve(0), x="x", delta=math.inf, resamples=0)
+    plain = fastscale.compare(["k*x**e", "a + b*log(x)"], curve(0), x="x", delta=math.inf, resamples=0)
+    np.testing.assert_allclose(found.errors[["unit", "split"]], plain.errors, rtol=1e-9)
+    assert found.units == plain.units and found.errors.index.names == ["split", "row"]
 
 
 def test_order_of_laws_does_not_matter() -> None:
@@ -379,6 +388,9 @@ def test_selection_is_of_laws_fitted_anew_to_each_resample() -> None:
 def test_resamples_left_out() -> None:
     found = fastscale.compare(["power_law", "power_offset"], curve(0), x="x", delta=math.inf, resamples=0)
     assert found.table[["selected", "coverage"]].isna().all(axis=None) and found.table["p"].notna().sum() == 1
+    for resamples in (38, 39):  # the fewest of which the largest is beyond 97.5 %
+        found = fastscale.compare(["power_law", "power_offset"], curve(0), x="x", delta=math.inf, resamples=resamples)
+        assert found.table["coverage"].isna().all() == (resamples == 38) and found.table["selected"].notna().all()
 
 
 def test_the_same_seed_gives_the_same_bits() -> None:
@@ -504,6 +516,19 @@ def test_weights_and_units_reach_the_training_fits() -> None:
     np.testing.assert_allclose(converted.table["error"], plain.table["error"], rtol=1e-5)
 
 
+def test_points_of_no_weight_are_not_scored() -> None:
+    """An outlier that was given the weight 0 counted in full where it was held out."""
+    frame = curve(0).assign(w=1.0, task="a")
+    frame.loc[[3, 50, 55], ["loss", "w"]] = [9.0, 0.0]
+    laws: dict = {"laws": ["power_law", "power_offset"], "x": "x", "delta": math.inf, "cut": float(frame["x"][40])}
+    for options in ({"resamples": 20}, {"by": "task"}):
+        given = fastscale.compare(runs=frame, weights="w", **options, **laws)
+        dropped = fastscale.compare(runs=frame[frame["w"] > 0], **options, **laws)
+        columns = [name for name in dropped.table if name != "in_sample"]  # of all points, that one
+        pd.testing.assert_frame_equal(given.table[columns], dropped.table[columns], rtol=1e-9)
+        assert (given.table["held_out"] == 18).all()
+
+
 def test_offsets_and_errors_go_with_the_training_fits() -> None:
     rng = np.random.default_rng(6)
     N, D = np.meshgrid(np.geomspace(1e8, 1e10, 6), np.geomspace(1e9, 1e11, 6))
@@ -520,6 +545,12 @@ def test_offsets_and_errors_go_with_the_training_fits() -> None:
     np.testing.assert_allclose(
         found.errors["chinchilla"], np.log(one.predict(rest).to_numpy()) - np.log(rest["loss"].to_numpy()), atol=1e-6
     )
+    named = fastscale.compare(laws, frame.assign(cold=frame["cold"].map({0: "no", 1: "yes"})), offset="cold", resamples=0)
+    both = frame.assign(cold=frame["cold"].map({0: "no", 1: "yes"})).iloc[[0, 1]]
+    by_name = [named.predict(N=row.N, D=row.D, cold=row.cold) for row in both.itertuples()]
+    np.testing.assert_allclose(by_name, named.predict(both), rtol=1e-12)
+    with pytest.raises(FitError, match=r"got the shapes N \(3,\), D \(2,\)"):
+        named.predict(N=[1e8, 1e9, 1e10], D=[1e9, 1e10])
 
 
 def test_delta_is_chosen_from_the_training_points() -> None:

@@ -321,6 +321,10 @@ def test_published_says_what_is_wrong() -> None:
         fastscale.published("hofmann2022")
     with pytest.raises(LawError, match="hoffmann2022 is a law of N, D; got N"):
         fastscale.published("hoffmann2022").predict(N=1e9)
+    with pytest.raises(LawError, match="hoffmann2022 takes a frame, or the variables as keywords; got both"):
+        fastscale.published("hoffmann2022").predict({"N": [1e9], "D": [1e10]}, N=1e9)
+    with pytest.raises(LawError, match="D='1.4T': a number, or an array of them"):
+        fastscale.published("hoffmann2022").predict(N=7e10, D="1.4T")
 
 
 @pytest.mark.parametrize("x", [1e3, 1e9, 1e14, 1e25])
