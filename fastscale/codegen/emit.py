@@ -111,6 +111,7 @@ class _Steps:
         self._done: set[sp.Symbol] = set()
         self._temporaries: dict[sp.Symbol, sp.Expr] = {}
         self._differs: dict[sp.Symbol, bool] = {}
+        self._rests: dict[tuple[sp.Expr, bool], str] = {}
         expressions = [sp.sympify(e) for e in expressions]
         needed: dict[sp.Symbol, None] = {}
         for e in expressions:
@@ -191,14 +192,24 @@ class _Steps:
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
         if len(arguments) == 2:  # the larger comes out, which leaves one exponential
             a, b = f"{s}_a", f"{s}_b"
-            larger = f"{s} = ({a} if {a} > {b} else {b}) + log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"
-            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", larger]
+            lines = [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}"]
+            rest = self._rest(atom, s)
+            if rest == f"{s}_r":
+                lines.append(f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))")
+            return [*lines, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
         terms = [f"{s}_{i}" for i in range(len(arguments))]
         lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
         lines.append(f"{s}_m = {terms[0]}")
         lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
         total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
         return [*lines, f"{s} = {s}_m + log({total})"]
+
+    def _rest(self, atom: Atom, name: str) -> str:
+        """What a log-sum-exp of two adds to the larger; all whose arguments are as far apart share it, such as a sigmoid's
+        and its complement's."""
+        apart = sp.expand(atom.arguments[1] - atom.arguments[0])
+        key = (-apart if apart.could_extract_minus_sign() else apart, any(map(self.tape.depends_on_rows, atom.arguments)))
+        return self._rests.setdefault(key, f"{name}_r")
 
     def _range_check(self, atom: Atom) -> str | None:
         """Lines that bound a linear exponent over the data; None where it is not linear in the rows."""

@@ -61,7 +61,11 @@ FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
     "a + sqrt(b*b*x)": ((0.5, 9.0), dict(a=1.0, b=-0.3), ""),
     "a + b*log((x - c)**2)": ((0.5, 9.0), dict(a=2.0, b=-0.3, c=4.0), ""),
     "a + log(b**2*x)": ((0.5, 9.0), dict(a=1.0, b=-1.3), ""),
-    # numbers that are no rational ones
+    # of two that depend on one parameter, the derivative of the one that is taken, however much larger the other's is
+    "a + min(b*x, exp(40*b))": ((0.5, 9.0), dict(a=1.0, b=1.1), ""),
+    "a + max(-b*x, -exp(40*b)*x) + 9*b": ((0.5, 9.0), dict(a=1.0, b=1.1), ""),
+    # numbers that are no rational ones, and some that are whole but for the last digit
+    "a + exp(b/0.1*log1p(1.5))*x": ((0.5, 9.0), dict(a=1.0, b=0.4), ""),
     "exp(1)*a*x**log(2) + 2**0.5*b": ((0.5, 9.0), dict(a=1.0, b=0.4), ""),
 }
 
@@ -142,6 +146,37 @@ def test_source_of_every_scale_is_right(text: str) -> None:
 def test_numbers_that_are_none_are_refused(text: str, part: str) -> None:
     with pytest.raises(FormulaError, match=rf"the formula's part {part} is not a finite real number"):
         laws.get(text).kernels("linear")
+
+
+SATURATED = {
+    "sigmoid(1.4 + a/x**-3 + b/x**(1/c) + d)": (1.0, dict(a=0.7, b=0.3, c=0.6, d=0.2)),
+    "sigmoid(-(d - a)*x**3 - b*x)": (0.0, dict(a=0.3, b=0.3, d=0.9)),
+    "1 + b*(1 - tanh(a*(c - x)*x))": (1.6, dict(a=1e12 / 3, b=0.3, c=1e4 / 7)),
+    "(1 + exp(a*(c - x)*x))**-b": (1.0, dict(a=1e12 / 3, b=0.3, c=1e4 / 7)),
+}
+
+
+@pytest.mark.parametrize("text", SATURATED)
+def test_a_sigmoid_far_out_is_0_or_1(text: str) -> None:
+    """Its argument is a sum of large terms, whose last digits are worth more than 1; none of them may come into the result."""
+    end, values = SATURATED[text]
+    law, x = Law(text), np.geomspace(1e5, 1e7, 16)
+    theta, X = np.array([values[name] for name in law.names]), law.rows([x])
+    # what is left of the derivatives is what the limit has: 2 for the height of the third
+    expected = np.array([2.0 if name == "b" and end == 1.6 else 0.0 for name in law.names])
+    for kernels in (law.kernels("linear"), Interpreted(Points(law, [x], x, x, "linear"))):
+        value, J = np.empty(16), np.empty((len(theta), 16))
+        kernels.predict(theta, X, 16, value, J)
+        np.testing.assert_allclose(value, end, rtol=1e-15, atol=1e-100)
+        np.testing.assert_allclose(J, np.repeat(expected[:, None], 16, axis=1), rtol=1e-15, atol=1e-100)
+
+
+def test_a_power_of_a_half_is_a_root() -> None:
+    """Defined at 0, where the logarithm is not: the size of x - c at x = c."""
+    for text in ("a + b*((x - c)**2)**0.5", "a + b*sqrt((x - c)**2)"):
+        law, x = Law(text), np.array([1.0, 4.0, 9.0])
+        points = Points(law, [x], np.zeros(3), np.ones(3), "linear")
+        assert points.kernel([1.0, 0.3, 4.0])[0] == pytest.approx(0.5 * (1.9**2 + 1.0**2 + 2.5**2), rel=1e-15)
 
 
 COMPILED = [
