@@ -21,6 +21,7 @@ from fastscale.kernels.compiling import (
     cache_folder,
     cache_key,
     sources_key,
+    warn_of,
 )
 from fastscale.kernels.sealing import seal
 
@@ -107,7 +108,10 @@ def _module(name: str, definition: Definition) -> python_types.ModuleType:
     if text is None:
         text = _generate(definition)
         digest = seal(cache_key(), path.name, text.encode()).hex()
-        _write(path, f"{text}{_SEAL}{digest}\n")
+        try:
+            _write(path, f"{text}{_SEAL}{digest}\n")
+        except OSError as error:  # the folder is gone, or full: the text is at hand
+            warn_of(error)
     module = python_types.ModuleType(name)
     module.__file__, module.TEXT = str(path), text  # type: ignore[attr-defined]
     sys.modules[name] = module  # Numba looks the module up by name when it loads a cached function
@@ -129,8 +133,12 @@ def _read(path: Path) -> str | None:
 def _write(path: Path, text: str) -> None:
     """Write whole or not at all: several processes may do this at once."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 

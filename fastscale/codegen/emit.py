@@ -7,7 +7,8 @@ where b is -1 for log, 0 for linear, 2 L - 1 for logit.
 
 rho = [delta, penalty, floor, low_0, high_0, low_1, high_1, ...]: the last are the ranges of the rows of X, from which the
 kernel knows before its loop whether an exponent would leave the range of exp; then it returns infinity and the solver takes a
-shorter step. That costs nothing per point, as clamping each exponent would.
+shorter step. That costs nothing per point, as clamping each exponent would. Where a logarithm or root of what has none stands in
+the formula, the objective is infinite and the prediction NaN.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ from fastscale.codegen.formula import Formula
 from fastscale.codegen.tape import Atom, Tape
 
 SCALES = ("log", "linear", "logit", "binomial")
+
+
+# what arguments have to be where the function has a value and derivatives
+_DOMAINS = {"log": "> 0.0", "log1p": "> -1.0", "sqrt": ">= 0.0", "lbeta": ">= 0.0"}
 
 
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
@@ -68,7 +73,7 @@ def kernel_source(
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
         "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
         "from fastscale.codegen.straight import straight\n"
-        "from math import inf, sqrt\n\nfrom numpy import floor\n\n\n"
+        "from math import inf, nan, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
     return head + _objective(tape, scale, places) + "\n\n" + _predict(Tape(formula, log_parameters, positive), places)
@@ -107,10 +112,11 @@ class _Steps:
         self.hoisted: list[str] = []
         self.inner: list[str] = []
         self.checks: list[str] = []
-        self.leaves = False  # whether a logarithm's argument may turn out not to be positive
+        self.leaves = False  # whether an argument may turn out to be none that its function takes
         self._done: set[sp.Symbol] = set()
         self._temporaries: dict[sp.Symbol, sp.Expr] = {}
         self._differs: dict[sp.Symbol, bool] = {}
+        self._rests: dict[tuple[sp.Expr, bool], str] = {}
         expressions = [sp.sympify(e) for e in expressions]
         needed: dict[sp.Symbol, None] = {}
         for e in expressions:
@@ -175,15 +181,13 @@ class _Steps:
                 return [f"{s} = exp_clamped({arguments[0]})"]
             self.checks.append(check)
             return [f"{s} = exp({arguments[0]})"]
-        if atom.kind == "log" and self.checked and not self.tape.is_positive(atom.arguments[0]):
-            self.leaves = True
-            return [f"{s}_of = {arguments[0]}", f"outside += 1.0 if {s}_of <= 0.0 else 0.0", f"{s} = log({s}_of)"]
-        if atom.kind in ("log", "log1p", "expm1", "bounded", "floor", "lbeta", "digamma", "trigamma"):
+        if atom.kind in _DOMAINS:
+            lines, arguments = self._domain(atom, arguments)
+            return [*lines, f"{s} = {atom.kind}({', '.join(arguments)})"]
+        if atom.kind in ("expm1", "bounded", "floor", "digamma", "trigamma"):
             return [f"{s} = {atom.kind}({', '.join(arguments)})"]
         if atom.kind == "inverse":
             return [f"{s} = 1.0/({arguments[0]})"]
-        if atom.kind == "sqrt":
-            return [f"{s} = sqrt({arguments[0]})"]
         if atom.kind in ("max", "min", "above"):
             a, b = f"{s}_a", f"{s}_b"
             chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
@@ -191,14 +195,39 @@ class _Steps:
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
         if len(arguments) == 2:  # the larger comes out, which leaves one exponential
             a, b = f"{s}_a", f"{s}_b"
-            larger = f"{s} = ({a} if {a} > {b} else {b}) + log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"
-            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", larger]
+            lines = [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}"]
+            rest = self._rest(atom, s)
+            if rest == f"{s}_r":
+                lines.append(f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))")
+            return [*lines, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
         terms = [f"{s}_{i}" for i in range(len(arguments))]
         lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
         lines.append(f"{s}_m = {terms[0]}")
         lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
         total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
         return [*lines, f"{s} = {s}_m + log({total})"]
+
+    def _domain(self, atom: Atom, arguments: list[str]) -> tuple[list[str], list[str]]:
+        """Lines that count arguments for which the function has no value, and the arguments after them."""
+        lines, names = [], []
+        for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=True)):
+            if self.tape.is_positive(1 + argument if atom.kind == "log1p" else argument):
+                names.append(text)
+                continue
+            self.leaves = True
+            names.append(f"{atom.symbol}_of{k}")
+            domain = _DOMAINS[atom.kind]
+            if not self.checked:  # a power of 0 has a value without a logarithm
+                domain = domain.replace("> ", ">= ")
+            lines += [f"{names[k]} = {text}", f"outside += 0.0 if {names[k]} {domain} else 1.0"]
+        return lines, names
+
+    def _rest(self, atom: Atom, name: str) -> str:
+        """What a log-sum-exp of two adds to the larger; all whose arguments are as far apart share it, such as a sigmoid's
+        and its complement's."""
+        apart = sp.expand(atom.arguments[1] - atom.arguments[0])
+        key = (-apart if apart.could_extract_minus_sign() else apart, any(map(self.tape.depends_on_rows, atom.arguments)))
+        return self._rests.setdefault(key, f"{name}_r")
 
     def _range_check(self, atom: Atom) -> str | None:
         """Lines that bound a linear exponent over the data; None where it is not linear in the rows."""
@@ -378,11 +407,13 @@ def _predict(tape: Tape, places: Places | None = None) -> str:
     steps = _Steps(tape, [tape.value, *first], checked=False)
     texts = [steps.require(r) for r in steps.results]
     rows, at = len(tape.rows), places.at if places else [str(j) for j in range(p)]
-    body = [f"t{j} = theta[{at[j]}]" for j in range(p)] + steps.hoisted
+    body = [f"t{j} = theta[{at[j]}]" for j in range(p)]
+    body += ["outside = 0.0", *steps.hoisted, "always = outside"] if steps.leaves else steps.hoisted
     body += [f"J{j} = J[{at[j]}, begin:end]" for j in range(p) if places]
     body += [f"for i in range({'count' if places else 'n'}):"]
     body += [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)]
-    body += [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
+    body += ["    outside = always"] * steps.leaves + [f"    {line}" for line in steps.inner]
+    body += [f"    value[i] = {f'({texts[0]}) if outside == 0.0 else nan' if steps.leaves else texts[0]}"]
     body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
     if places is None:
         return _straight("predict", "theta, X, n, value, J", body)

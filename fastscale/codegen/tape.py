@@ -81,6 +81,7 @@ class Tape:
         self._derivatives: dict[tuple[sp.Symbol, int], sp.Expr] = {}
         self._definition: dict[sp.Symbol, Atom] = {}
         self._positive: set[sp.Symbol] = set()
+        self._weights: set[sp.Symbol] = set()
         self.varying: set[sp.Symbol] = set(self.rows)  # symbols that differ from point to point, beside atoms
         names: dict[str, sp.Expr] = {}
         for symbol, name in zip(self.theta, formula.parameters, strict=True):
@@ -96,8 +97,6 @@ class Tape:
     def atom(self, kind: str, *arguments: sp.Expr) -> sp.Symbol:
         """The symbol of kind(arguments), made on first use."""
         arguments = tuple(_whole_numbers(a) for a in arguments)
-        if kind == "exp":
-            arguments = (self._one_softplus(arguments[0]),)
         key = (kind, arguments)
         if key not in self._known:
             symbol = sp.Symbol(f"{_LETTERS.get(kind, kind[0])}{len(self.atoms)}", real=True)
@@ -105,20 +104,6 @@ class Tape:
             self._definition[symbol] = Atom(symbol, kind, arguments)
             self.atoms.append(self._definition[symbol])
         return self._known[key]
-
-    def _one_softplus(self, exponent: sp.Expr) -> sp.Expr:
-        """log(1 + e^-u) written as log(1 + e^u) - u, so that a sigmoid and its complement share their logarithm.
-
-        In an exponent alone: there the difference of two large numbers costs nothing.
-        """
-        for symbol in sorted(exponent.free_symbols, key=str):
-            atom = self._definition.get(symbol)
-            if atom is None or atom.kind != "logsumexp" or len(atom.arguments) != 2 or atom.arguments[0] != 0:
-                continue
-            u = atom.arguments[1]
-            if u.could_extract_minus_sign():
-                exponent = sp.expand(exponent.subs(symbol, self.atom("logsumexp", sp.Integer(0), -u) + u))
-        return exponent
 
     def definition(self, symbol: sp.Symbol) -> Atom | None:
         return self._definition.get(symbol)
@@ -267,7 +252,8 @@ class Tape:
             elif atom.kind in ("max", "min"):
                 a, b = atom.arguments
                 first = self.atom("above", a, b) if atom.kind == "max" else self.atom("above", b, a)
-                result = inner[1] + first * (inner[0] - inner[1])
+                # not inner[1] + first (inner[0] - inner[1]), in which the larger of the two would swallow the other
+                result = inner[0] if inner[0] == inner[1] else first * inner[0] + (1 - first) * inner[1]
             elif atom.kind == "bounded":
                 # q = a z - (1 - a) softplus(-z): the slope of q in z is a + (1 - a) sigmoid(-z)
                 log_sum = self.atom("logsumexp", sp.Integer(0), symbol)
@@ -279,12 +265,28 @@ class Tape:
                 result = self.atom("digamma", a) * inner[0] + self.atom("digamma", b) * inner[1] - both * (inner[0] + inner[1])
             elif atom.kind == "digamma":
                 result = self.atom("trigamma", atom.arguments[0]) * inner[0]
+            elif len(atom.arguments) == 2:
+                result = sp.Add(*(w * d for w, d in zip(self._shares(atom, inner), inner, strict=True)))
             else:  # logsumexp: softmax weights, exponentials of what is never positive
                 result = sp.Add(
                     *(self.atom("exp", a - symbol) * d for a, d in zip(atom.arguments, inner, strict=True) if d != 0)
                 )
             self._derivatives[key] = result
         return self._derivatives[key]
+
+    def _shares(self, atom: Atom, inner: list[sp.Expr]) -> list[sp.Expr]:
+        """The softmax weights of a log-sum-exp of two: the sigmoid of their difference and its complement.
+
+        They are not exp(a - symbol), which loses its digits where a is large, and may even be above 1.
+        """
+        difference = sp.expand(atom.arguments[1] - atom.arguments[0])
+        logs = [-self.atom("logsumexp", sp.Integer(0), d) for d in (difference, -difference)]
+        known = self._known.get(("exp", (logs[0],)))
+        if known is not None and known in self._weights and ("exp", (logs[1],)) not in self._known and atom.arguments[0] == 0:
+            return [known, 1 - known]  # a derivative of a weight: no further exponential for it
+        shares = [self.atom("exp", log) if d != 0 else sp.Integer(0) for log, d in zip(logs, inner, strict=True)]
+        self._weights.update(shares)
+        return shares
 
     def depends_on_rows(self, e: sp.Expr) -> bool:
         """Whether e differs from point to point."""
@@ -298,8 +300,8 @@ class Tape:
 
 
 def _whole_numbers(e: sp.Expr) -> sp.Expr:
-    """With 1 for 1.0, so that what is equal is seen to be."""
-    return e.xreplace({number: sp.Integer(int(number)) for number in e.atoms(sp.Float) if number == int(number)})
+    """With 1 for 1.0, so that what is equal is seen to be; SymPy itself holds the two for different."""
+    return e.xreplace({number: sp.Integer(int(float(number))) for number in e.atoms(sp.Float) if float(number).is_integer()})
 
 
 def _to_sympy(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
@@ -338,7 +340,7 @@ def _converted(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
 
 
 def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-    if b.is_Float and b == sp.Rational(1, 2):
+    if b.is_Float and float(b) == 0.5:
         b = sp.Rational(1, 2)
     if isinstance(a, sp.exp):
         return sp.exp(sp.expand(a.args[0] * b))
@@ -366,5 +368,10 @@ def _function(name: str, *u: sp.Expr) -> sp.Expr:
         "sigmoid": lambda v: sp.Pow(1 + sp.exp(-v), sp.Float(-1.0)),
         "tanh": lambda v: 1 - 2 * sp.Pow(1 + sp.exp(2 * v), sp.Float(-1.0)),
     }
+    if all(v.is_number for v in u):
+        if name == "log1p":
+            return sp.log(1 + sp.Rational(u[0]))
+        if (name == "lbeta" and not (u[0] > 0 and u[1] > 0)) or (name == "bounded" and not u[1] > 0):
+            return sp.nan
     result: sp.Expr = functions[name](*u)
     return result

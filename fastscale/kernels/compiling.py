@@ -24,6 +24,7 @@ from numba import njit, types
 from numba.core.caching import CompileResultCacheImpl, _CacheLocator
 from numba.core.errors import NumbaExperimentalFeatureWarning
 
+from fastscale.errors import FastscaleError
 from fastscale.kernels.sealing import SealedCache, read_key
 
 
@@ -63,11 +64,18 @@ def cache_root() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fastscale"
 
 
+_SETTINGS = ("OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT")
+
+
 @cache
 def sources_key() -> str:
-    """A hash of every source file that shapes compiled code, and of Numba's version."""
+    """A hash of every source file that shapes compiled code, of Numba's version, and of its settings that shape it, too.
+
+    The settings, because a process with NUMBA_OPT=0 would leave slow code behind for all that follow.
+    """
     package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256(f"numba {numba.__version__}".encode())
+    settings = [f"{name}={getattr(numba.config, name)}" for name in _SETTINGS]
+    digest = hashlib.sha256(f"numba {numba.__version__} {settings}".encode())
     for folder in ("kernels", "codegen"):
         for file in sorted((package / folder).glob("*.py")):
             digest.update(file.name.encode())
@@ -95,14 +103,19 @@ def cache_folder() -> Path | None:
         probe.touch()
         probe.unlink(missing_ok=True)  # another thread that asks at the same time may have removed it
     except (OSError, RuntimeError) as error:  # RuntimeError: no home folder to be found
-        warnings.warn(
-            f"the compile cache {folder} cannot be used ({error}); kernels are compiled anew in every process. "
-            "Set FASTSCALE_CACHE_DIR to a folder that you can write.",
-            CacheWarning,
-            stacklevel=2,
-        )
+        warn_of(error)
         return None
     return folder
+
+
+def warn_of(error: Exception) -> None:
+    """Say that the cache cannot be used: from the start, or no more, as where its folder was removed or the disk is full."""
+    warnings.warn(
+        f"the compile cache {cache_root() / sources_key()} cannot be used ({error}); kernels are compiled anew in every process. "
+        "Set FASTSCALE_CACHE_DIR to a folder that you can write.",
+        CacheWarning,
+        stacklevel=3,
+    )
 
 
 @cache
@@ -136,24 +149,40 @@ class _Locator(_CacheLocator):  # type: ignore[misc]
 class _CacheImpl(CompileResultCacheImpl):  # type: ignore[misc]
     _locator_classes = [_Locator]  # type: ignore[list-item]  # noqa: RUF012
 
+    def check_cachable(self, cres: Any) -> bool:
+        """Numba's own check, which with NUMBA_OPT=0 may say no, without the warning that this is so."""
+        return not cres.library.has_dynamic_globals
+
 
 class _Cache(SealedCache):
     _impl_class = _CacheImpl  # type: ignore[assignment]
 
 
 def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = frozenset()) -> Any:
-    """Compile `py_func` for one signature, nogil, from the cache where it is there."""
+    """Compile `py_func` for one signature, nogil, from the cache where it is there.
+
+    Raises
+    ------
+    FastscaleError
+        If Numba is told not to compile.
+    """
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        raise FastscaleError("NUMBA_DISABLE_JIT is set, and nothing here runs without being compiled; unset it")
     with warnings.catch_warnings():
         # functions as arguments are what all of this rests on; its tests are what we rely on, not the label
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)
         if cache_folder() is None:
             return _compile(py_func, signature, fastmath, None)
-        store = _Cache(py_func, cache_key())
         try:
-            return _compile(py_func, signature, fastmath, store)
-        except (pickle.UnpicklingError, EOFError, AttributeError, IndexError):
-            store.flush()  # an index cut short by a full disk or a crash: forget it
-            return _compile(py_func, signature, fastmath, store)
+            store = _Cache(py_func, cache_key())
+            try:
+                return _compile(py_func, signature, fastmath, store)
+            except (pickle.UnpicklingError, EOFError, AttributeError, IndexError):
+                store.flush()  # an index cut short by a full disk or a crash: forget it
+                return _compile(py_func, signature, fastmath, store)
+        except OSError as error:
+            warn_of(error)
+            return _compile(py_func, signature, fastmath, None)
 
 
 def _compile(py_func: Callable[..., Any], signature: Any, fastmath: Any, store: _Cache | None) -> Any:

@@ -45,10 +45,10 @@ print(json.dumps({{
 EXPECTED = 0.5 * ((0.5 - 0.25 * np.linspace(1, 5, 16)) ** 2).sum()
 
 
-def start(folder: Path | str, law: str = "power_law") -> subprocess.Popen[str]:
-    environment = os.environ | {"FASTSCALE_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+def start(folder: Path | str, law: str = "power_law", before: str = "", **settings: str) -> subprocess.Popen[str]:
+    environment = os.environ | {"FASTSCALE_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | settings
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM.format(law=law)], env=environment, text=True, stdout=subprocess.PIPE,
+        [sys.executable, "-c", before + PROGRAM.format(law=law)], env=environment, text=True, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
 
@@ -103,6 +103,41 @@ def test_without_a_cache_everything_works_and_one_warning_says_so(tmp_path: Path
     assert len(found["warnings"]) == 1
     assert re.match("CacheWarning: the compile cache .*blocked.* cannot be used", found["warnings"][0])
     assert "Set FASTSCALE_CACHE_DIR to a folder that you can write" in found["warnings"][0]
+
+
+GOES = """
+import shutil, warnings
+from fastscale.kernels.compiling import cache_folder, cache_root
+cache_folder()
+shutil.rmtree(cache_root())
+cache_root().write_text("no folder any more")
+"""
+
+
+def test_a_cache_that_goes_while_it_is_in_use_is_done_without(tmp_path: Path) -> None:
+    found = result(start(tmp_path / "cache", before=GOES))
+    assert found["warnings"]
+    for warning in found["warnings"]:
+        assert re.match(r"CacheWarning: the compile cache .* cannot be used \(.*Not a directory", warning)
+
+
+def test_what_numba_makes_without_optimising_is_kept_apart(tmp_path: Path) -> None:
+    """It computes the same, and does not slow the others down."""
+    slow, usual = (result(process) for process in (start(tmp_path, NUMBA_OPT="0"), start(tmp_path)))
+    assert slow["warnings"] == usual["warnings"] == []
+    assert Path(slow["file"]).parent != Path(usual["file"]).parent
+
+
+def test_numba_told_not_to_compile_is_named(tmp_path: Path) -> None:
+    out, error = start(tmp_path, NUMBA_DISABLE_JIT="1").communicate(timeout=120)
+    assert error.endswith("FastscaleError: NUMBA_DISABLE_JIT is set, and nothing here runs without being compiled; unset it\n")
+
+
+def test_the_processor_is_part_of_the_key(tmp_path: Path) -> None:
+    """What was compiled for another one is not run here; both stay."""
+    for count, settings in ((3, {}), (6, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}), (6, {})):
+        assert result(start(tmp_path, **settings))["warnings"] == []
+        assert len(list(tmp_path.rglob("*.nbc"))) == count
 
 
 @pytest.mark.skipif(not hasattr(os, "getuid"), reason="permissions as on Unix")

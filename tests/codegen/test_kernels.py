@@ -61,7 +61,11 @@ FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
     "a + sqrt(b*b*x)": ((0.5, 9.0), dict(a=1.0, b=-0.3), ""),
     "a + b*log((x - c)**2)": ((0.5, 9.0), dict(a=2.0, b=-0.3, c=4.0), ""),
     "a + log(b**2*x)": ((0.5, 9.0), dict(a=1.0, b=-1.3), ""),
-    # numbers that are no rational ones
+    # of two that depend on one parameter, the derivative of the one that is taken, however much larger the other's is
+    "a + min(b*x, exp(40*b))": ((0.5, 9.0), dict(a=1.0, b=1.1), ""),
+    "a + max(-b*x, -exp(40*b)*x) + 9*b": ((0.5, 9.0), dict(a=1.0, b=1.1), ""),
+    # numbers that are no rational ones, and some that are whole but for the last digit
+    "a + exp(b/0.1*log1p(1.5))*x": ((0.5, 9.0), dict(a=1.0, b=0.4), ""),
     "exp(1)*a*x**log(2) + 2**0.5*b": ((0.5, 9.0), dict(a=1.0, b=0.4), ""),
 }
 
@@ -88,6 +92,7 @@ class Interpreted:
         positive = frozenset(p.name for p in law.parameters if p.lower >= 0)
         self.names: dict = {}
         exec(kernel_source(law.parsed, logs, positive, points.scale).replace("@straight\n", ""), self.names)
+        self.names["sqrt"] = np.sqrt  # NaN rather than an exception
 
     def kernels(self, scale: str) -> Interpreted:
         return self
@@ -136,12 +141,44 @@ def test_source_of_every_scale_is_right(text: str) -> None:
     [
         ("a*x + 1/0", r"1 / 0"), ("a*x/(2 - 2)", r"a \* x / \(2 - 2\)"), ("a + log(0*x)", r"log\(0 \* x\)"),
         ("a*x + log(-1)", r"log\(-1\)"), ("a*(-2)**0.5*x", r"\(-2\) \*\* 0\.5"), ("a*x*exp(1000)", r"exp\(1000\)"),
+        ("a*x*log1p(-1)", r"log1p\(-1\)"), ("a*x + lbeta(-1, 2)", r"lbeta\(-1, 2\)"), ("a*x*bounded(1, 0)", r"bounded\(1, 0\)"),
         ("a*x + 9**9**9", r"9 \*\* 9 \*\* 9"), ("a*x + 1e200*1e200", r"1e\+200 \* 1e\+200"), ("a*x**(1e99**9)", r"1e\+99 \*\* 9"),
     ],
 )
 def test_numbers_that_are_none_are_refused(text: str, part: str) -> None:
     with pytest.raises(FormulaError, match=rf"the formula's part {part} is not a finite real number"):
         laws.get(text).kernels("linear")
+
+
+SATURATED = {
+    "sigmoid(1.4 + a/x**-3 + b/x**(1/c) + d)": (1.0, dict(a=0.7, b=0.3, c=0.6, d=0.2)),
+    "sigmoid(-(d - a)*x**3 - b*x)": (0.0, dict(a=0.3, b=0.3, d=0.9)),
+    "1 + b*(1 - tanh(a*(c - x)*x))": (1.6, dict(a=1e12 / 3, b=0.3, c=1e4 / 7)),
+    "(1 + exp(a*(c - x)*x))**-b": (1.0, dict(a=1e12 / 3, b=0.3, c=1e4 / 7)),
+}
+
+
+@pytest.mark.parametrize("text", SATURATED)
+def test_a_sigmoid_far_out_is_0_or_1(text: str) -> None:
+    """Its argument is a sum of large terms, whose last digits are worth more than 1; none of them may come into the result."""
+    end, values = SATURATED[text]
+    law, x = Law(text), np.geomspace(1e5, 1e7, 16)
+    theta, X = np.array([values[name] for name in law.names]), law.rows([x])
+    # what is left of the derivatives is what the limit has: 2 for the height of the third
+    expected = np.array([2.0 if name == "b" and end == 1.6 else 0.0 for name in law.names])
+    for kernels in (law.kernels("linear"), Interpreted(Points(law, [x], x, x, "linear"))):
+        value, J = np.empty(16), np.empty((len(theta), 16))
+        kernels.predict(theta, X, 16, value, J)
+        np.testing.assert_allclose(value, end, rtol=1e-15, atol=1e-100)
+        np.testing.assert_allclose(J, np.repeat(expected[:, None], 16, axis=1), rtol=1e-15, atol=1e-100)
+
+
+def test_a_power_of_a_half_is_a_root() -> None:
+    """Defined at 0, where the logarithm is not: the size of x - c at x = c."""
+    for text in ("a + b*((x - c)**2)**0.5", "a + b*sqrt((x - c)**2)"):
+        law, x = Law(text), np.array([1.0, 4.0, 9.0])
+        points = Points(law, [x], np.zeros(3), np.ones(3), "linear")
+        assert points.kernel([1.0, 0.3, 4.0])[0] == pytest.approx(0.5 * (1.9**2 + 1.0**2 + 2.5**2), rel=1e-15)
 
 
 COMPILED = [
@@ -220,6 +257,31 @@ def test_predictions_outside_the_domain_are_refused(scale: str) -> None:
     assert points.kernel([0.5, 0.0, 0.0, 0.0])[0] == pytest.approx(points.objective([0.5, 0, 0, 0]), abs=1e-20)
     assert points.kernel([-0.5, 0.0, 0.0, 0.0])[0] == np.inf
     assert (points.kernel([1.5, 0.0, 0.0, 0.0])[0] == np.inf) == (scale == "logit")
+
+
+@pytest.mark.parametrize(
+    "text", ["a + b*log(c - x)", "a + b*log1p(-x/c)", "a + b*sqrt(c - x)", "a + b*(c - x)**1.5", "a + exp(b*lbeta(c - x, 2))"]
+)
+def test_where_a_function_has_no_value_there_is_none(text: str) -> None:
+    """The kernels' own functions go on beyond their domains with some finite number, which must not come out."""
+    law, x = Law(text), np.array([1.0, 3.0, 5.0, 8.0])
+    theta = np.array([dict(a=1.0, b=0.5, c=4.0)[name] for name in law.names])
+    value, J = np.empty(4), np.empty((3, 4))
+    for kernels in (law.kernels("linear"), Interpreted(Points(law, [x], x, x, "linear"))):
+        with np.errstate(invalid="ignore"):
+            kernels.predict(theta, x[None], 4, value, J)
+        np.testing.assert_allclose(value[:2], support.predict(law, theta, [x[:2]]), rtol=1e-14)
+        assert np.isnan(value[2:]).all()
+    two, three = (Points(law, [x[:count]], x[:count], np.ones(count), "linear") for count in (2, 3))
+    assert two.kernel(theta)[0] == pytest.approx(two.objective(theta), rel=1e-13)
+    assert three.kernel(theta)[0] == np.inf
+
+
+def test_a_power_of_0_is_0() -> None:
+    law, value, J = Law("a + b*max(x - c, 0)**g"), np.empty(3), np.empty((4, 3))
+    theta = np.array([dict(a=1.0, b=0.5, c=4.0, g=0.7)[name] for name in law.names])
+    law.kernels("linear").predict(theta, np.array([[3.0, 4.0, 5.0]]), 3, value, J)
+    np.testing.assert_allclose(value, [1.0, 1.0, 1.5], rtol=1e-15)
 
 
 def test_exponents_out_of_range_are_refused() -> None:
