@@ -7,8 +7,7 @@ where b is -1 for log, 0 for linear, 2 L - 1 for logit.
 
 rho = [delta, penalty, floor, low_0, high_0, low_1, high_1, ...]: the last are the ranges of the rows of X, from which the
 kernel knows before its loop whether an exponent would leave the range of exp; then it returns infinity and the solver takes a
-shorter step. That costs nothing per point, as clamping each exponent would. Where a logarithm or root of what has none stands in
-the formula, the objective is infinite and the prediction NaN.
+shorter step. That costs nothing per point, as clamping each exponent would.
 """
 
 from __future__ import annotations
@@ -22,10 +21,6 @@ from fastscale.codegen.formula import Formula
 from fastscale.codegen.tape import Atom, Tape
 
 SCALES = ("log", "linear", "logit", "binomial")
-
-
-# what arguments have to be where the function has a value and derivatives
-_DOMAINS = {"log": "> 0.0", "log1p": "> -1.0", "sqrt": ">= 0.0", "lbeta": ">= 0.0"}
 
 
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
@@ -73,7 +68,7 @@ def kernel_source(
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
         "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
         "from fastscale.codegen.straight import straight\n"
-        "from math import inf, nan, sqrt\n\nfrom numpy import floor\n\n\n"
+        "from math import inf, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
     return head + _objective(tape, scale, places) + "\n\n" + _predict(Tape(formula, log_parameters, positive), places)
@@ -112,7 +107,7 @@ class _Steps:
         self.hoisted: list[str] = []
         self.inner: list[str] = []
         self.checks: list[str] = []
-        self.leaves = False  # whether an argument may turn out to be none that its function takes
+        self.leaves = False  # whether a logarithm's argument may turn out not to be positive
         self._done: set[sp.Symbol] = set()
         self._temporaries: dict[sp.Symbol, sp.Expr] = {}
         self._differs: dict[sp.Symbol, bool] = {}
@@ -181,13 +176,15 @@ class _Steps:
                 return [f"{s} = exp_clamped({arguments[0]})"]
             self.checks.append(check)
             return [f"{s} = exp({arguments[0]})"]
-        if atom.kind in _DOMAINS:
-            lines, arguments = self._domain(atom, arguments)
-            return [*lines, f"{s} = {atom.kind}({', '.join(arguments)})"]
-        if atom.kind in ("expm1", "bounded", "floor", "digamma", "trigamma"):
+        if atom.kind == "log" and self.checked and not self.tape.is_positive(atom.arguments[0]):
+            self.leaves = True
+            return [f"{s}_of = {arguments[0]}", f"outside += 1.0 if {s}_of <= 0.0 else 0.0", f"{s} = log({s}_of)"]
+        if atom.kind in ("log", "log1p", "expm1", "bounded", "floor", "lbeta", "digamma", "trigamma"):
             return [f"{s} = {atom.kind}({', '.join(arguments)})"]
         if atom.kind == "inverse":
             return [f"{s} = 1.0/({arguments[0]})"]
+        if atom.kind == "sqrt":
+            return [f"{s} = sqrt({arguments[0]})"]
         if atom.kind in ("max", "min", "above"):
             a, b = f"{s}_a", f"{s}_b"
             chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
@@ -206,21 +203,6 @@ class _Steps:
         lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
         total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
         return [*lines, f"{s} = {s}_m + log({total})"]
-
-    def _domain(self, atom: Atom, arguments: list[str]) -> tuple[list[str], list[str]]:
-        """Lines that count arguments for which the function has no value, and the arguments after them."""
-        lines, names = [], []
-        for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=True)):
-            if self.tape.is_positive(1 + argument if atom.kind == "log1p" else argument):
-                names.append(text)
-                continue
-            self.leaves = True
-            names.append(f"{atom.symbol}_of{k}")
-            domain = _DOMAINS[atom.kind]
-            if not self.checked:  # a power of 0 has a value without a logarithm
-                domain = domain.replace("> ", ">= ")
-            lines += [f"{names[k]} = {text}", f"outside += 0.0 if {names[k]} {domain} else 1.0"]
-        return lines, names
 
     def _rest(self, atom: Atom, name: str) -> str:
         """What a log-sum-exp of two adds to the larger; all whose arguments are as far apart share it, such as a sigmoid's
@@ -407,13 +389,11 @@ def _predict(tape: Tape, places: Places | None = None) -> str:
     steps = _Steps(tape, [tape.value, *first], checked=False)
     texts = [steps.require(r) for r in steps.results]
     rows, at = len(tape.rows), places.at if places else [str(j) for j in range(p)]
-    body = [f"t{j} = theta[{at[j]}]" for j in range(p)]
-    body += ["outside = 0.0", *steps.hoisted, "always = outside"] if steps.leaves else steps.hoisted
+    body = [f"t{j} = theta[{at[j]}]" for j in range(p)] + steps.hoisted
     body += [f"J{j} = J[{at[j]}, begin:end]" for j in range(p) if places]
     body += [f"for i in range({'count' if places else 'n'}):"]
     body += [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)]
-    body += ["    outside = always"] * steps.leaves + [f"    {line}" for line in steps.inner]
-    body += [f"    value[i] = {f'({texts[0]}) if outside == 0.0 else nan' if steps.leaves else texts[0]}"]
+    body += [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
     body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
     if places is None:
         return _straight("predict", "theta, X, n, value, J", body)

@@ -368,10 +368,5 @@ def _function(name: str, *u: sp.Expr) -> sp.Expr:
         "sigmoid": lambda v: sp.Pow(1 + sp.exp(-v), sp.Float(-1.0)),
         "tanh": lambda v: 1 - 2 * sp.Pow(1 + sp.exp(2 * v), sp.Float(-1.0)),
     }
-    if all(v.is_number for v in u):
-        if name == "log1p":
-            return sp.log(1 + sp.Rational(u[0]))
-        if (name == "lbeta" and not (u[0] > 0 and u[1] > 0)) or (name == "bounded" and not u[1] > 0):
-            return sp.nan
     result: sp.Expr = functions[name](*u)
     return result
