@@ -192,11 +192,9 @@ class _Steps:
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
         if len(arguments) == 2:  # the larger comes out, which leaves one exponential
             a, b = f"{s}_a", f"{s}_b"
-            lines = [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}"]
             rest = self._rest(atom, s)
-            if rest == f"{s}_r":
-                lines.append(f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))")
-            return [*lines, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
+            apart = [f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"] if rest == f"{s}_r" else []
+            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", *apart, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
         terms = [f"{s}_{i}" for i in range(len(arguments))]
         lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
         lines.append(f"{s}_m = {terms[0]}")

@@ -24,7 +24,6 @@ from numba import njit, types
 from numba.core.caching import CompileResultCacheImpl, _CacheLocator
 from numba.core.errors import NumbaExperimentalFeatureWarning
 
-from fastscale.errors import FastscaleError
 from fastscale.kernels.sealing import SealedCache, read_key
 
 
@@ -163,11 +162,11 @@ def compile_cached(py_func: Callable[..., Any], signature: Any, fastmath: Any = 
 
     Raises
     ------
-    FastscaleError
+    RuntimeError
         If Numba is told not to compile.
     """
     if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        raise FastscaleError("NUMBA_DISABLE_JIT is set, and nothing here runs without being compiled; unset it")
+        raise RuntimeError("NUMBA_DISABLE_JIT is set, and nothing here runs without being compiled; unset it")
     with warnings.catch_warnings():
         # functions as arguments are what all of this rests on; its tests are what we rely on, not the label
         warnings.simplefilter("ignore", NumbaExperimentalFeatureWarning)

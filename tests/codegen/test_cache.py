@@ -130,7 +130,7 @@ def test_what_numba_makes_without_optimising_is_kept_apart(tmp_path: Path) -> No
 
 def test_numba_told_not_to_compile_is_named(tmp_path: Path) -> None:
     out, error = start(tmp_path, NUMBA_DISABLE_JIT="1").communicate(timeout=120)
-    assert error.endswith("FastscaleError: NUMBA_DISABLE_JIT is set, and nothing here runs without being compiled; unset it\n")
+    assert error.endswith("RuntimeError: NUMBA_DISABLE_JIT is set, and nothing here runs without being compiled; unset it\n")
 
 
 def test_the_processor_is_part_of_the_key(tmp_path: Path) -> None:
