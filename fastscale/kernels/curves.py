@@ -68,6 +68,17 @@ def alike(Q, k, n, e):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
+def lag_sums(e, n):
+    """(Sum of squares, sum of products of neighbours)."""
+    size, products = 0.0, 0.0
+    for i in range(n):
+        size += e[i] * e[i]
+        if i > 0:
+            products += e[i] * e[i - 1]
+    return size, products
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
 def likeness(Q, V, k, n, rho, s):
     """Correlation of neighbours to expect of the residuals of a fit on Q, were the noise of first order with this rho.
 
@@ -93,11 +104,7 @@ def likeness(Q, V, k, n, rho, s):
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def carried_over(Q, k, n, e):
     """rho: how much of its deviation a point passes to the next, by the likeness of the residuals of a fit on Q."""
-    size, products = 0.0, 0.0
-    for i in range(n):
-        size += e[i] * e[i]
-        if i > 0:
-            products += e[i] * e[i - 1]
+    size, products = lag_sums(e, n)
     if not size > 0.0:
         return 0.0
     V, s = np.zeros((k, n)), np.empty(n)
@@ -130,11 +137,7 @@ def wandering(e, n, parameters):
     That of the first-order process with the same correlation of neighbours, or the same sum of correlations up to a twelfth of
     the series, whichever is larger; both corrected for their bias after a fit of so many smooth terms (Kendall 1954).
     """
-    size, products = 0.0, 0.0
-    for i in range(n):
-        size += e[i] * e[i]
-        if i > 0:
-            products += e[i] * e[i - 1]
+    size, products = lag_sums(e, n)
     if not size > 0.0:
         return 0.0
     rho = (products / size + parameters / n) / max(1.0 - (parameters + 2.0) / n, 0.1)

@@ -113,7 +113,8 @@ def batch_chunk(
 
     log_rows says of which rows of X, and last whether of y, the logarithm is still to be taken (1); 2 more for rows that may be
     constant.
-    Parameters and errors are in kernel coordinates, draws and their quantiles in natural units.
+    Parameters and errors are in kernel coordinates, draws and their quantiles in natural units; `told`, if it has room, gets each
+    group's products of derivatives (groups.products).
 
     Group k has the points offsets[k]:offsets[k+1] (without w all weigh 1), its units numbered from 0 within the group (without
     units every point is one), its strata bounds at
