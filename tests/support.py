@@ -44,6 +44,7 @@ NUMPY_NAMES: dict[str, Any] = {
     "max": lambda a, b: np.where(np.real(a) > np.real(b), a, b),
     "bounded": lambda q, a: np_bounded(q, a),
     "lbeta": lambda a, b: np_lbeta(a, b),
+    "halving": lambda e, tau: np_halving(e, tau),
     "sqrt": np.sqrt,
     "floor": lambda u: np.floor(np.real(u)),
     "tanh": np.tanh,
@@ -62,6 +63,7 @@ MP_NAMES: dict[str, Any] = {
     "max": max,
     "bounded": lambda q, a: mp_bounded(q, a),
     "lbeta": lambda a, b: MP.loggamma(a) + MP.loggamma(b) - MP.loggamma(a + b),
+    "halving": lambda e, tau: mp_halving(e, tau),
     "sqrt": MP.sqrt,
     "floor": MP.floor,
     "tanh": MP.tanh,
@@ -91,6 +93,30 @@ def mp_bounded(q: Any, a: Any) -> Any:
     for _ in range(6):
         z -= (a * z - (1 - a) * MP.log1p(MP.exp(-z)) - q) / (a + (1 - a) / (1 + MP.exp(z)))
     return z
+
+
+def np_halving(e: Any, tau: Any) -> Any:
+    """Each epoch's ratio of samples to the power 2**(-j/tau), ten thousand epochs at most; tau is one number, also complex."""
+    e = np.asarray(np.real(e))
+    j = np.arange(1, 10_001)
+    whole = np.append(0, np.cumsum(np.log1p(1 / j) * 2 ** (-j / tau)))
+    m = np.floor(np.clip(e, 1, 10_000)).astype(int)
+    return whole[m - 1] + np.log(np.clip(e / m, 1, 1 + 1 / m)) * 2 ** (-m / tau)
+
+
+@cache
+def mp_step(j: int) -> Any:
+    return MP.log(1 + 1 / MP.mpf(j))
+
+
+def mp_halving(e: Any, tau: Any) -> Any:
+    """The same in high precision."""
+    decay, worth, total = MP.mpf(2) ** (-1 / tau), MP.mpf(1), MP.mpf(0)
+    last = int(min(e, 10_000))
+    for j in range(1, last + 1):
+        worth *= decay
+        total += worth * (mp_step(j) if j < last else min(MP.log(e / j), mp_step(j)))
+    return total
 
 
 def np_lbeta(a: Any, b: Any) -> Any:

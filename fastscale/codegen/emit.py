@@ -15,42 +15,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import sympy as sp
-from sympy.printing.pycode import PythonCodePrinter
 
 from fastscale.codegen.formula import Formula
+from fastscale.codegen.printing import text as _text
 from fastscale.codegen.tape import Atom, Tape
 
 SCALES = ("log", "linear", "logit", "binomial")
-
-
-class _Printer(PythonCodePrinter):  # type: ignore[misc]
-    """Arithmetic only, with rationals as floats and small powers as products."""
-
-    def _print_Rational(self, e: sp.Rational) -> str:
-        return repr(float(e))
-
-    _print_Half = _print_Rational
-
-    def _print_Integer(self, e: sp.Integer) -> str:
-        return f"{float(e)!r}"
-
-    def _print_Float(self, e: sp.Float) -> str:
-        return repr(float(e))
-
-    def _print_Pow(self, e: sp.Pow, **_: object) -> str:
-        base, power = e.args
-        if not power.is_Integer:
-            raise AssertionError(f"a power survived the tape: {e}")
-        text = f"({self._print(base)})"
-        product = "*".join([text] * abs(int(power)))
-        return f"({product})" if power > 0 else f"(1.0/({product}))"
-
-
-_printer = _Printer()
-
-
-def _text(e: sp.Expr) -> str:
-    return str(_printer.doprint(e))
 
 
 def kernel_source(
@@ -68,6 +38,7 @@ def kernel_source(
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
         "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
         "from fastscale.codegen.straight import straight\n"
+        "from fastscale.kernels.epochs import epochs_room, epochs_table, halving0, halving1, halving2\n"
         "from math import inf, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
@@ -102,8 +73,10 @@ class Places:
 class _Steps:
     """Assignments of a tape's atoms and common subexpressions, those that do not depend on the point kept apart."""
 
-    def __init__(self, tape: Tape, expressions: Iterable[sp.Expr], checked: bool) -> None:
-        self.tape, self.checked = tape, checked
+    def __init__(
+        self, tape: Tape, expressions: Iterable[sp.Expr], checked: bool, points: list[str], letter: str = "k"
+    ) -> None:
+        self.tape, self.checked, self.points = tape, checked, points
         self.hoisted: list[str] = []
         self.inner: list[str] = []
         self.checks: list[str] = []
@@ -112,13 +85,14 @@ class _Steps:
         self._temporaries: dict[sp.Symbol, sp.Expr] = {}
         self._differs: dict[sp.Symbol, bool] = {}
         self._rests: dict[tuple[sp.Expr, bool], str] = {}
+        self._tables: dict[tuple[sp.Expr, ...], str] = {}
         expressions = [sp.sympify(e) for e in expressions]
         needed: dict[sp.Symbol, None] = {}
         for e in expressions:
             self._collect(e, needed)
         atoms = [a for s in needed if (a := tape.definition(s)) is not None]
         flat = [argument for atom in atoms for argument in atom.arguments] + expressions
-        names = sp.numbered_symbols("k", real=True)
+        names = sp.numbered_symbols(letter, real=True)
         pairs, reduced = sp.cse(flat, symbols=names, order="none", optimizations=[])
         self._temporaries = dict(pairs)
         position = 0
@@ -190,6 +164,9 @@ class _Steps:
             chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
             yes, no, condition = chosen[atom.kind]
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
+        if atom.kind == "halving":
+            table = self._table(atom, s, arguments[1])
+            return [f"{s} = halving{atom.arguments[2]}({table}, {table}_last, {arguments[0]})"]
         if len(arguments) == 2:  # the larger comes out, which leaves one exponential
             a, b = f"{s}_a", f"{s}_b"
             rest = self._rest(atom, s)
@@ -201,6 +178,17 @@ class _Steps:
         lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
         total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
         return [*lines, f"{s} = {s}_m + log({total})"]
+
+    def _table(self, atom: Atom, name: str, tau: str) -> str:
+        """The table of sums over epochs of this tau, up to the most epochs of any point, made before the loop."""
+        if atom.arguments[:2] not in self._tables:
+            self._tables[atom.arguments[:2]] = table = f"{name}_t"
+            epochs = _Steps(self.tape, [atom.arguments[0]], False, self.points, f"{name}_k")
+            text = epochs.require(epochs.results[0])
+            body = [*epochs.inner, f"{name}_e = {text}", f"{table}_most = {table}_most if {table}_most > {name}_e else {name}_e"]
+            self.hoisted += [f"{table}_most = 0.0", *self.points, *(f"    {line}" for line in body)]
+            self.hoisted += [f"{table} = epochs_room()", f"{table}_last = epochs_table({table}, {tau}, {table}_most)"]
+        return self._tables[atom.arguments[:2]]
 
     def _rest(self, atom: Atom, name: str) -> str:
         """What a log-sum-exp of two adds to the larger; all whose arguments are as far apart share it, such as a sigmoid's
@@ -265,7 +253,8 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
             after[key] = f" - g{opposite}"
         else:
             extra[key] = term
-    steps = _Steps(tape, [value, *c, *extra.values()], checked=True)
+    rows, points = len(tape.rows), _points(len(tape.rows), places)
+    steps = _Steps(tape, [value, *c, *extra.values()], True, points)
     loop: list[str] = []
     value_text = steps.require(steps.results[0])
     residual: list[str] = [f"L = {value_text}"]
@@ -299,15 +288,14 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
             loop += [f"h{i}_{j} += m{i}*c{j}" for j in range(i, p) if c[j] != 0]
     for (key, _), text in zip(extra.items(), extra_text, strict=True):
         loop.append(f"h{key[0]}_{key[1]} += q1*({text})")
-    rows, upper = len(tape.rows), [(i, j) for i in range(p) for j in range(i, p)]
+    upper = [(i, j) for i in range(p) for j in range(i, p)]
     at = places.at if places else [str(j) for j in range(p)]
     body = [f"t{j} = theta[{at[j]}]" for j in range(p)]
     body += [line for check in steps.checks for line in check.split("\n")]
     body += ["outside = 0.0"] * can_leave + steps.hoisted
     body += ["f = 0.0"] + [f"g{j} = 0.0" for j in range(p)]
     body += [f"h{i}_{j} = 0.0" for i, j in upper]
-    body += [f"for i in range({'count' if places else 'n'}):"]
-    body += [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)] + [f"    {line}" for line in loop]
+    body += points + [f"    {line}" for line in loop]
     body += ["if outside > 0.0:", "    return inf"] * can_leave
     start = ["delta = rho[0]", "penalty = rho[1]"]
     if places is None:
@@ -319,6 +307,12 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     start += ["total = 0.0", "for i in range(theta.size):", "    g[i] = 0.0", "    for j in range(i, theta.size):"]
     lines = [*start, "        H[i, j] = 0.0", *places.loop(rows, ("y", "w"), body), "return total"]
     return "def objective(theta, X, y_all, w_all, n, rho, g, H):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+def _points(rows: int, places: Places | None) -> list[str]:
+    """The head of a loop over points."""
+    rest = [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)]
+    return [f"for i in range({'count' if places else 'n'}):", *rest]
 
 
 def _straight(name: str, arguments: str, body: list[str]) -> str:
@@ -384,14 +378,13 @@ def _normalise(
 def _predict(tape: Tape, places: Places | None = None) -> str:
     p = len(tape.theta)
     first = [tape.derivative(tape.value, j) for j in range(p)]
-    steps = _Steps(tape, [tape.value, *first], checked=False)
+    rows, points = len(tape.rows), _points(len(tape.rows), places)
+    steps = _Steps(tape, [tape.value, *first], False, points)
     texts = [steps.require(r) for r in steps.results]
-    rows, at = len(tape.rows), places.at if places else [str(j) for j in range(p)]
+    at = places.at if places else [str(j) for j in range(p)]
     body = [f"t{j} = theta[{at[j]}]" for j in range(p)] + steps.hoisted
     body += [f"J{j} = J[{at[j]}, begin:end]" for j in range(p) if places]
-    body += [f"for i in range({'count' if places else 'n'}):"]
-    body += [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)]
-    body += [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
+    body += points + [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
     body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
     if places is None:
         return _straight("predict", "theta, X, n, value, J", body)

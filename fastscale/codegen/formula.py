@@ -15,10 +15,10 @@ from keyword import iskeyword
 
 from fastscale.errors import FormulaError
 
-# How many arguments each known function takes; `bounded` and `lbeta` are in fastscale.kernels.elementary.
+# How many arguments each known function takes; `bounded`, `lbeta` and `halving` are in fastscale.kernels.
 FUNCTIONS = {
     "exp": 1, "log": 1, "log2": 1, "log10": 1, "log1p": 1, "expm1": 1, "sqrt": 1, "tanh": 1, "sigmoid": 1, "softplus": 1,
-    "floor": 1, "min": 2, "max": 2, "bounded": 2, "lbeta": 2,
+    "floor": 1, "min": 2, "max": 2, "bounded": 2, "lbeta": 2, "halving": 2,
 }
 LOGARITHMS = ("log", "log2", "log10")
 # Names that stand for a column unless told otherwise; every other name is a parameter.
@@ -107,8 +107,9 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     ----------
     text
         Python's arithmetic with + - * / **, numbers, names and the functions exp, log (natural), log2, log10, log1p, expm1,
-        sqrt, tanh, sigmoid, softplus, floor, min(a, b), max(a, b), lbeta(a, b), the logarithm of the Beta function, and
-        bounded(q, a), the z for which a*z - (1 - a)*softplus(-z) = q.
+        sqrt, tanh, sigmoid, softplus, floor, min(a, b), max(a, b), lbeta(a, b), the logarithm of the Beta function,
+        bounded(q, a), the z for which a*z - (1 - a)*softplus(-z) = q, and halving(e, tau), what later epochs, of e in all, add
+        to the logarithm of the samples when their worth halves every tau epochs: e of variables alone, tau of parameters.
     variables
         Names that stand for columns; by default those of `STANDARD_VARIABLES` that occur.
 
@@ -144,6 +145,13 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
         )
     if not free:
         raise FormulaError(f"the formula {_short(text)} has no free parameter: every name in it is a variable")
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="halving"), args=[e, tau]) if set(_names(e)) & set(free) or set(_names(tau)) & known:
+                raise FormulaError(
+                    f"the formula {_short(text)} has {ast.unparse(node)}: halving(e, tau) takes epochs e that follow from the "
+                    "variables alone, and a tau of parameters alone"
+                )
     return Formula(normal, found, free)
 
 

@@ -172,7 +172,8 @@ class _Lowering:
             return self.builder.call(self.builder.module.declare_intrinsic(_OF_LLVM[name], [_DOUBLE]), arguments)
         if name not in self.functions:
             kind = self.context.resolve_value_type(self.scope[name])
-            signature = kind.get_call_type(self.context, (types.float64,) * len(arguments), {})
+            table = types.CPointer(types.float64)  # type: ignore[no-untyped-call]
+            signature = kind.get_call_type(self.context, [table if a.type != _DOUBLE else types.float64 for a in arguments], {})
             self.functions[name] = self.target.get_function(kind, signature)
         return self.functions[name](self.builder, arguments)
 

@@ -48,6 +48,10 @@ class LogBeta(sp.Function):  # type: ignore[misc]
     """See fastscale.kernels.elementary.lbeta."""
 
 
+class Halving(sp.Function):  # type: ignore[misc]
+    """See fastscale.kernels.epochs."""
+
+
 _KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta", Floor: "floor"}
 # the letter of an atom's symbol where it is not its first: those are taken in the kernels
 _LETTERS = {"max": "z", "min": "z", "trigamma": "u"}
@@ -57,8 +61,8 @@ _LETTERS = {"max": "z", "min": "z", "trigamma": "u"}
 class Atom:
     """symbol = kind(arguments).
 
-    Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, floor, lbeta, digamma, trigamma; and logsumexp,
-    of several.
+    Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, floor, lbeta, digamma, trigamma; logsumexp, of
+    several; and halving, of e, tau and the power of the epochs' numbers in its sum.
     """
 
     symbol: sp.Symbol
@@ -121,6 +125,8 @@ class Tape:
             whole = self._positive_log(e)
             if whole is not None:
                 return self.atom("exp", whole)
+        if isinstance(e, Halving):
+            return self.atom("halving", *(sp.expand(self._atomise(a)) for a in e.args), sp.Integer(0))
         if (kind := _KINDS.get(type(e))) is not None:
             return self.atom(kind, *(sp.expand(self._atomise(a)) for a in e.args))
         return e
@@ -265,6 +271,10 @@ class Tape:
                 result = self.atom("digamma", a) * inner[0] + self.atom("digamma", b) * inner[1] - both * (inner[0] + inner[1])
             elif atom.kind == "digamma":
                 result = self.atom("trigamma", atom.arguments[0]) * inner[0]
+            elif atom.kind == "halving":
+                e, tau, power = atom.arguments
+                rate = sp.Float(math.log(2.0), 17) * self.atom("inverse", tau) ** 2  # of -log(2)/tau
+                result = self.atom("halving", e, tau, power + 1) * rate * inner[1]
             elif len(atom.arguments) == 2:
                 result = sp.Add(*(w * d for w, d in zip(self._shares(atom, inner), inner, strict=True)))
             else:  # logsumexp: softmax weights, exponentials of what is never positive
@@ -362,6 +372,7 @@ def _function(name: str, *u: sp.Expr) -> sp.Expr:
         "bounded": Bounded,
         "lbeta": LogBeta,
         "floor": Floor,
+        "halving": Halving,
         "sqrt": lambda v: _power(v, sp.Rational(1, 2)),
         "softplus": lambda v: sp.log(1 + sp.exp(v)),
         # 1/(1 + exp(-v)) as a power: merged into one stable exponential of a log-sum-exp

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from fastscale.codegen.formula import Formula
+from fastscale.kernels.epochs import MOST_EPOCHS
 
 _FUNCTIONS: dict[str, Any] = {
     "exp": np.exp,
@@ -55,8 +56,21 @@ def lbeta(a: Any, b: Any) -> Any:
     return betaln(a, b)
 
 
+def halving(e: Any, tau: Any) -> Any:
+    """The integral of 2**(-floor(u)/tau) d log u from 1 to e, up to MOST_EPOCHS whole epochs and one more."""
+    e, tau = np.broadcast_arrays(np.asarray(e, dtype=float), np.asarray(tau, dtype=float))
+    total = np.zeros(e.shape)
+    with np.errstate(all="ignore"):
+        for j in range(1, MOST_EPOCHS + 1):
+            worth = np.where(tau > 0, np.exp2(-j / tau), 0.0)
+            if not ((e > j) & (worth > 0)).any():
+                break
+            total += worth * np.log(np.clip(e / j, 1.0, 1.0 + 1.0 / j))
+    return np.where(np.isnan(e) | np.isnan(tau), np.nan, total)
+
+
 _FAR = 345.0  # beyond it sigmoid(z) is 0 or 1 in double precision, and so are its derivatives
-_FUNCTIONS |= {"bounded": bounded, "lbeta": lbeta}
+_FUNCTIONS |= {"bounded": bounded, "lbeta": lbeta, "halving": halving}
 _OPERATORS: dict[type, Any] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,

@@ -300,5 +300,5 @@ def test_says_what_is_wrong_with_labels_and_laws() -> None:
     many["x"] *= 1 + 1e-9 * np.arange(len(many))
     with pytest.raises(LawError, match="201 groups with 2 parameters each are 403 parameters; at most 400"):
         fastscale.fit("power_offset", many, x="x", by="g", shared=["alpha"])
-    with pytest.raises(LawError, match="shared parameters need a law with a plain formula; 'qqt' has no formula"):
-        with_shared(registry()["qqt"], "g", ["a", "b"], ["b"])
+    with pytest.raises(LawError, match="shared parameters need a law with a plain formula; 'multi_power' has no formula"):
+        with_shared(registry()["multi_power"], "g", ["a", "b"], ["b"])
