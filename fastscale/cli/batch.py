@@ -73,22 +73,23 @@ def batch(
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import groups
     from fastscale.cli.reading import check_column, check_laws, open_archive
+    from fastscale.laws import several
 
     names = law or ["chinchilla"]
     every = names == [ALL]
     for option, given in (("--law", names), ("--by", by)):
         if len(set(given)) < len(given):
             raise FitError(f"{option}: {next(name for name in given if given.count(name) > 1)!r} is given twice")
-    check_laws([] if every else names)
+    check_laws([] if every else names, many=True)
     archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=False)
     for name in by:
         check_column(archive.runs.frame, name, "--by")
     left_out: dict[str, str] = {}
-    if every:
+    if every or not several().keys().isdisjoint(names):
         from fastscale.fitting.choose import choose
 
-        chosen = choose(ALL, archive.named, columns, keywords["residual"])
-        names, left_out = [law.name for law in chosen.laws if not isinstance(law, str)], chosen.left_out
+        chosen = choose(ALL if every else names, archive.named if every else archive.runs, columns, keywords["residual"])
+        names, left_out = [law if isinstance(law, str) else law.name for law in chosen.laws], chosen.left_out
         archive, columns = replace(archive, runs=chosen.runs), {name: column for name, column in chosen.columns.items() if column}
     output.announce_compiling("batch_chunk", quiet)
     keywords |= {
@@ -109,7 +110,7 @@ def batch(
     else:
         typer.echo(groups.text(archive, tables, written, quiet))
         if left_out and not quiet:
-            output.say(f"{len(left_out)} built-in laws are not among all: --json says why")
+            output.say(f"{len(left_out)} built-in laws are not among {'all' if every else 'them'}: --json says why")
     failed = len(fits.failures())
     if len(tables) < len(names):
         output.say(f"interrupted: {len(tables)} of {len(names)} laws were finished ({', '.join(names[: len(tables)])})")

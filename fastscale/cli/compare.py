@@ -120,7 +120,7 @@ def compare(
     from fastscale.fitting import Comparison
 
     names = law or ["all"]
-    check_laws([name for name in names if name != "all"])
+    check_laws([name for name in names if name != "all"], many=True)
     archive = open_archive(runs, where, columns, diverged.value, "comparing laws on", one_family=not by)
     for option, wanted in (("--by", by or []), ("--groups", [groups]), ("--train", [train])):
         for name in filter(None, wanted):

@@ -135,12 +135,15 @@ def check_column(frame: pd.DataFrame, name: str, option: str) -> None:
         raise ColumnError(f"{option}: there is no column {name!r}.{did_you_mean(name, names)} Columns are: {listed}")
 
 
-def check_laws(names: list[str]) -> None:
-    """Refuse a name that is no law before any work is done; a formula is looked at later, with the columns."""
-    from fastscale.laws import get
+def check_laws(names: list[str], *, many: bool = False) -> None:
+    """Refuse a name that is no law before any work is done; a formula is looked at later, with the columns.
+
+    With `many`, a name that stands for several laws is all of them.
+    """
+    from fastscale.laws import get, several
 
     for name in names:
-        if name.isidentifier():
+        if name.isidentifier() and not (many and name in several()):
             get(name)
 
 

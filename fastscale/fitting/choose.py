@@ -11,7 +11,7 @@ from fastscale.archive.columns import named_columns
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import ColumnError, FitError
 from fastscale.fitting.data import refuse_unknown, resolve_law
-from fastscale.laws import Law, registry
+from fastscale.laws import Law, registry, several
 from fastscale.laws.fixed_exponent import LAWS as HYPOTHESES
 from fastscale.laws.parts import STANDARD
 
@@ -35,6 +35,8 @@ def choose(
 ) -> Chosen:
     """The laws named, or for "all" those that suit the archive.
 
+    A name that stands for several laws (`fastscale.laws.several`, such as "bnsl") is all of those that the columns can serve.
+
     "all" are the built-in laws that predict a loss or an error from variables that the archive has: those that are named; where
     none is, N, D, C, U, and S where D is not (steps and tokens go together), as they are found under their usual names, and
     others of at least two letters under exactly their own (`width`). Of these laws
@@ -56,10 +58,11 @@ def choose(
             raise FitError("laws: name at least one law, or 'all'")
         if ALL in named:
             raise FitError("laws: 'all' stands alone, not beside others")
-        return Chosen(named, runs, dict(columns), {})
+        left_out: dict[str, str] = {}
+        return Chosen([one for law in named for one in _members(law, runs, columns, left_out)], runs, dict(columns), left_out)
     served = _served(runs, columns)
     found: list[Law] = []
-    left_out: dict[str, str] = {}
+    left_out = {}
     for law in registry().values():
         if (why := _why_not(law, served, residual)) is None:
             found.append(law)
@@ -75,6 +78,26 @@ def choose(
     mapping = {v: column for v, column in served.items() if v in used or len(served) == 1}
     others = {name: column for name, column in columns.items() if name not in served}
     return Chosen(list(found), read_runs(runs, **mapping), {**others, **mapping}, left_out)
+
+
+def _members(
+    law: Law | str, runs: Runs, columns: Mapping[str, str | None], left_out: dict[str, str]
+) -> Sequence[Law | str]:
+    """The law, or those for which its name stands; why others do not take part goes into `left_out`."""
+    names = several()[law][1] if isinstance(law, str) and law in several() else ()
+    found: list[Law | str] = []
+    missing: ColumnError | None = None
+    for name in names:
+        try:
+            one, mapped = resolve_law(name, runs, columns)
+            for v in one.variable_names:
+                mapped.column_of(v)
+            found.append(name)
+        except ColumnError as error:
+            missing, left_out[name] = error, str(error)
+    if missing is not None and not found:
+        raise missing
+    return found or [law]
 
 
 def _served(runs: Runs, columns: Mapping[str, str | None]) -> dict[str, str]:

@@ -169,8 +169,8 @@ def compare(
     Parameters
     ----------
     laws
-        Two or more, as for `fit`; or "all": the built-in laws of a loss that the archive's columns can serve, by the rule of
-        `fastscale.fitting.choose.choose`.
+        Two or more, as for `fit`, or a name that stands for several, such as "bnsl"; or "all": the built-in laws of a loss that
+        the archive's columns can serve, by the rule of `fastscale.fitting.choose.choose`.
     runs, loss, run
         As for `fit`.
     by
@@ -196,8 +196,6 @@ def compare(
     """
     if isinstance(laws, Iterable) and not isinstance(laws, str):
         laws = list(laws)
-    if laws != ALL and (not isinstance(laws, list) or len(laws) < 2):
-        raise FitError("compare takes two laws or more, or 'all'")
     tails_of(level)
     if resamples is None:
         resamples = _RESAMPLES if by is None else 0
@@ -208,6 +206,8 @@ def compare(
     wanted = Scheme.of(scheme, along, cut, groups, train)
     opened = open_runs(runs, {"loss": loss, "run": run, **columns})
     chosen = choose(laws, opened, columns, given.get("residual"))
+    if laws != ALL and len(chosen.laws) < 2:
+        raise FitError("compare takes two laws or more, or 'all'")
     resolved = [law for law, _ in resolve_all(chosen)]
     refuse_procedures(resolved, "compare", "Hold runs out and compare its predictions yourself.")
     _refuse_along([law for law in resolved if follows(law, opened)], wanted, by)

@@ -104,8 +104,9 @@ def fit_groups(
     Parameters
     ----------
     laws, runs
-        As for `fit`; several laws give several rows a group. "all": the built-in laws of a loss that the archive's columns can
-        serve (`fastscale.fitting.choose.choose`); ``about["left_out"]`` says why each of the others is not among them.
+        As for `fit`; several laws give several rows a group, and so does a name that stands for several, such as "bnsl". "all":
+        the built-in laws of a loss that the archive's columns can serve (`fastscale.fitting.choose.choose`);
+        ``about["left_out"]`` says why each of the others is not among them.
     by
         Column, or columns, that name the group.
     bootstrap

@@ -141,7 +141,8 @@ def get(law: Law | str, columns: tuple[str, ...] = ()) -> Law:
         if law in several():
             made, members = several()[law]
             others_made = f"; {made} makes others" if made else ""
-            raise LawError(f"{law!r} stands for several laws: {', '.join(members)}. Name one{others_made}")
+            named = f"{', '.join(members)}. Name one{others_made}"
+            raise LawError(f"{law!r} stands for several laws: {named}. compare and fit_groups take them all")
         if law in LEFT_OUT:
             raise LawError(f"the law {law!r} was left out: {LEFT_OUT[law]}")
         close = did_you_mean(law, (*known, *others, *several()))

@@ -48,7 +48,7 @@ def _section(law: Law) -> list[str]:
 
 
 def _several() -> list[str]:
-    lines = ["", "## Names that stand for several laws", ""]
+    lines = ["", "## Names that stand for several laws", "", "`compare` and `fit_groups` take them all, `fit` asks for one.", ""]
     for name, (made, members) in several().items():
         listed = ", ".join(f"`{member}`" for member in members)
         lines.append(f"- `{name}`: {listed}" + (f"; `{made}` makes others" if made else ""))

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import fastscale
-from fastscale.errors import FitError
+from fastscale.errors import ColumnError, FitError
 from fastscale.fitting.choose import PREDICTED, choose, resolve_all
 from fastscale.laws import registry
 
@@ -117,3 +117,27 @@ def test_what_is_refused() -> None:
         choose("all", archive("q"), {}, None)
     with pytest.raises(FitError, match="laws: 'power_law' is named twice"):
         resolve_all(choose(["power_law", "power_law"], archive("x"), {"x": "x"}, None))
+
+
+def test_a_name_of_several_laws_is_those_that_the_columns_serve() -> None:
+    """"bnsl" is every number of breaks; of "additive_k" only what can be fitted, and the rest says why not."""
+    chosen = choose(["power_law", "bnsl"], archive("x"), {"x": "x"}, None)
+    assert chosen.laws == ["power_law", "bnsl1", "bnsl2", "bnsl3"] and not chosen.left_out
+    chosen = choose("additive_k", archive("width", "depth", "tokens"), {}, None)
+    assert chosen.laws == ["additive_width_depth_D"]
+    assert set(chosen.left_out) == {"additive_width_depth_N_D", "additive_N_S"}
+    assert "N" in chosen.left_out["additive_N_S"]
+    with pytest.raises(ColumnError):
+        choose("additive_k", archive("height"), {}, None)
+    with pytest.raises(FitError, match="'bnsl2' is named twice"):
+        resolve_all(choose(["bnsl", "bnsl2"], archive("x"), {"x": "x"}, None))
+
+
+def test_all_numbers_of_breaks_are_compared() -> None:
+    rng = np.random.default_rng(5)
+    x = np.geomspace(1e3, 1e9, 40)
+    frame = pd.DataFrame({"x": x, "loss": (0.5 + 30 * x**-0.3) * np.exp(rng.normal(0, 0.01, 40)), "task": "t"})
+    compared = fastscale.compare(["power_offset", "bnsl"], frame, x="x", loss="loss", scheme="cut", delta=np.inf)
+    assert set(compared.table.index) == {"power_offset", "bnsl1", "bnsl2", "bnsl3"}
+    table = fastscale.fit_groups(["bnsl"], frame, by="task", x="x", loss="loss")
+    assert list(table["law"]) == ["bnsl1", "bnsl2", "bnsl3"]

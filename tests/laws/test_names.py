@@ -50,6 +50,7 @@ def test_names_of_several_laws_say_which(name: str) -> None:
     assert len(members) > 1 and all(member in laws.registry() for member in members)
     with pytest.raises(LawError, match=rf"{name!r} stands for several laws: {members[0]}, .*{members[-1]}\. Name one") as raised:
         laws.get(name)
+    assert "compare and fit_groups take them all" in str(raised.value)
     if made:
         module, _, function = made.rpartition(".")
         assert f"; {made} makes others" in str(raised.value)
