@@ -34,6 +34,7 @@ def check(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     json: o.JsonOption = False,
 ) -> None:
@@ -44,7 +45,7 @@ def check(
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli.reading import dropped_counts, open_archive
 
-    archive = open_archive(runs, where, columns, diverged.value, "checking", one_family=False)
+    archive = open_archive(runs, where, columns, diverged.value, unit, "checking", one_family=False)
     read = archive.runs
     variables = _variables(read, columns)
     usable, dropped, constant, refused = _usable(read, variables)
