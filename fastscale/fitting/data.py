@@ -31,6 +31,7 @@ from fastscale.planning.asked import floats
 
 # Sizes, data and compute are positive by nature, whatever the formula would allow.
 _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
+_OF_READING = ("units", "on_nan", "duplicates", "diverged")
 
 
 def open_runs(runs: Any, columns: Mapping[str, str | None]) -> Runs:
@@ -71,6 +72,8 @@ def refuse_unknown(columns: Mapping[str, Any], laws: Sequence[Law], also: Sequen
     if any(law.schedule is not None for law in laws):
         known |= set(GIVEN)
     for name in columns:
+        if name not in known and name in _OF_READING:
+            raise FitError(f"{name}= is an option of reading: pass read_runs(runs, {name}=…) in place of the runs")
         if name not in known:
             choices = [*sorted(known), "loss", "run", *Options.__dataclass_fields__, "weights", "threads"]
             raise FitError(f"{name}= is neither an option nor a variable of the law.{did_you_mean(name, choices)}")
