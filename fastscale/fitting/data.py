@@ -15,6 +15,7 @@ from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.fitting.patterns import is_label, level_count
 from fastscale.fitting.prepare import label_rows
 from fastscale.fitting.problem import BATCH_LACKS, Options
+from fastscale.fitting.rates import rates_note
 from fastscale.fitting.schedules import (
     GIVEN,
     columns_along,
@@ -92,7 +93,10 @@ def select(
         points = select_along(law, runs, positive, log_response, weights, also, within)
     else:
         points = runs.select(law.variable_names, positive=positive, log_response=log_response, weights=weights, also=also)
-    return replace(points, notes=tuple(note for note in points.notes if not _beside_the_point(note, law)))
+    notes = [note for note in points.notes if not _beside_the_point(note, law)]
+    if (note := rates_note(law, points, str(runs.column_of(points.response)))) is not None:
+        notes.append(note)
+    return replace(points, notes=tuple(notes))
 
 
 def _beside_the_point(note: Note, law: Law) -> bool:

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastscale.codegen.build import Kernels
 from fastscale.errors import DataError, FitError, did_you_mean
+from fastscale.fitting.rates import per_cent_hint
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags, Ints, StartGrid
 from fastscale.planning.asked import is_number
@@ -309,14 +310,14 @@ def transform(response: Array, residual: str) -> Array:
         if wrong.any():
             raise DataError(
                 f"{wrong.sum()} values of the response lie outside [0, 1], the first is {response[wrong][0]}; a binomial "
-                "residual needs rates, k/n, and the numbers of trials n as weights"
+                f"residual needs rates, k/n, and the numbers of trials n as weights{per_cent_hint(response)}"
             )
         return np.asarray(response, dtype=float)
     outside = (response <= 0) | (response >= 1)
     if outside.any():
         raise DataError(
             f"{outside.sum()} values of the response lie outside (0, 1), the first is {response[outside][0]}; "
-            "a logit residual needs rates strictly between 0 and 1"
+            f"a logit residual needs rates strictly between 0 and 1{per_cent_hint(response)}"
         )
     return np.log(response) - np.log1p(-response)
 
