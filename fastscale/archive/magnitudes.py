@@ -28,11 +28,13 @@ Floats = NDArray[np.float64]
 FRACTIONS_BELOW = 1e6
 # Whole numbers may be toys, or sets of examples: models and their data are larger, so these only point to a unit.
 WHOLE_BELOW = 1e4
-# Fewer rows than this tell nothing.
-LEAST_ROWS = 5
+# Fewer rows than this tell nothing; of more than this many, evenly spaced ones tell enough.
+LEAST_ROWS, _SAMPLE = 5, 10_000
 # Tokens a parameter that are usual, and those of any archive: early checkpoints, tiny models trained for long.
 USUAL_RATIO, RATIOS = 20.0, (0.1, 1e5)
 MOST_RATIO = 1e6
+# Sweeps of sizes on the same tokens, named as runs, have more tokens a parameter than this (median).
+SWEEPS = 0.5
 # What N and D are called, the largest that there have been, and the powers of ten in which they are written.
 _WORDS = {"N": "parameters", "D": "tokens"}
 _LARGEST = {"N": 3e12, "D": 1e14}
@@ -184,9 +186,9 @@ def _factor(runs: Runs, used: Mapping[str, Floats], rows: Any) -> float:
 def swap_note(runs: Runs, used: Mapping[str, Floats], codes: NDArray[np.int64] | None) -> Note | None:
     """Return a note where the column used as N holds tokens and the one used as D parameters.
 
-    That there are fewer tokens than parameters is no proof. With it, these are: within each run D stays and N changes, or the
-    columns' names say so. Without them, some tokens a hundred parameters in nearly all rows, a usual number the other way
-    round, are information.
+    That there are fewer tokens than parameters is no proof. With it, these are: the columns' names say so; or within each run D
+    stays and N changes, and tokens are fewer than half the parameters, for a run may be a sweep of sizes on the same tokens.
+    Without them, few tokens a parameter in nearly all rows, a usual number the other way round, are information.
 
     Parameters
     ----------
@@ -199,15 +201,15 @@ def swap_note(runs: Runs, used: Mapping[str, Floats], codes: NDArray[np.int64] |
     """
     if not {"N", "D"} <= used.keys() or len(used["N"]) < LEAST_ROWS or not min(used["N"].min(), used["D"].min()) > 0:
         return None
-    ratio = used["D"] / used["N"]
+    part = slice(None, None, max(1, len(used["N"]) // _SAMPLE))
+    ratio = used["D"][part] / used["N"][part]
     middle = float(np.median(ratio))
     if middle >= 1:
         return None
     N, D = (str(runs.column_of(variable)) for variable in "ND")
     numbers = {"tokens_per_parameter": middle}
     advice = f'Say N="{D}", D="{N}".'
-    moved = _moved_within_runs(used, codes)
-    if moved:
+    if middle < SWEEPS and (moved := _moved_within_runs(used, codes)):
         message = (
             f"column '{D}' (D, tokens) does not change within any run, and column '{N}' (N, parameters) does in {moved:,}, with "
             f"{middle:.2g} tokens a parameter (median): the columns are exchanged."
@@ -222,10 +224,10 @@ def swap_note(runs: Runs, used: Mapping[str, Floats], codes: NDArray[np.int64] |
             f"columns '{N}' (N, parameters) and '{D}' (D, tokens) have {middle:.2g} tokens a parameter (median); the other way "
             f"round it would be {1 / middle:.3g}: are they exchanged?"
         )
-        return Note("swapped", message, len(ratio), "info", f"{advice[:-1]} if so.", numbers)
+        return Note("swapped", message, len(used["N"]), "info", f"{advice[:-1]} if so.", numbers)
     else:
         return None
-    return Note("swapped", message, len(ratio), advice=advice, numbers=numbers)
+    return Note("swapped", message, len(used["N"]), advice=advice, numbers=numbers)
 
 
 def _moved_within_runs(used: Mapping[str, Floats], codes: NDArray[np.int64] | None) -> int:

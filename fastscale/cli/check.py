@@ -20,6 +20,7 @@ EPILOG = """\b
 Examples:
   fastscale check runs.csv
   fastscale check 'logs/*.jsonl' --n params --loss eval_loss
+  fastscale check runs.csv --unit N=B --unit D=T --unit loss=bits
   fastscale check runs.csv --json | jq .dropped
 """
 

@@ -179,7 +179,9 @@ def test_few_tokens_a_parameter_alone_are_information() -> None:
     tuned = {"N": SIZES * 1e9, "D": np.tile([100.0, 1e3, 1e4, 2e4, 5e4, 1e5], 7), "loss": LOSS}
     families = {"N": SIZES * 1e9, "D": np.repeat([1.8e11, 3e11], 21), "loss": LOSS, "run": np.repeat(["opt", "pythia"], 21)}
     large = {"N": SIZES * 1e10, "D": np.full(42, 3e10), "loss": LOSS}
-    for sound in (tuned, families, large):
+    sweep = {"N": np.tile(np.geomspace(1e8, 1e10, 6), 7), "D": np.repeat(np.geomspace(3e8, 3e9, 7), 6), "loss": LOSS}
+    assert 0.5 < np.median(sweep["D"] / sweep["N"]) < 1
+    for sound in (tuned, families, large, sweep | {"run": np.repeat(list("abcdefg"), 6)}):
         assert noted(sound, "swapped") is None
 
 
