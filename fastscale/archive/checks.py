@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from fastscale.archive.aliases import RUN_CANDIDATES, every_candidate, normalise
 from fastscale.archive.coerce import coerce, conversion_note
 from fastscale.archive.columns import all_equal, listed, named_columns
+from fastscale.archive.magnitudes import probable_units
 from fastscale.archive.notes import Note, plural
 from fastscale.errors import DataError
 
@@ -201,8 +202,9 @@ def _flop_identity(runs: Runs) -> list[Note]:
         f"C ('{runs.columns['C']}') is about 1e{power} times 6 N D ({names}), between 1e{low:.1f} and 1e{high:.1f} times in the "
         "middle 80 % of rows: is one of them in another unit?"
     )
-    unit = {-9: "GFLOP", -12: "TFLOP", -15: "PFLOP", -18: "EFLOP", -21: "ZFLOP"}.get(power)
-    right = f"units={{'C': '{unit}'}}" if unit else "units=, such as {'D': 'B'} for tokens in billions"
+    unit = {-9: "GFLOP", -12: "TFLOP", -15: "PFLOP", -18: "EFLOP", -20: "PF-days", -21: "ZFLOP"}.get(power)
+    units = probable_units(runs) or ({"C": unit} if unit else {})
+    right = f"units={units}" if units else "units=, such as {'D': 'B'} for tokens in billions"
     numbers = {"factor": 10.0**power, "median": 10.0**middle, "log10_low": low, "log10_high": high}
     return [Note("P17", message, len(ratio), advice=f"Say it with {right}.", numbers=numbers)]
 

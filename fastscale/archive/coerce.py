@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,7 @@ __all__ = ["Coerced", "coerce"]
 # Beside cells such as '125M', a bare number below this is far more likely 0.35 (billion) than 0.35
 # parameters.
 SMALL_BESIDE_UNITS = 1e3
+_PER_CENT = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))\s*(?:%|per ?cent)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,8 @@ def _not_numbers(
         and first.replace(",", "").strip().lstrip("+-").isdigit()
     ):
         hint = " (is the comma a decimal point?)"
+    elif isinstance(first, str) and (found := _PER_CENT.fullmatch(first.strip())):
+        hint = f"; no sign of per cent is read: write {first!r} as {float(f'{found[1]}e-2'):.10g}"
     return (
         f"column '{column.name}' ({variable}): {origin.where(rows)} hold{_s(rows)} {_cells(column, rows)}, "
         f"which should be {right}, or empty{hint}"

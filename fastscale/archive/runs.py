@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastscale.archive import checks, histories, losses, selection
+from fastscale.archive import checks, histories, losses, magnitudes, selection
 from fastscale.archive.aliases import ALIASES
 from fastscale.archive.coerce import coerce
 from fastscale.archive.columns import named_columns, resolve
@@ -104,6 +104,7 @@ class Runs:
                 continue
         if "N" in self.columns and (note := checks.definition_note(self, self.columns["N"])):
             notes.append(note)
+        notes += magnitudes.sizes_looked_over(self)
         with contextlib.suppress(DataError):
             notes += self.select(()).notes
         return list(unique_notes(notes))

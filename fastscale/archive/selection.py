@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastscale.archive import checks, losses
+from fastscale.archive import checks, losses, magnitudes
 from fastscale.archive.coerce import coerce
 from fastscale.archive.groups import group_codes
 from fastscale.archive.notes import Note, Origin, dropped_table, join_dropped, plural, unique_notes
@@ -82,6 +82,9 @@ def select(
     X = np.empty((len(variables), n), dtype=np.float64)
     for i, variable in enumerate(variables):
         X[i] = _take(used[variable], rows)
+    sizes = {variable: X[i] for i, variable in enumerate(variables)}
+    found = (magnitudes.size_note(runs, sizes, rows), magnitudes.swap_note(runs, sizes, codes))
+    notes += [note for note in found if note is not None]
     return Points(
         X=X,
         y=_take(y, rows),

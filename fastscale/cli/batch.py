@@ -50,6 +50,7 @@ def batch(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     delta: o.PlainDeltaOption = None,
     residual: o.ResidualOption = None,
@@ -81,7 +82,7 @@ def batch(
         if len(set(given)) < len(given):
             raise FitError(f"{option}: {next(name for name in given if given.count(name) > 1)!r} is given twice")
     check_laws([] if every else names, many=True)
-    archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=False)
+    archive = open_archive(runs, where, columns, diverged.value, unit, "fitting", one_family=False)
     for name in by:
         check_column(archive.runs.frame, name, "--by")
     left_out: dict[str, str] = {}

@@ -20,6 +20,7 @@ EPILOG = """\b
 Examples:
   fastscale check runs.csv
   fastscale check 'logs/*.jsonl' --n params --loss eval_loss
+  fastscale check runs.csv --unit N=B --unit D=T --unit loss=bits
   fastscale check runs.csv --json | jq .dropped
 """
 
@@ -34,6 +35,7 @@ def check(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     json: o.JsonOption = False,
 ) -> None:
@@ -44,7 +46,7 @@ def check(
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli.reading import dropped_counts, open_archive
 
-    archive = open_archive(runs, where, columns, diverged.value, "checking", one_family=False)
+    archive = open_archive(runs, where, columns, diverged.value, unit, "checking", one_family=False)
     read = archive.runs
     variables = _variables(read, columns)
     usable, dropped, constant, refused = _usable(read, variables)

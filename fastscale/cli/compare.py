@@ -97,6 +97,7 @@ def compare(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     delta: o.DeltaOption = None,
     residual: o.ResidualOption = None,
@@ -121,7 +122,7 @@ def compare(
 
     names = law or ["all"]
     check_laws([name for name in names if name != "all"], many=True)
-    archive = open_archive(runs, where, columns, diverged.value, "comparing laws on", one_family=not by)
+    archive = open_archive(runs, where, columns, diverged.value, unit, "comparing laws on", one_family=not by)
     for option, wanted in (("--by", by or []), ("--groups", [groups]), ("--train", [train])):
         for name in filter(None, wanted):
             check_column(archive.runs.frame, name, option)

@@ -50,6 +50,7 @@ def fit(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     delta: o.DeltaOption = None,
     residual: o.ResidualOption = None,
@@ -96,7 +97,7 @@ def fit(
     from fastscale.cli.reading import check_column, check_laws, open_archive
 
     check_laws([law])
-    archive = open_archive(runs, where, columns, diverged.value, "fitting", one_family=by is None)
+    archive = open_archive(runs, where, columns, diverged.value, unit, "fitting", one_family=by is None)
     if by is not None:
         check_column(archive.runs.frame, by, "--by")
     fitted, boot, interrupted = fit_archive(archive, law, bootstrap, keywords, kind, seed, starts, threads, quiet)

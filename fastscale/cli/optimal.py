@@ -48,6 +48,7 @@ def optimal(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     delta: o.DeltaOption = None,
     residual: o.ResidualOption = None,
@@ -91,7 +92,7 @@ def optimal(
         _refuse_further(registry().get(law))
         keywords = o.fit_keywords(delta, residual, fix, tie, bound)
         columns = o.column_keywords(n, d, c, x, loss, run, column)
-        archive = open_archive(runs, where, columns, diverged.value, "fitting")
+        archive = open_archive(runs, where, columns, diverged.value, unit, "fitting")
         fitted, boot, interrupted = fit_archive(archive, law, bootstrap, keywords, kind, seed, starts, threads, quiet)
         source = {"archive": archive.record()}
         lines = reading_lines(archive, fitted)

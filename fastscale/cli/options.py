@@ -101,6 +101,14 @@ RunOption = Annotated[
 ColumnOption = Annotated[
     Many, typer.Option("--column", metavar="NAME=COLUMN", help="Column of any other variable of the formula; repeatable.")
 ]
+UnitOption = Annotated[
+    Many,
+    typer.Option(
+        "--unit",
+        metavar="NAME=UNIT",
+        help="Unit of a variable's values: N=B, D=T, C=ZFLOP, loss=bits, loss=bits_per_byte:4.5 (bytes a token); repeatable.",
+    ),
+]
 WhereOption = Annotated[
     Many,
     typer.Option(
@@ -270,6 +278,16 @@ def column_keywords(
         if name in found:
             raise FitError(f"--column {name}={value}: the column of {name} is {found[name]!r} already")
         found[name] = value
+    return found
+
+
+def units(items: Many) -> dict[str, Any]:
+    """``units=`` of `read_runs`; a unit of bytes or characters has how many make a token after a colon."""
+    found: dict[str, Any] = dict(pairs("--unit", items, "N=B"))
+    for name, text in found.items():
+        unit, colon, length = text.partition(":")
+        if colon:
+            found[name] = (unit.strip(), _float("--unit", name, length))
     return found
 
 

@@ -13,6 +13,7 @@ from fastscale.archive import EXAMPLE_TRUTH, example_runs, read_runs
 from fastscale.archive.notes import Origin
 from fastscale.archive.runs import Options
 from fastscale.cli.options import Many
+from fastscale.cli.options import units as given_units
 from fastscale.cli.output import say
 from fastscale.cli.wording import reword
 from fastscale.errors import ColumnError, DataError, FitError, did_you_mean
@@ -88,21 +89,23 @@ class Archive:
 
 
 def open_archive(
-    paths: Many, where: Many, columns: Mapping[str, Any], diverged: str, job: str, one_family: bool = True
+    paths: Many, where: Many, columns: Mapping[str, Any], diverged: str, unit: Many, job: str, one_family: bool = True
 ) -> Archive:
     """Read the files, or the embedded example where there are none, and keep the rows that are wanted.
 
     Parameters
     ----------
+    unit
+        Units of the values, as NAME=UNIT.
     job
         What is done with them, for the message that the example is used: "fitting".
     one_family
         Of the example take one family, unless the filter chooses; its parameters then are known.
     """
-    where = list(where or [])
+    where, units = list(where or []), given_units(unit)
     if paths:
         if not where:
-            runs = read_runs(list(paths), diverged=diverged, **columns)
+            runs = read_runs(list(paths), diverged=diverged, units=units, **columns)
             return Archive(runs, columns, len(runs.frame))
         raw, truth = read_runs(list(paths), duplicates="keep"), None
     else:
@@ -124,7 +127,7 @@ def open_archive(
         options=Options(),
     )
     mapping: dict[str, Any] = {**raw.columns, **columns}
-    return Archive(read_runs(part, diverged=diverged, **mapping), columns, len(raw.frame), tuple(where), truth)
+    return Archive(read_runs(part, diverged=diverged, units=units, **mapping), columns, len(raw.frame), tuple(where), truth)
 
 
 def check_column(frame: pd.DataFrame, name: str, option: str) -> None:

@@ -175,6 +175,7 @@ class Allocation:
     def __init__(
         self, fit: Fit, boot: Bootstrap | None, budgets: list[float], level: float, cost: str | None, interval: str = "percentile"
     ) -> None:
+        from fastscale.fitting.predict import why_no_allocation
         from fastscale.fitting.quantities import variables_at
         from fastscale.planning import DEFAULT_COST
 
@@ -194,6 +195,7 @@ class Allocation:
         self.level = level
         sizes = {name: np.array([part.loc[name, "estimate"] for part in self.tables], dtype=float) for name in ("N", "D")}
         self.beyond = fit.extrapolation(**variables_at(fit, {**sizes, "C": np.array(budgets)}, {}))
+        self.why = {C: why_no_allocation(fit, C, cost, {}) for C, N in zip(budgets, sizes["N"], strict=True) if np.isnan(N)}
 
     @property
     def exists(self) -> bool:
@@ -207,10 +209,11 @@ class Allocation:
             shown = frame.rename(index=_QUANTITIES)
             shown.index.name = None
             lines = [f"compute-optimal at C = {number(budget)}, cost {self.cost}", table(shown)]
-            if frame["estimate"].isna().any():
-                lines.append(
-                    "there is no optimum: the loss falls to the end of the range of sizes, or the budget buys nothing"
-                )
+            if budget in self.why:
+                why, limit = self.why[budget]
+                lines.append(f"there is no optimum: {why}")
+                if limit:
+                    lines.append(f"under a limit there is one: fastscale derive --fit PATH optimal_size C={budget:g} {limit}=…")
             far = self.beyond.iloc[k]
             if (far > 0).any():
                 named = {str(name).removeprefix("decades_"): value for name, value in far.items() if value > 0}
@@ -227,6 +230,8 @@ class Allocation:
             values = {str(name): dict(row) for name, row in frame.iterrows()}
             beyond = {str(name): float(value) for name, value in self.beyond.iloc[k].items()}
             found.append({"C": budget, "cost": self.cost, **values, **beyond})
+            if budget in self.why:
+                found[-1]["no_value"] = self.why[budget][0]
             if self.missing:
                 found[-1]["draws_without_optimum"] = self.missing[budget]
         return found

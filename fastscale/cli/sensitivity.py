@@ -35,6 +35,7 @@ def sensitivity(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     delta: o.DeltaOption = None,
     residual: o.ResidualOption = None,
@@ -57,7 +58,7 @@ def sensitivity(
         output.check_budgets([budget])
     keywords = o.fit_keywords(delta, residual, fix, tie, bound)
     columns = o.column_keywords(n, d, c, x, loss, run, column)
-    archive = open_archive(runs, where, columns, diverged.value, "fitting")
+    archive = open_archive(runs, where, columns, diverged.value, unit, "fitting")
     output.announce_compiling("refine_starts", quiet)
     fitted = fastscale.fit(law, archive.runs, threads=threads, **{**keywords, **archive.columns})
     table = fitted.leave_one_out() if leave_out else fitted.sensitivity(budget)

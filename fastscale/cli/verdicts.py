@@ -74,6 +74,7 @@ def verdicts(
     run: o.RunOption = None,
     column: o.ColumnOption = None,
     where: o.WhereOption = None,
+    unit: o.UnitOption = None,
     diverged: o.DivergedOption = o.Diverged.KEEP,
     better: BetterOption = Better.LOWER,
     residual: ScaleOption = None,
@@ -93,7 +94,7 @@ def verdicts(
     if out is not None:
         output.check_target(out, (".parquet", ".csv"), "--out")
     columns = o.column_keywords(n, d, c, x, loss, run, column)
-    archive = open_archive(runs, where, columns, diverged.value, "judging", one_family=False)
+    archive = open_archive(runs, where, columns, diverged.value, unit, "judging", one_family=False)
     for name in by or []:
         check_column(archive.runs.frame, name, "--by")
     output.announce_compiling("curve_chunk", quiet)

@@ -14,6 +14,8 @@ _OPTIONS = {
 }
 # N='params' or run=..., as a message quotes a keyword; not an option of a law, as in annealing(warmup='count')
 _KEYWORD = re.compile(r"(?<![\w-])(?<!\w\()(\w+)=(?:'([^']*)'|\"([^\"]*)\"|(\.\.\.|…)|(-?[\d.]+(?:e[+-]?\d+)?\b))")
+_UNIT = re.compile(r"'(\w+)': '([^']*)'")
+_UNITS = re.compile(r"units=\{'\w+': '[^']*'(?:, '\w+': '[^']*')*\}")
 _PHRASES = (
     (re.compile(r"fastscale\.laws\.table\(\) lists"), "'fastscale laws' lists"),
     (re.compile(r"^fixed: "), "--fix: "),
@@ -22,6 +24,10 @@ _PHRASES = (
     (re.compile(r"^priors: "), "--prior: "),
     (re.compile(r"^shared: "), "--shared: "),
     (re.compile(r"\bstrict=True\b"), "--strict"),
+    (re.compile(r"units=\{'loss': \('(\w+)', [^)]*\)\}"), r"--unit loss=\1:NUMBER"),
+    (re.compile(r"\('(bits_per_\w+)', ([\d.]+)\)"), r"\1:\2"),
+    (re.compile(r"^units=: |\bunits=(?= asks)"), lambda m: m[0].replace("units=", "--unit")),
+    (re.compile(r"units=, such as \{'D': 'B'\}"), "--unit, such as --unit D=B"),
     (re.compile(r"\bscale='fitted'"), "--fit-scale"),
     (
         re.compile(r"such as fit\('(\w+)', runs, (\w)=…\)"),
@@ -36,7 +42,12 @@ def reword(message: str) -> str:
         return message
     for pattern, said in _PHRASES:
         message = pattern.sub(said, message)
-    return _KEYWORD.sub(_as_option, message)
+    return _KEYWORD.sub(_as_option, _UNITS.sub(_as_units, message))
+
+
+def _as_units(found: re.Match[str]) -> str:
+    """units={'N': 'B', 'D': 'B'} as options."""
+    return " ".join(f"--unit {_quoted(f'{name}={unit}')}" for name, unit in _UNIT.findall(found[0]))
 
 
 def _as_option(found: re.Match[str]) -> str:

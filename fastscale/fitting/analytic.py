@@ -30,7 +30,7 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
     estimate = quantities.of(fit.params.to_numpy()[None])[0]
     lower, upper = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan)
     why = withheld(fit)
-    degrees = math.nan
+    degrees, one_sided = math.nan, dict[str, str]()
     if why is None:
         problem = fit.problem
         assert problem is not None
@@ -56,10 +56,14 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
                 lower, upper = _profile(fit, quantities, slope, variance, t)
             if list(quantities.index) == list(fit.law.names):  # no interval reaches beyond where a parameter may be
                 ends = [fit.law.to_natural(end) for end in (problem.space.lo, problem.space.hi)]
+                for name, low, high, moved in zip(fit.law.names, lower <= ends[0], upper >= ends[1], moves, strict=True):
+                    if moved and low != high:  # the other end is where the parameter may be, not what the data say
+                        one_sided[name] = "upper limit only" if low else "lower limit only"
                 lower, upper = np.clip(lower, *ends), np.clip(upper, *ends)
                 lower, upper = np.where(moves, lower, np.nan), np.where(moves, upper, np.nan)
     return table(
-        quantities.index, estimate, lower, upper, kind=kind, level=level, degrees_of_freedom=degrees, withheld=why, one_sided={},
+        quantities.index, estimate, lower, upper, kind=kind, level=level, degrees_of_freedom=degrees, withheld=why,
+        one_sided=one_sided,
     )
 
 

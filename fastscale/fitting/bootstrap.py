@@ -15,10 +15,10 @@ from fastscale.archive import Note
 from fastscale.errors import FitError
 from fastscale.fitting import intervals, show
 from fastscale.fitting.covariance import influence, smoothed, whitening
-from fastscale.fitting.extrapolation import extrapolation_note
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
-from fastscale.fitting.quantities import natural_params, optimal, parameters, variables_at
+from fastscale.fitting.predict import allocation_notes
+from fastscale.fitting.quantities import natural_params, optimal, parameters
 from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.shared import refuse_part
@@ -365,7 +365,8 @@ class Bootstrap:
         Returns
         -------
         DataFrame with estimate, lower, upper by quantity; by (C, quantity) for several budgets. `attrs["missing"]` is the
-        share of draws in which the quantity does not exist, `attrs["warnings"]` says how far beyond the data N* and D* lie (P09).
+        share of draws in which the quantity does not exist, `attrs["warnings"]` says why an estimate does not (no_value), and
+        how far beyond the data N* and D* lie (P09).
         """
         frames, missing = [], {}
         for budget in np.atleast_1d(numbers("C", C)):
@@ -379,9 +380,7 @@ class Bootstrap:
         result.attrs.update(frames[0].attrs)
         result.attrs["missing"] = missing
         sizes = {name: [frame.loc[name, "estimate"] for frame in frames] for name in ("N", "D")}
-        at = variables_at(self.fit, {**sizes, "C": np.atleast_1d(C)}, given)
-        note = extrapolation_note(self.fit.extrapolation(**at))
-        result.attrs["warnings"] = () if note is None else (note,)
+        result.attrs["warnings"] = allocation_notes(self.fit, pd.DataFrame(sizes, index=np.atleast_1d(C)), cost, given)
         return result
 
     def save(self, path: str | Path) -> None:

@@ -15,6 +15,7 @@ from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.fitting.patterns import is_label, level_count
 from fastscale.fitting.prepare import label_rows
 from fastscale.fitting.problem import BATCH_LACKS, Options
+from fastscale.fitting.rates import rates_note
 from fastscale.fitting.schedules import (
     GIVEN,
     columns_along,
@@ -31,6 +32,7 @@ from fastscale.planning.asked import floats
 
 # Sizes, data and compute are positive by nature, whatever the formula would allow.
 _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
+_OF_READING = ("units", "on_nan", "duplicates", "diverged")
 
 
 def open_runs(runs: Any, columns: Mapping[str, str | None]) -> Runs:
@@ -71,6 +73,8 @@ def refuse_unknown(columns: Mapping[str, Any], laws: Sequence[Law], also: Sequen
     if any(law.schedule is not None for law in laws):
         known |= set(GIVEN)
     for name in columns:
+        if name not in known and name in _OF_READING:
+            raise FitError(f"{name}= is an option of reading: pass read_runs(runs, {name}=…) in place of the runs")
         if name not in known:
             choices = [*sorted(known), "loss", "run", *Options.__dataclass_fields__, "weights", "threads"]
             raise FitError(f"{name}= is neither an option nor a variable of the law.{did_you_mean(name, choices)}")
@@ -89,7 +93,10 @@ def select(
         points = select_along(law, runs, positive, log_response, weights, also, within)
     else:
         points = runs.select(law.variable_names, positive=positive, log_response=log_response, weights=weights, also=also)
-    return replace(points, notes=tuple(note for note in points.notes if not _beside_the_point(note, law)))
+    notes = [note for note in points.notes if not _beside_the_point(note, law)]
+    if (note := rates_note(law, points, str(runs.column_of(points.response)))) is not None:
+        notes.append(note)
+    return replace(points, notes=tuple(notes))
 
 
 def _beside_the_point(note: Note, law: Law) -> bool:

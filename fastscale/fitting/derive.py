@@ -196,6 +196,11 @@ def _remarks(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Questi
         found = [text for text in map(at_limit, questions) if text]
         if found:
             notes.append(Note("at_limit", f"{quantity.name}: {found[0]}.", len(found), "info"))
+        elif (own := {"optimal_size": "N_max", "optimal_data": "D_max"}.get(quantity.name)) and "upper" in table:
+            limits = np.array([question.given[own] for question in questions])
+            if len(at := np.flatnonzero((table["upper"] >= limits) & (limits < np.inf))):
+                message = f"{quantity.name}: the interval ends at {own} = {limits[at[0]]:g}, the limit that was given."
+                notes.append(Note("at_limit", message, len(at), "info"))
     return notes
 
 

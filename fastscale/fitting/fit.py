@@ -28,6 +28,7 @@ from fastscale.fitting.shared import starts as group_starts
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
 from fastscale.laws.law import Array
+from fastscale.planning.asked import is_number
 
 
 def fit(
@@ -134,9 +135,10 @@ def fit(
     if law.procedure is not None:
         refuse_unknown(columns, [law], procedure_of(law).columns)
         asked = {
-            "delta": delta, "scale": scale, "residual": residual, "penalty": None if penalty == 1.0 else penalty,
-            "weights": weights, "errors": errors, "fixed": fixed, "tied": tied, "bounds": bounds, "priors": priors,
-            "offset": offset, "by": by, "shared": shared,
+            "delta": delta, "scale": scale, "residual": residual,
+            "penalty": None if is_number(penalty) and penalty == 1 else penalty,
+            "weights": weights, "errors": errors, "fixed": fixed,
+            "tied": tied, "bounds": bounds, "priors": priors, "offset": offset, "by": by, "shared": shared,
             "starts": None if isinstance(starts, str) and starts == "screen" else starts,
         }
         asked = {k: v for k, v in asked.items() if v is not None and not (isinstance(v, Mapping) and not v)}
@@ -150,9 +152,8 @@ def fit(
         what = "goes without scale='fitted', which fits the scale itself" if given == "auto" else "a number or 'auto'"
         raise FitError(f"delta={given!r}: {what}")
     options = Options(
-        math.inf if isinstance(given, str) else float(given), residual, float(penalty),
-        dict(fixed or {}), dict(tied or {}), dict(bounds or {}), scale,
-        {name: _pair(name, pair) for name, pair in (priors or {}).items()},
+        math.inf if isinstance(given, str) else given, residual, penalty,
+        dict(fixed or {}), dict(tied or {}), dict(bounds or {}), scale, dict(priors or {}),
         errors if errors is None or isinstance(errors, str) else "given", offset,
     )
     refuse_unknown(columns, [law])
@@ -181,14 +182,6 @@ def fit(
     if strict:
         refuse_warnings(result)
     return result
-
-
-def _pair(name: str, pair: Any) -> tuple[float, float]:
-    try:
-        mean, sd = map(float, pair)
-    except (TypeError, ValueError):
-        raise FitError(f"priors: {name} takes (mean, standard deviation); got {pair!r}") from None
-    return mean, sd
 
 
 def _automatic(

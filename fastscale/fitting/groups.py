@@ -129,8 +129,9 @@ def fit_groups(
         raise FitError(f"delta={delta!r}: a batch takes a number for all groups; delta='auto' is for single fits")
 
     def options_of(scale: str) -> Options:
-        number = float(delta_of(delta, scale))
-        options = Options(number, scale, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
+        number = delta_of(delta, scale)
+        assert not isinstance(number, str)
+        options = Options(number, scale, penalty, dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
         options.refuse_in_batch()
         return options
 

@@ -189,10 +189,32 @@ def _refuse_impossible(fit: Fit, name: str, value: float | str) -> None:
         if not math.isfinite(value) or (scales[names.index(name)] and value <= 0):
             kind = "is above 0 in this law" if value <= 0 else "is finite"
             raise FitError(f"hypothesis: {name} = {value:g} cannot be: {name} {kind}")
+        low, high = _bounds(fit, name)
+        if not low <= value <= high:
+            side, end = ("lower", low) if value < low else ("upper", high)
+            raise FitError(f"hypothesis: {name} = {value:g} cannot be: {name}'s {side} bound {_where(fit, name)} is {end:g}")
     elif value == name:
         raise FitError(f"hypothesis: {name} = {name} is always so")
     elif scales[names.index(name)] != scales[names.index(value)]:
         raise FitError(f"hypothesis: {name} and {value} are of different kinds (a scale and an exponent or offset)")
+    else:
+        (low, high), (other_low, other_high) = _bounds(fit, name), _bounds(fit, value)
+        if max(low, other_low) > min(high, other_high):
+            raise FitError(
+                f"hypothesis: {name} = {value} cannot be: {name} lies between {low:g} and {high:g} {_where(fit, name)}, "
+                f"{value} between {other_low:g} and {other_high:g}"
+            )
+
+
+def _bounds(fit: Fit, name: str) -> tuple[float, float]:
+    """The lowest and highest value that a parameter of the fit may have, in natural units."""
+    parameter = fit.law.parameters[fit.law.names.index(name)]
+    low, high = fit.options.bounds.get(name, (-math.inf, math.inf))
+    return max(parameter.lower, low), min(parameter.upper, high)
+
+
+def _where(fit: Fit, name: str) -> str:
+    return "in this fit" if name in fit.options.bounds else f"in {fit.law.name!r}"
 
 
 def _number(text: str) -> float:

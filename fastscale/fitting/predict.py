@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fastscale.archive import Note
+from fastscale.fitting import quantities
 from fastscale.fitting.data import prediction_columns
-from fastscale.fitting.extrapolation import decades, furthest
+from fastscale.fitting.extrapolation import decades, extrapolation_note, furthest
 from fastscale.fitting.identify import readable as readable_points
 from fastscale.fitting.identify import warn_unread
 from fastscale.fitting.status import Status
@@ -79,4 +81,45 @@ def optimal_of(fit: Fit, C: Any, cost: str | None, given: Mapping[str, float]) -
         params = np.full_like(params, np.nan)
     table = allocate(fit.law, params, C, cost, given)
     frame = pd.DataFrame({name: values[:, 0] for name, values in table.items()}, index=pd.Index(np.atleast_1d(C), name="C"))
-    return frame.iloc[0] if np.ndim(C) == 0 else frame
+    result = frame.iloc[0] if np.ndim(C) == 0 else frame
+    result.attrs["warnings"] = allocation_notes(fit, frame, cost, given)
+    return result
+
+
+def interval_of(fit: Fit, level: float, kind: str, C: float | None, cost: str | None) -> pd.DataFrame:
+    """See `Fit.interval`."""
+    from fastscale.fitting.analytic import analytic_interval
+
+    if C is None:
+        return analytic_interval(fit, quantities.parameters(fit), level, kind)
+    table = analytic_interval(fit, quantities.optimal(fit, C, cost), level, kind)
+    if fit.status is Status.UNIDENTIFIED:  # any allocation would be as good: see `optimal_of`
+        table["estimate"] = np.nan
+    table.attrs["warnings"] = allocation_notes(fit, table[["estimate"]].T.set_axis([C]), cost, {})
+    return table
+
+
+def allocation_notes(fit: Fit, sizes: pd.DataFrame, cost: str | None, given: Mapping[str, float]) -> tuple[Note, ...]:
+    """What has to be said of the best N and D by budget C: why there are none (no_value), and how far beyond the data (P09)."""
+    found = []
+    if len(none := np.flatnonzero(sizes[["N", "D"]].isna().any(axis=1))):
+        why, limit = why_no_allocation(fit, float(sizes.index[none[0]]), cost, given)
+        which = f" at {len(none)} of {len(sizes)} budgets" if len(sizes) > 1 else ""
+        advice = f"derive(fit, 'optimal_size', C=…, {limit}=…) gives the best under that limit." if limit else ""
+        found.append(Note("no_value", f"There is no best allocation{which}: {why}.", len(none), "warning", advice))
+    columns = {"N": sizes["N"].to_numpy(float), "D": sizes["D"].to_numpy(float), "C": sizes.index.to_numpy(float)}
+    if (note := extrapolation_note(fit.extrapolation(**quantities.variables_at(fit, columns, given)))) is not None:
+        found.append(note)
+    return tuple(found)
+
+
+def why_no_allocation(fit: Fit, C: float, cost: str | None, given: Mapping[str, float]) -> tuple[str, str]:
+    """(why a budget has no best allocation, the limit that would make one)."""
+    from fastscale.planning.reasons import no_allocation
+
+    if fit.status is Status.UNIDENTIFIED:
+        line = f"; results hold along {fit.support.lines[0].words()} only" if fit.support.lines else ""
+        return f"the data do not tell the law's parameters apart (P04){line}", ""
+    if not np.isfinite(fit.theta).all():
+        return f"the fit has no parameters ({fit.status.message})", ""
+    return no_allocation(fit.law, fit.params.to_numpy(), C, cost, given)

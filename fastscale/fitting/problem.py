@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -12,8 +12,10 @@ import numpy as np
 
 from fastscale.codegen.build import Kernels
 from fastscale.errors import DataError, FitError, did_you_mean
+from fastscale.fitting.rates import per_cent_hint
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags, Ints, StartGrid
+from fastscale.planning.asked import is_number
 
 SCALE_CODE = {"log": 0, "linear": 1, "logit": 2, "binomial": 3}
 # The objective of residuals that are pure rounding error, per unit of weight: a fit below it is perfect.
@@ -61,14 +63,14 @@ class Options:
     offset: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.delta >= 0:
+        if not is_number(self.delta) or not self.delta >= 0:
             raise FitError(
                 f"delta={self.delta!r}: Huber's delta is a positive number in units of the residual, or infinity (least "
                 "squares), or 0 (least absolute deviations)"
             )
         if self.residual not in SCALE_CODE:
             raise FitError(f"residual={self.residual!r}: one of {', '.join(map(repr, SCALE_CODE))}")
-        if not 0 < self.penalty < math.inf:
+        if not is_number(self.penalty) or not 0 < self.penalty < math.inf:
             raise FitError(f"penalty={self.penalty!r}: a positive factor")
         if self.scale not in (None, "fitted"):
             raise FitError(f"scale={self.scale!r}: 'fitted' to fit the residuals' scale too, or None")
@@ -82,8 +84,18 @@ class Options:
                 "scale='fitted' needs a delta above 0; with delta=0 the scale has a closed form and is there without it"
             )
         for name, pair in self.priors.items():
-            if np.shape(pair) != (2,) or not math.isfinite(pair[0]) or not pair[1] > 0:
+            if not _two_numbers(pair) or not math.isfinite(pair[0]) or not pair[1] > 0:
                 raise FitError(f"priors: {name} takes (mean, standard deviation), the latter above 0; got {pair!r}")
+        for name, value in self.fixed.items():
+            if not is_number(value):
+                raise FitError(f"fixed: {name}={value!r} has to be a number")
+        for name, pair in self.bounds.items():
+            if not _two_numbers(pair):
+                raise FitError(f"bounds of {name}: (lowest, highest), two numbers, infinite where there is none; got {pair!r}")
+        # floats, whatever kind of number was given: they are saved
+        for name in ("delta", "penalty"):
+            object.__setattr__(self, name, float(getattr(self, name)))
+        object.__setattr__(self, "priors", {name: (float(mean), float(sd)) for name, (mean, sd) in self.priors.items()})
 
     def refuse_in_batch(self) -> None:
         """Raise FitError for what a batch of groups does not offer."""
@@ -95,6 +107,10 @@ class Options:
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def _two_numbers(pair: Any) -> bool:
+    return isinstance(pair, Sequence | np.ndarray) and len(pair) == 2 and all(map(is_number, pair))
 
 
 @dataclass(frozen=True)
@@ -294,14 +310,14 @@ def transform(response: Array, residual: str) -> Array:
         if wrong.any():
             raise DataError(
                 f"{wrong.sum()} values of the response lie outside [0, 1], the first is {response[wrong][0]}; a binomial "
-                "residual needs rates, k/n, and the numbers of trials n as weights"
+                f"residual needs rates, k/n, and the numbers of trials n as weights{per_cent_hint(response)}"
             )
         return np.asarray(response, dtype=float)
     outside = (response <= 0) | (response >= 1)
     if outside.any():
         raise DataError(
             f"{outside.sum()} values of the response lie outside (0, 1), the first is {response[outside][0]}; "
-            "a logit residual needs rates strictly between 0 and 1"
+            f"a logit residual needs rates strictly between 0 and 1{per_cent_hint(response)}"
         )
     return np.log(response) - np.log1p(-response)
 

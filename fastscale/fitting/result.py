@@ -17,7 +17,7 @@ from fastscale.fitting.first import Search
 from fastscale.fitting.identify import Identification, Support, identification
 from fastscale.fitting.identify import support as support_of
 from fastscale.fitting.likelihood import Likelihood, require
-from fastscale.fitting.predict import beyond, optimal_of, predict_fit
+from fastscale.fitting.predict import beyond, interval_of, optimal_of, predict_fit
 from fastscale.fitting.problem import Options, Problem
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
@@ -275,11 +275,7 @@ class Fit:
         C, cost
             Instead of the parameters, the compute-optimal N, D, tokens per parameter and loss at this budget; see `optimal`.
         """
-        from fastscale.fitting import quantities
-        from fastscale.fitting.analytic import analytic_interval
-
-        wanted = quantities.parameters(self) if C is None else quantities.optimal(self, C, cost)
-        return analytic_interval(self, wanted, level, kind)
+        return interval_of(self, level, kind, C, cost)
 
     def sensitivity(self, C: float | None = None) -> pd.DataFrame:
         """Refit under other defensible choices: how much do the parameters and N*(C) move?
@@ -363,7 +359,8 @@ class Fit:
     def optimal(self, C: Any, *, cost: str | None = None, **given: float) -> pd.Series | pd.DataFrame:
         """The compute-optimal N and D, tokens per parameter, and loss, at a budget or several.
 
-        A law of the optimal size (isoflop, envelope) says nothing of the loss: its result has none.
+        A law of the optimal size (isoflop, envelope) says nothing of the loss: its result has none. ``attrs["warnings"]`` says
+        why there is no optimum where there is none (no_value), and how far beyond the data one lies (P09).
 
         Parameters
         ----------

@@ -33,6 +33,16 @@ def number(name: str, value: Any, positive: bool = True) -> float:
     return float(_read(name, value, positive, 0, "number"))
 
 
+def is_number(value: Any) -> bool:
+    """Whether a value is one number, finite or not; True, False, None and texts are none."""
+    if value is None or isinstance(value, str):
+        return False
+    try:
+        return floats(value).ndim == 0
+    except (TypeError, ValueError):
+        return False
+
+
 def floats(value: Any) -> Array:
     """Numbers as an array of floats.
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
+from fastscale.laws import Law
+from fastscale.laws.law import Array
 from fastscale.planning.allocation import Surface, is_surface
 from fastscale.planning.cost import LOG_RANGE
 from fastscale.planning.curve import Curve
 from fastscale.planning.derived import Quantity, Question
 from fastscale.planning.derived_surface import best_of
+from fastscale.planning.draws import Draws
 
 _SIZES = np.linspace(*LOG_RANGE, 200)
 _SMALLEST, _LARGEST = (f"{math.exp(end):.0e}" for end in LOG_RANGE)
@@ -27,6 +31,19 @@ def why_none(quantity: Quantity, question: Question) -> tuple[str, str]:
             why, limit = _no_allocation(question.surface, question["C"]) if np.isnan(best_of(question)[0]).any() else ("", "")
             return why, limit if limit in quantity.optional else ""
         return _not_met(question.curve, question.surface, question["loss"]) if quantity.priced else "", ""
+
+
+def no_allocation(law: Law, natural: Array, C: float, cost: str | None, given: Mapping[str, float]) -> tuple[str, str]:
+    """`why_none` of the best allocation of C itself, with one row of parameters in natural units."""
+    draws = Draws(law, natural[None], given)
+    with np.errstate(all="ignore"):
+        if is_surface(law):
+            return _no_allocation(Surface(draws, cost), C)
+        assert law.allocation is not None
+        N = float(law.allocation(draws.params, np.array([C]))[0][0])
+    if not (math.isfinite(N) and N > 0):
+        return f"the law has no size at C = {C:g}", ""
+    return f"at the best size, N = {N:.3g}, nothing is left of C = {C:g} for data", ""
 
 
 def _no_allocation(surface: Surface, C: float) -> tuple[str, str]:

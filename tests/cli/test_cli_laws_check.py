@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -9,6 +11,7 @@ import pytest
 from cli_support import Shell
 
 import fastscale
+from fastscale.archive import example_runs
 from fastscale.laws import registry
 
 
@@ -118,3 +121,33 @@ def test_check_refuses_what_a_fit_would(shell: Shell, tmp_path: Path, runs: Path
     assert shell("check", "noloss.csv").code == 2
     assert shell("check", "negative.csv", "--law", "x").code == 2  # no such option
     assert shell("check", "negative.csv", "--x", "params").code == 0
+
+
+def test_units_on_the_command_line(shell: Shell, tmp_path: Path) -> None:
+    """What `check` advises is what the option takes, and a fit then has the sizes in full."""
+    frame = example_runs().query("family == 'besiroglu'")
+    path = tmp_path / "billions.csv"
+    frame.assign(N=frame["N"] / 1e9, D=frame["D"] / 1e9, loss=frame["loss"] / 4.5 / math.log(2)).to_csv(path, index=False)
+    advice = next(line for line in shell("check", path).out.splitlines() if "size_unit" in line)
+    found = re.search(r"Say (--unit N=B --unit D=B), or --unit N=parameters --unit D=tokens", advice)
+    assert found is not None and "C is about 6 N D then" in advice
+    units = (*found[1].split(), "--unit", "loss=bits_per_byte:4.5")
+    told = shell("check", path, *units, "--json").document
+    assert not {"size_unit", "P17"} & {note["code"] for note in told["notes"]}
+    assert [told["units"][v]["factor"] for v in ("N", "D", "loss")] == [1e9, 1e9, pytest.approx(4.5 * math.log(2))]
+    small = tmp_path / "full.csv"
+    frame.to_csv(small, index=False)
+    one, other = (shell("fit", *what, "--bootstrap", 0, "--json").document for what in ((path, *units), (small,)))
+    for name, parameter in other["parameters"].items():
+        assert one["parameters"][name]["estimate"] == pytest.approx(parameter["estimate"], rel=1e-6)
+    # the counts of a filtered archive are multiplied once
+    part = shell("check", path, *units, "--where", "family=besiroglu", "--json").document
+    assert part["units"] == told["units"]
+
+
+def test_units_that_are_none(shell: Shell, runs: Path) -> None:
+    assert "--unit N=X is no unit of N; known are 'K'" in shell("check", runs, "--unit", "N=X").err
+    assert "'x' is not a number" in shell("check", runs, "--unit", "loss=bits_per_byte:x").err
+    said = shell("check", runs, "--unit", "loss=bits_per_byte").err
+    assert "needs the mean number of bytes a token, such as bits_per_byte:4.5" in said and "units=" not in said
+    assert shell("fit", runs, "--unit", "N").code == 2

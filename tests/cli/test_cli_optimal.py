@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,22 @@ def test_tables(shell: Shell) -> None:
 
 def test_no_allocation_ends_with_1(shell: Shell, runs: Path) -> None:
     done = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*N*D + 1e30")
-    assert done.code == 1 and "there is no optimum" in done.out and "no compute-optimal allocation" in done.err
+    assert done.code == 1 and "no compute-optimal allocation" in done.err
+    assert "there is no optimum: no size and data that were looked at cost C = 1e+21\n" in done.out
     document = shell("optimal", runs, "--bootstrap", 0, "--budget", "1e21", "--cost", "6*N*D + 1e30", "--json").document
     assert document["optimal"][0]["N"] == {"estimate": None}
+    assert document["optimal"][0]["no_value"] == "no size and data that were looked at cost C = 1e+21"
+
+
+def test_the_limit_that_makes_an_allocation(shell: Shell, runs: Path, tmp_path: Path) -> None:
+    saved = tmp_path / "fit.json"
+    assert shell("fit", runs, "--law", "E + A/N**alpha*D**0.01", "--bootstrap", 0, "--save", saved).code == 0
+    done = shell("optimal", "--fit", saved, "--budget", "1e21")
+    found = re.search(r"under a limit there is one: fastscale derive --fit PATH (optimal_size) (C=1e\+21) ([ND]_max=)…", done.out)
+    assert done.code == 1 and found is not None and "the prediction gets better and better" in done.out
+    # what it says is a command that gives one
+    limited = shell("derive", "--fit", saved, found[1], found[2], f"{found[3]}1e8")
+    assert limited.code == 0 and "1e+08" in limited.out
 
 
 @pytest.mark.parametrize(

@@ -383,3 +383,16 @@ def test_an_allocation_at_a_limit_says_so(boot: fastscale.Bootstrap) -> None:
     assert not [note for note in table.attrs["warnings"] if note.code == "at_limit"]
     log = dict(C=1e21, cost="6*N*log(D)", D_max=1e13)
     assert "without a limit there is no optimum" in noted(boot.fit, "at_limit", "optimal_data", **log).message
+
+
+@pytest.mark.parametrize(("name", "limit", "of"), [("optimal_size", "N_max", "N"), ("optimal_data", "D_max", "D")])
+def test_an_interval_that_ends_at_a_limit_says_so(boot: fastscale.Bootstrap, name: str, limit: str, of: str) -> None:
+    free = boot.optimal(1e21).loc[of]
+    between = float(np.sqrt(free["estimate"] * free["upper"]))  # above the estimate, and within the interval without a limit
+    note = noted(boot, "at_limit", name, C=1e21, **{limit: between})
+    said = f"{name}: the interval ends at {limit} = {between:g}, the limit that was given."
+    assert note.severity == "info" and note.message == said
+    table = fastscale.derive(boot, name, C=1e21, **{limit: between})
+    assert table["estimate"].iloc[0] == pytest.approx(free["estimate"]) and table["upper"].iloc[0] == between
+    beyond = fastscale.derive(boot, name, C=1e21, **{limit: 2 * free["upper"]})
+    assert not [note for note in beyond.attrs["warnings"] if note.code == "at_limit"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 
 import numpy as np
 import pandas as pd
@@ -221,6 +222,10 @@ def test_a_constant_variable_is_refused_with_what_would_work(variable):
         ({"tied": {"beta": "gamma"}}, FitError, "cannot follow"),
         ({"tied": {"beta": "A"}}, FitError, "different kinds"),
         ({"bounds": {"E": (2, 1)}}, FitError, "leave nothing"),
+        ({"bounds": {"E": 3}}, FitError, r"bounds of E: \(lowest, highest\).*got 3"),
+        ({"bounds": {"E": (0, None)}}, FitError, r"infinite where there is none; got \(0, None\)"),
+        ({"fixed": {"alpha": "0.5"}}, FitError, "alpha='0.5' has to be a number"),
+        ({"penalty": "2"}, FitError, "penalty='2'"),
         ({"fixed": dict.fromkeys(TRUTH, 1.0)}, FitError, "nothing to fit"),
         ({"starts": "some"}, FitError, "'screen', 'all'"),
         ({"starts": pd.DataFrame({"E": [1.0]})}, FitError, "without A"),
@@ -234,6 +239,43 @@ def test_a_constant_variable_is_refused_with_what_would_work(variable):
 def test_options_that_make_no_sense_are_refused(change, error, match):
     with pytest.raises(error, match=match):
         fastscale.fit("chinchilla", grid_of_runs(), **change)
+
+
+_PRIORS = "priors: E takes (mean, standard deviation), the latter above 0"
+_BOUNDS = "bounds of E: (lowest, highest), two numbers, infinite where there is none; got"
+
+
+@pytest.mark.parametrize("value", [True, False, np.True_])
+@pytest.mark.parametrize(
+    ("option", "given", "said"),
+    [
+        ("fixed", lambda value: {"alpha": value}, "fixed: alpha={!r} has to be a number"),
+        ("delta", lambda value: value, "delta={!r}: Huber's delta is"),
+        ("penalty", lambda value: value, "penalty={!r}: a positive factor"),
+        ("priors", lambda value: {"E": (1.7, value)}, f"{_PRIORS}; got (1.7, {{!r}})"),
+        ("priors", lambda value: {"E": (value, 0.1)}, f"{_PRIORS}; got ({{!r}}, 0.1)"),
+        ("bounds", lambda value: {"E": (0.0, value)}, _BOUNDS),
+        ("bounds", lambda value: {"E": (value, 3.0)}, _BOUNDS),
+    ],
+)
+def test_true_and_false_are_no_numbers(value, option, given, said):
+    with pytest.raises(FitError, match=f"^{re.escape(said.format(value))}"):
+        fastscale.fit("chinchilla", grid_of_runs(), **{option: given(value)})
+    if option != "priors":  # which a batch does not take
+        with pytest.raises(FitError, match=f"^{re.escape(said.format(value))}"):
+            fastscale.fit_groups("chinchilla", grid_of_runs().assign(g="a"), by="g", **{option: given(value)})
+
+
+@pytest.mark.parametrize("option", [{"penalty": True}, {"delta": True}, {"fixed": {"a": True}}])
+def test_true_is_no_number_for_a_procedure(option):
+    with pytest.raises(FitError, match="True"):
+        fastscale.fit("isoflop", grid_of_runs(), **option)
+
+
+def test_any_kind_of_number_is_kept_as_a_float():
+    fit = fastscale.fit("chinchilla", grid_of_runs(), delta=np.float32(0.5), penalty=1, priors={"E": [2, np.int64(1)]})
+    assert fit.options == fastscale.fit("chinchilla", grid_of_runs(), delta=0.5, priors={"E": (2.0, 1.0)}).options
+    assert [type(v) for v in (fit.options.delta, fit.options.penalty, *fit.options.priors["E"])] == [float] * 4
 
 
 @pytest.mark.parametrize(

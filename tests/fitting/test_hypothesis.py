@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from support_runs import grid_of_runs
 
 import fastscale
 from fastscale.errors import FitError
@@ -142,6 +144,31 @@ def test_what_is_refused(text: Any, match: str) -> None:
     fit = fastscale.fit("power_law", line(20, -0.5, 0.1, 0), x="x")
     with pytest.raises(FitError, match=match):
         fit.test(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("alpha = -3", "alpha = -3 cannot be: alpha's lower bound in this fit is 0.1"),
+        ("alpha = 0.41", "alpha = 0.41 cannot be: alpha's upper bound in this fit is 0.4"),
+        ("E = 1.7, alpha = 0.5", "alpha = 0.5 cannot be: alpha's upper bound in this fit is 0.4"),
+        ("beta = -0.01", "beta = -0.01 cannot be: beta's lower bound in 'chinchilla' is 0"),
+        ("E = -1", "E = -1 cannot be: E's lower bound in 'chinchilla' is 0"),
+        ("A = -1", "A = -1 cannot be: A is above 0 in this law"),
+    ],
+)
+def test_hypotheses_beyond_the_bounds_are_refused(text: str, said: str) -> None:
+    fit = fastscale.fit("chinchilla", grid_of_runs(), bounds={"alpha": (0.1, 0.4)})
+    with pytest.raises(FitError, match=f"^hypothesis: {re.escape(said)}$"):
+        fit.test(text)
+    for within in ("alpha = 0.4", "alpha = 0.1", "beta = 0.9", "E = 0", "alpha = beta"):  # a bound itself is allowed
+        fit.test(within)
+
+
+def test_parameters_whose_bounds_lie_apart_are_never_equal() -> None:
+    fit = fastscale.fit("chinchilla", grid_of_runs(), bounds={"alpha": (0.1, 0.36), "beta": (0.362, 1)})
+    with pytest.raises(FitError, match=r"alpha lies between 0\.1 and 0\.36 in this fit, beta between 0\.362 and 1"):
+        fit.test("alpha = beta")
 
 
 def test_fits_that_cannot_be_tested() -> None:

@@ -242,6 +242,19 @@ def test_irreducible_loss_at_zero_has_an_upper_limit_only():
     assert "P26" in {note.code for note in boot.warnings}
 
 
+def test_an_analytic_interval_that_a_bound_cuts_off_is_one_sided():
+    x = np.geomspace(10, 1e4, 40)
+    frame = pd.DataFrame({"x": x, "loss": (0.1 + 5 * x**-0.2) * np.exp(np.random.default_rng(1).normal(0, 0.03, 40))})
+    free = fastscale.fit("power_offset", frame, x="x", delta=math.inf)
+    ends, alpha = free.interval(), free.params["alpha"]
+    assert ends.loc["E", "lower"] == 0.0 < free.params["E"] and ends.attrs["one_sided"] == {"E": "upper limit only"}
+    high = 0.5 * (alpha + ends.loc["alpha", "upper"])  # a bound between the estimate and the interval's end
+    bounded = fastscale.fit("power_offset", frame, x="x", delta=math.inf, bounds={"alpha": (0, high)})
+    cut = bounded.interval()
+    assert bounded.params["alpha"] == pytest.approx(alpha) and cut.loc["alpha", "upper"] == high
+    assert cut.attrs["one_sided"] == {"E": "upper limit only", "alpha": "lower limit only"}
+
+
 def test_few_runs_carry_no_cluster_interval_but_a_sandwich():
     frame = checkpoints(5)
     fit = fastscale.fit("chinchilla", frame, delta=math.inf)

@@ -33,6 +33,7 @@ from fastscale.fitting.verify import derivatives
 from fastscale.laws import Law, get
 from fastscale.laws.law import Array, Ints
 from fastscale.laws.two_step import ACCURACY
+from fastscale.planning.asked import is_number
 
 _LOSS, _ACCURACY = "task loss", "accuracy"
 _TOLD = ("fixed", "tied", "bounds")
@@ -183,7 +184,7 @@ def fit_two_step(law: Law, runs: Runs, given: Mapping[str, Any], threads: int | 
     residual, delta = given.get("residual", law.residual), given.get("delta", 1e-3)
     if residual not in ("linear", "binomial"):
         raise FitError(f"residual={residual!r}: {law.name!r} compares accuracies on the 'linear' scale, or as 'binomial' rates")
-    if not isinstance(delta, int | float):
+    if not is_number(delta):
         raise FitError(f"delta={delta!r}: {law.name!r} takes a number, for the log of the task loss")
     if (residual == "binomial") != ("weights" in given):
         raise FitError(
