@@ -31,6 +31,10 @@ LAWS = (
         ),
         latex=r"L = E + A K^{\phi} N^{-\alpha} + B K^{\psi} D^{-\beta}",
         source="Longpre et al. 2025 (ATLAS), arXiv 2510.22037, section 5",
+        note=(
+            "Sizes, data and numbers of languages have to cross: one K leaves A K^phi and B K^psi single numbers, and with D in "
+            "proportion to N at every K the two terms are hardly told apart."
+        ),
         reduces_to=(Reduction("chinchilla", fixed={"phi": 0.0, "psi": 0.0}),),
         falls_with=("N", "D"),
     ),
