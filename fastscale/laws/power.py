@@ -35,7 +35,11 @@ LAWS = (
         latex=r"y = c\,N^{p} D^{q}",
         also=("step_law",),
         source="Li et al. 2025 (step law), arXiv 2503.04715, eq. 1",
-        note="The best cell of a grid is noisy and lies on the grid: take near-optimal runs, or the vertex of a parabola.",
+        note=(
+            "The best cell of a grid is noisy and lies on the grid: take near-optimal runs, or the vertex of a parabola. "
+            "Where D goes with N only p + q is known. The learning rate of mixtures of experts, exp(8.39) N^-.81 Ex^-.25 "
+            "(arXiv 2502.05172, from a secondary source), is of another variable: fit c*N**p*Ex**q."
+        ),
     ),
     Law(
         "Smin*(1 + Bc/B)",
@@ -123,6 +127,8 @@ _STEP_RANGES = dict(N=(2.1e8, 2.2e9), D=(2e9, 1e11))
 _BARE = "parameters without embeddings"
 _DEEPSEEK = "C is the product of the two, non-embedding FLOP a token (attention included, not halved) times tokens, not 6ND."
 _LLAMA = dict(C=(6e18, 1e22))
+# budgets of the runs whose learning rate and batch were tuned, and of the sweeps over sizes
+_DEEPSEEK_TUNED, _DEEPSEEK_SWEPT = dict(C=(1e17, 2e19)), dict(C=(1e17, 3e20))
 
 
 # Each step of table 1: what is changed, the least budget with an optimum, the sizes.
@@ -184,6 +190,7 @@ PUBLISHED = (
         dict(N0=0.3118, a=-0.1250),
         "DeepSeek 2024, arXiv 2401.02954, eq. 1",
         loss="learning rate",
+        ranges=_DEEPSEEK_TUNED,
     ),
     Published(
         "deepseek2024_batch",
@@ -191,6 +198,7 @@ PUBLISHED = (
         dict(N0=0.2920, a=0.3271),
         "DeepSeek 2024, arXiv 2401.02954, eq. 1",
         loss="batch size in tokens",
+        ranges=_DEEPSEEK_TUNED,
     ),
     Published(
         "deepseek2024_model",
@@ -198,6 +206,7 @@ PUBLISHED = (
         dict(N0=0.1715, a=0.5243),
         "DeepSeek 2024, arXiv 2401.02954, eq. 4",
         loss="non-embedding FLOP a token",
+        ranges=_DEEPSEEK_SWEPT,
         note=_DEEPSEEK,
     ),
     Published(
@@ -206,6 +215,7 @@ PUBLISHED = (
         dict(N0=5.8316, a=0.4757),
         "DeepSeek 2024, arXiv 2401.02954, eq. 4",
         loss="tokens",
+        ranges=_DEEPSEEK_SWEPT,
         note=_DEEPSEEK,
     ),
     Published(
@@ -316,5 +326,15 @@ PUBLISHED = (
         "Hestness et al. 2017, arXiv 1712.00409, label of a figure, read in a secondary summary",
         "neural machine translation, composite curve; x is the training set's size in the unit of that figure",
         loss="token error",
+    ),
+    Published(
+        "wu2024_inference",
+        "power_law",
+        dict(k=10**2.03, e=1.19),
+        "Wu et al. 2024, arXiv 2408.00724, read in a secondary summary",
+        "x is the number of parameters",
+        "parameters",
+        "FLOP of inference at which a model of that size is the best one",
+        note="Printed as log10 C = 1.19 log10 N + 2.03.",
     ),
 )

@@ -119,6 +119,8 @@ PUBLISHED = (
         "power_sum_offset",
         dict(E=1.220, A=3355 ** (1 / 0.408), alpha=0.408, B=18186 ** (1 / 0.431), beta=0.431, gamma=0.452),
         "Busbridge et al. 2025, arXiv 2502.08606, read in a collection of public fits",
-        counts="parameters without embeddings",
+        "C4",
+        "parameters without embeddings",
+        ranges=dict(N=(1.43e8, 1.26e10)),
     ),
 )
