@@ -89,7 +89,7 @@ def _generate(d: Definition) -> str:
 
     assert d.point is not None
     logs = tuple(name in d.log_parameters for name in d.parameters)
-    return point_source(*d.point, len(d.parameters), len(d.variables), logs, d.scale)
+    return point_source(*d.point, len(d.parameters), len(d.variables), logs, d.scale, d.own)
 
 
 def _module(name: str, definition: Definition) -> python_types.ModuleType:

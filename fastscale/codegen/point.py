@@ -9,6 +9,8 @@ The point function is plain Python that Numba can compile::
 as such); it fills gradient[p] and the upper triangle of hessian[p, p], derivatives of the prediction with respect to the
 natural parameters, and returns the prediction. The chain rule to the solver's coordinates, the residual and the objective are
 added here, so that nothing downstream knows the difference.
+
+Of several groups that share parameters, each point is one of its group's law: the last row of X says which.
 """
 
 MOST_PARAMETERS = 16  # a Hessian of 256 doubles, which is what stack.doubles has room for
@@ -52,18 +54,18 @@ def chain(X, i, parameters, x, gradient, hessian):
             hessian[j, j] += gradient[j]
     return value
 
-
+{place}
 def objective(theta, X, y, w, n, rho, g, H):
     parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
     d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
-    unpack(theta, parameters)
+    {begin}
     delta, penalty = rho[0], rho[1]
     f = 0.0
-    for j in range({p}):
+    for j in range(theta.size):
         g[j] = 0.0
-        for k in range(j, {p}):
+        for k in range(j, theta.size):
             H[j, k] = 0.0
-    for i in range(n):
+    for i in range(n):{turn}
         L = chain(X, i, parameters, x, d, h)
         if not ({inside}):
             return inf
@@ -73,21 +75,48 @@ def objective(theta, X, y, w, n, rho, g, H):
 {loss}
         for j in range({p}):
             c = slope * d[j]
-            g[j] += q1 * c
+            g[{at}] += q1 * c
             for k in range(j, {p}):
-                H[j, k] += (q2 + q1 * bend) * c * slope * d[k] + q1 * slope * h[j, k]
+                H[{entry}] += (q2 + q1 * bend) * c * slope * d[k] + q1 * slope * h[j, k]
     return f
 
 
 def predict(theta, X, n, value, J):
     parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
     d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
-    unpack(theta, parameters)
-    for i in range(n):
+    {begin}{blank}
+    for i in range(n):{turn}
         value[i] = chain(X, i, parameters, x, d, h)
         for j in range({p}):
-            J[j, i] = d[j]
+            J[{at}, i] = d[j]
 '''
+
+# of one group, and of several: where parameter j stands in theta, and how a point finds the parameters of its group
+_ONE = dict(place="", begin="unpack(theta, parameters)", blank="", turn="", at="j", entry="j, k")
+_PLACE = '''
+POSITIONS = {positions}
+
+
+@njit(nogil=True, error_model="numpy", fastmath=False)
+def place(j, group):
+    return POSITIONS[j] if POSITIONS[j] < {shared} else POSITIONS[j] + {own} * group
+
+
+@njit(nogil=True, error_model="numpy", fastmath=False)
+def unpack_of(theta, group, parameters):
+    for j in range({p}):
+        t = theta[place(j, group)]
+        parameters[j] = natural(t) if LOGS[j] else t
+
+'''
+_TURN = """
+        if int(X[{v}, i]) != group:
+            group = int(X[{v}, i])
+            unpack_of(theta, group, parameters)"""
+_SEVERAL = dict(
+    begin="group = -1", blank="\n    J[:, :n] = 0.0", at="place(j, group)",
+    entry="min(place(j, group), place(k, group)), max(place(j, group), place(k, group))",
+)
 
 _HUBER = """\
         clipped = min(max(r, -delta), delta)
@@ -110,7 +139,17 @@ _SCALES = {
 }
 
 
-def point_source(module: str, name: str, p: int, v: int, logs: tuple[bool, ...], scale: str) -> str:
-    """The module that holds `objective` and `predict` of the point function `module.name`."""
-    loss = _DEVIANCE if scale == "binomial" else _HUBER
-    return _TEMPLATE.format(loss=loss, module=module, name=name, p=p, v=v, logs=logs, scale=scale, **_SCALES[scale])
+def point_source(
+    module: str, name: str, p: int, v: int, logs: tuple[bool, ...], scale: str, own: tuple[bool, ...] = ()
+) -> str:
+    """The module that holds `objective` and `predict` of the point function `module.name`.
+
+    `own` as in `fastscale.codegen.emit.kernel_source`.
+    """
+    loss, groups = _DEVIANCE if scale == "binomial" else _HUBER, _ONE
+    if any(own):
+        order = sorted(range(p), key=lambda j: (own[j], j))
+        positions = tuple(order.index(j) for j in range(p))
+        place = _PLACE.format(positions=positions, shared=own.count(False), own=own.count(True), p=p)
+        groups = dict(_SEVERAL, place=place, turn=_TURN.format(v=v))
+    return _TEMPLATE.format(loss=loss, module=module, name=name, p=p, v=v, logs=logs, scale=scale, **groups, **_SCALES[scale])

@@ -43,6 +43,14 @@ def regime(fit: Fit, level: float = 0.95) -> pd.DataFrame:
     return table
 
 
+def exponents_of(law: Law) -> dict[str, tuple[float, str]]:
+    """Of each size or amount of data the parameter that is its exponent in a term of its own, and which sign makes it fall."""
+    if law.name in _LIMITS or law.parsed is None:
+        return dict(_LIMITS.get(law.name, {}))
+    sizes = {v.name for v in law.variables if v.name != "x" or v == STANDARD["x"]}  # x may be another loss, or a score
+    return {name: power for name, power in law.parsed.term_exponents.items() if name in sizes}
+
+
 def _exponents(law: Law) -> dict[str, tuple[float, str]]:
     """Of each variable the parameter that is its exponent in a term of its own, and which sign makes it fall.
 
@@ -52,10 +60,7 @@ def _exponents(law: Law) -> dict[str, tuple[float, str]]:
         There is none, or each group has its own.
     """
     base = law.shared.base if law.shared is not None else law.offset.base if law.offset is not None else law
-    found = _LIMITS.get(base.name, {})
-    if not found and base.parsed is not None and base.procedure is None and base.predicts in _OF_A_MODEL:
-        sizes = {v.name for v in base.variables if v.name != "x" or v == STANDARD["x"]}  # x may be another loss, or a score
-        found = {name: power for name, power in base.parsed.term_exponents.items() if name in sizes}
+    found = exponents_of(base) if base.procedure is None and base.predicts in _OF_A_MODEL else {}
     if not found:
         raise FitError(
             f"regimes are read off exponents that are free, each of one variable in a term of its own, as in E + A/N**alpha; "

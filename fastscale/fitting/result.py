@@ -305,8 +305,9 @@ class Fit:
         ----------
         hypothesis
             ``"alpha = 1/2"``, ``"alpha = beta"``, several with commas for a joint test, or a name: bengio_half, dean_half,
-            gopnik_cubic, train_time, proportional, variance_limited, equal_growth (as these are commonly stated). Groups' own
-            parameters are ``E[code]``; ``E`` is that of every group: ``"E = E[code]"`` says that all are alike.
+            power_law_of_dl, gopnik_cubic, train_time, proportional, variance_limited, equal_growth (as these are commonly
+            stated), for every law in which it is about one parameter; the error of accuracies is their distance to the limit.
+            Groups' own parameters are ``E[code]``; ``E`` is that of every group: ``"E = E[code]"`` says that all are alike.
         resamples, seed, alpha
             For the bootstrap's p, which 0 leaves out; the level of the verdict.
 

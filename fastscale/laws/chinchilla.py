@@ -56,6 +56,11 @@ LAWS = (
             "alpha": (0.0, 0.5, 1.0, 1.5, 2.0),
             "beta": (0.0, 0.5, 1.0, 1.5, 2.0),
         },
+        note=(
+            "Needs sizes at the same data and data at the same size: along one ray, D = 20N, only a mixture of the two terms is "
+            "known, and with alpha = beta nothing tells them apart. A and alpha, as B and beta, go together (correlation .99 and "
+            "more): compare predictions and exponents, not scales."
+        ),
         falls_with=("N", "D"),
         reduces_to=(Reduction("chinchilla_tied", tied={"beta": "alpha"}),),
         allocation=allocation,

@@ -174,6 +174,9 @@ LAWS = (
 )
 
 
+_RANGES = dict(N=(7.1e6, 8.67e9), D=(1e8, 9e11), U=(1e8, 1.78e11))
+
+
 def _entry(name: str, law: str, values: dict[str, float], rounded: bool, note: str = "") -> Published:
     return Published(
         f"muennighoff2023_{name}",
@@ -183,7 +186,7 @@ def _entry(name: str, law: str, values: dict[str, float], rounded: bool, note: s
         "C4, 182 runs with up to thousands of epochs",
         "all parameters",
         rounded=rounded,
-        ranges=dict(N=(7.1e6, 8.67e9), D=(1e8, 9e11), U=(1e8, 1.78e11)),
+        ranges=_RANGES,
         note=note,
     )
 
@@ -210,5 +213,15 @@ PUBLISHED = (
         dict(R_N=713.0),
         True,
         "The ablation in which only excess parameters lose worth.",
+    ),
+    Published(
+        "lin2025_repeated",
+        "data_constrained",
+        dict(E=1.87, A=521.0, alpha=0.353, B=1488.0, beta=0.353, R_D=15.4, R_N=5.3),
+        "Lin et al. 2025, arXiv 2507.21184, released solution",
+        "C4, 182 runs with up to thousands of epochs",
+        "all parameters",
+        ranges=_RANGES,
+        note="muennighoff2023_repeated, rounded; its best size for U is rounded there too, to .051 U from .0511 U.",
     ),
 )

@@ -42,6 +42,10 @@ def observational(components: int) -> Law:
         residual="linear",
         latex=r"y = b + (1 - b)\,\sigma(w_0 + w \cdot S)",
         source="Ruan et al. 2024, arXiv 2405.10938, eq. 7",
+        note=(
+            "b goes with w0 (correlation .92 and more), and from models above the midpoint alone it is not known: hold it at "
+            "chance. Of components that move together one combination of weights is known."
+        ),
     )
 
 
@@ -73,6 +77,10 @@ LAWS = (
         residual="linear",
         latex=r"y = 1 + a\,\ln(1 + e^{k(x - x_0)})",
         source="Bhagia et al. 2024, arXiv 2412.04403, released code",
+        note=(
+            "a and k go together (correlation -.99 even over the whole curve): a k is the slope far above x0, and only points on "
+            "both sides of x0 tell k from a; below it a and x0 are one."
+        ),
     ),
     Law(
         "eps - k*exp(-gamma*x)",
@@ -120,6 +128,10 @@ LAWS = (
         residual="linear",
         latex=r"y = b + a\,\sigma(k \ln(C/C_0))",
         source="Owen 2024, arXiv 2401.04757",
+        note=(
+            "Without points beyond the midpoint a and C0 go together (correlation .99), and without points below it b and a: "
+            "hold b at chance or a + b at 1 there. Runs well below the midpoint alone leave C0 unknown by orders of magnitude."
+        ),
     ),
     Law(
         "R0 + (A - R0)/(1 + (Cm/C)**B)",
@@ -215,6 +227,10 @@ LAWS = (
             "derived: T independent tokens, each right with probability exp(-L); after Schaeffer et al. 2023, "
             "arXiv 2304.15004"
         ),
+        note=(
+            "One parameter, known wherever accuracies are neither near 0 nor near 1; it takes up any factor between x and the "
+            "loss of the answer's own tokens. No chance level: where guessing scores, fit sigmoid4."
+        ),
     ),
     Law(
         "sigmoid(a + b*log(x/(1 - x)))",
@@ -241,6 +257,10 @@ LAWS = (
         predicts="error",
         latex=r"e_{ds} = c + k\,e_{us}^{a}",
         source="Abnar et al. 2021, arXiv 2110.02095, eq. 1, read in a secondary summary",
+        note=(
+            "c and a go together unless upstream errors come near 0 (correlation .99 for errors of .3 to .6, and c is then known "
+            "15 times worse than for errors of .05 to .6)."
+        ),
     ),
     Law(
         "d*(alpha - beta*d)",

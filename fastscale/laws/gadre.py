@@ -51,6 +51,7 @@ def _entry(corpus: str, alpha: float, beta: float, c: float, E: float) -> Publis
         f"{corpus}, five small runs",
         "all parameters",
         rounded=False,
+        ranges=dict(N=(1.1e7, 4.11e8), D=(2.2e8, 8.2e9)),  # 20 tokens a parameter, and 320 for the smallest
     )
 
 

@@ -43,6 +43,11 @@ def _single(variable: str, equation: str, title: str) -> Law:
         ),
         latex=rf"L = \left({variable}_c/{variable}\right)^{{\alpha_{variable}}}",
         source=f"Kaplan et al. 2020, arXiv 2001.08361, eq. {equation}",
+        note=(
+            f"{c} is where the line meets a loss of 1, decades beyond the data, and goes with {alpha} (correlation -.98): it is "
+            "known far worse, depends on the tokeniser, and has no meaning of its own. No floor: where losses flatten fit "
+            "power_offset."
+        ),
     )
 
 
@@ -87,6 +92,11 @@ LAWS = (
         ),
         latex=r"L = \left[\left(N_c/N\right)^{\alpha_N/\alpha_D} + D_c/D\right]^{\alpha_D}",
         source="Kaplan et al. 2020, arXiv 2001.08361, eq. 1.5",
+        note=(
+            "Needs runs short of data and runs short of size: with data plentiful alpha_D and Dc hardly show, and where D grows "
+            "as N^(alpha_N/alpha_D) only a mixture of the two terms does. Each scale goes with its exponent (correlation .99). "
+            "No floor: where losses flatten fit power_sum_offset."
+        ),
         allocation=allocation,
     ),
     Law(

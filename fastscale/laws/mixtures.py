@@ -97,6 +97,11 @@ LAWS = (
         ),
         latex=r"L = r^{-\alpha}\,(B\,S^{-\beta} + C)",
         source="Ge et al. 2024, arXiv 2405.14908, eq. 4, read in a secondary summary; their A is 1 here, being redundant",
+        note=(
+            "Shares and steps have to cross: at one share only B/r^alpha and C/r^alpha are known, at one number of steps only "
+            "the sum in brackets. B, beta and C go together (correlation .92 and more over two decades of steps, 1 within a "
+            "factor of two)."
+        ),
         falls_with=("S", "r"),
     ),
     Law(
@@ -117,6 +122,11 @@ LAWS = (
         ),
         latex=r"L = E + 1/(C_1 h_1^{\gamma_1} + C_2 h_2^{\gamma_2}) + A N^{-\alpha} + B D^{-\beta}",
         source="Shukor et al. 2025, arXiv 2507.09404, additive law, read in a secondary summary",
+        note=(
+            "With two domains h1 + h2 = 1, and E and the four parameters of the mixture go together (correlation .98 and more; E "
+            "is known 15 times worse than with shares that vary apart); three mixtures leave them undetermined. Add mixtures "
+            "with a third domain, or hold E."
+        ),
         falls_with=("N", "D"),
     ),
     Law(

@@ -79,6 +79,11 @@ LAWS = (
         latex=r"L = c + (g\,G^{-\gamma} + a) N^{-\alpha} + b D^{-\beta}",
         also=("krajewski",),
         source="Krajewski et al. 2024, arXiv 2402.07871, eq. 9",
+        note=(
+            "Needs three granularities or more: with two, g, gamma and a are not told apart, with one they are a single number. "
+            "c goes with b and beta (correlation .96) unless N and D span several decades. The router's FLOP are not in the law: "
+            "add them before looking for the best G."
+        ),
         falls_with=("N", "D", "G"),
     ),
     Law(
@@ -187,6 +192,10 @@ LAWS = (
         predicts="reconstruction error",
         latex=r"L = A\,k^{\beta_k} n^{\beta_n} e^{\gamma \ln k \ln n} + B\,k^{\eta}",
         source="Gao et al. 2024, arXiv 2406.04093, section 3.1, read in a secondary summary",
+        note=(
+            "k and n have to cross: at one k only the product with its powers is known, and B with eta. A and bk go together "
+            "(correlation .99), because k = 1 lies outside the data; with gamma, bk and bn depend on the other's unit."
+        ),
         also=("sae",),
     ),
 )

@@ -17,6 +17,11 @@ LAWS = (
         ),
         latex=r"L = k\,x^{e}",
         source="Hestness et al. 2017, arXiv 1712.00409, without their offset",
+        note=(
+            "k and e go together where x = 1 lies outside the data (correlation .99): k's interval says little there, those of "
+            "predictions and e do. A floor that is not in the law draws e to 0, the more the farther x goes: fit power_offset "
+            "beside it."
+        ),
         also=("M1", "pow2"),
     ),
     Law(
@@ -43,6 +48,7 @@ LAWS = (
         parameters=(Parameter("a", "value at 0"), Parameter("b", "slope")),
         latex=r"L = a + b\,x",
         source="elementary",
+        note="a is the value at 0: where x does not come near it, a and b go together (correlation -1 for x from 100 to 110).",
         also=("id_ood_linear", "lin2"),
     ),
     Law(
@@ -52,6 +58,10 @@ LAWS = (
         parameters=(Parameter("a", "value at x = 1"), Parameter("b", "change per factor e")),
         latex=r"L = a + b\,\ln x",
         source="elementary",
+        note=(
+            "a is the value at x = 1: where x does not come near it, a and b go together (correlation -.99 for x from 1e6 to "
+            "1e9). box_cox holds it, linear_law and powers, and its lam tells them apart."
+        ),
     ),
     Law(
         "a + b*exp(c*x)",
@@ -69,6 +79,10 @@ LAWS = (
         ),
         latex=r"L = a + b\,e^{c x}",
         source="elementary; 'exp2' of learning-curve studies such as Viering, Loog 2021, arXiv 2103.10948",
+        note=(
+            "Needs a curve that bends: where |c| times the range of x is .3, a, b and c go together (correlation 1), a is known "
+            "80 times worse than where it is 3, and the law is a line."
+        ),
         also=("exp3",),
     ),
 )

@@ -76,6 +76,10 @@ LAWS = (
         ),
         latex=r"L = E + \left[(A/N)^{\alpha p} + (B/D)^{\beta p}\right]^{1/p}",
         source="derived: the p-norm of the two shares; power_sum_offset with gamma = 1/p",
+        note=(
+            "p is known from the corner where both shares matter: runs along one ray D = 20N do not tell A, B and p apart, and a "
+            "large p is only known to be large (to half its value at 16, where 1 is known to 3 %)."
+        ),
         reduces_to=(
             Reduction("chinchilla", fixed={"p": 1.0}, names={"A": "A**alpha", "B": "B**beta"}),
             Reduction("power_sum_offset", names={"alpha": "alpha*p", "beta": "beta*p", "gamma": "1/p"}),
@@ -99,8 +103,10 @@ LAWS = (
         latex=r"\epsilon_0\,|e/(e - i)|,\ e = (A/N)^{\alpha} + (B/D)^{\beta} + c",
         source="Rosenfeld et al. 2019, arXiv 1909.12673, eq. 5",
         note=(
-            "Written as e/sqrt(e^2 + 1), the modulus of the complex form with eta = 1: the paper's eta only sets the unit of e, "
-            "since the law depends on e/eta alone. Hold eps0 where it is known."
+            "Written as e/sqrt(e^2 + 1), the modulus of the complex form with eta = 1: the paper's eta only sets the unit of "
+            "e, since the law depends on e/eta alone. Without points near the error of guessing it is eps0 e, and eps0, A, B "
+            "and c share one scale: hold eps0 where it is known. The form follows secondary sources, and its limits, guessing "
+            "and the additive law; it was not checked against the paper, and no fit is published."
         ),
         falls_with=("N", "D"),
         allocation=allocation,
@@ -113,6 +119,8 @@ PUBLISHED = (
         "power_sum_offset",
         dict(E=1.220, A=3355 ** (1 / 0.408), alpha=0.408, B=18186 ** (1 / 0.431), beta=0.431, gamma=0.452),
         "Busbridge et al. 2025, arXiv 2502.08606, read in a collection of public fits",
-        counts="parameters without embeddings",
+        "C4",
+        "parameters without embeddings",
+        ranges=dict(N=(1.43e8, 1.26e10)),
     ),
 )

@@ -125,5 +125,9 @@ LAWS = (
         ),
         latex=r"L = E + A N^{-\alpha} + B D^{-\beta} + k\,D^{\gamma_D} (\log_2 G)^{\gamma_G} N^{-\gamma_N}",
         source="Chen et al. 2025, arXiv 2505.14302, eq. 5",
+        note=(
+            "Fit the rise over the same runs without quantisation, k*D**g_D*log2(G)**g_G/N**g_N, by itself: from quantised runs "
+            "alone k, g_D and g_G are hardly known. One group size leaves k log2(G)^g_G a single number."
+        ),
     ),
 )

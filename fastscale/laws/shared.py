@@ -86,13 +86,12 @@ def with_shared(base: Law, column: str, levels: Sequence[str], names: Sequence[s
     Raises
     ------
     LawError
-        A name that is no parameter, all or none of them, a law without a formula, one group, or too many.
+        A name that is no parameter, all or none of them, a law with offsets, one group, or too many.
     """
     from fastscale.laws.law import Law
 
-    if base.formula is None or base.offset is not None:
-        what = "has offsets" if base.offset is not None else "has no formula"
-        raise LawError(f"shared parameters need a law with a plain formula; {base.name!r} {what}")
+    if base.offset is not None:
+        raise LawError(f"shared parameters need a law without offsets; {base.name!r} has some")
     for name in names:
         if name not in base.names:
             known = ", ".join(base.names)

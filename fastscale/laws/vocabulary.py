@@ -31,6 +31,10 @@ LAWS = (
         ),
         latex=r"L = E + A K^{\phi} N^{-\alpha} + B K^{\psi} D^{-\beta}",
         source="Longpre et al. 2025 (ATLAS), arXiv 2510.22037, section 5",
+        note=(
+            "Sizes, data and numbers of languages have to cross: one K leaves A K^phi and B K^psi single numbers, and with D in "
+            "proportion to N at every K the two terms are hardly told apart."
+        ),
         reduces_to=(Reduction("chinchilla", fixed={"phi": 0.0, "psi": 0.0}),),
         falls_with=("N", "D"),
     ),
@@ -81,9 +85,9 @@ LAWS = (
         latex=r"L_u = E + A N^{-\alpha} + B V^{-\beta} + C D^{-\gamma}",
         source="Lin et al. 2025, arXiv 2507.21184, baseline of the task vocab",
         note=(
-            "Its published fit is degenerate: with exponents of 2e-5 and 7e-6 its terms, thousands that cancel, are logarithms. "
-            "Here exponents end at 0.001; one that is reported at that bound says: use a logarithm of that variable, E + "
-            "A*log(N) + B/V**beta + C/D**gamma."
+            "Its published fit is degenerate, and not among those here: with exponents of 2e-5 and 7e-6 its terms, thousands "
+            "that cancel, are logarithms. Here exponents end at 0.001; one that is reported at that bound says: use a "
+            "logarithm of that variable, E + A*log(N) + B/V**beta + C/D**gamma."
         ),
     ),
 )
@@ -107,6 +111,7 @@ PUBLISHED = (
         "SlimPajama, vocabularies up to 200,000",
         "parameters outside the vocabulary",
         "unigram-normalised loss, nats a token",
+        ranges=dict(N=(3.3e7, 1.13e9)),
         rounded=False,
         note="D is tokens: characters times .00639222 ln(V)^2 - .15811069 ln(V) + 1.20470122 there.",
     ),

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from scipy import optimize, stats
 from support_runs import grid_of_runs
 
 import fastscale
 from fastscale.errors import FitError
+from fastscale.fitting.hypothesis import STATEMENTS
 from fastscale.fitting.regime import _exponents
 from fastscale.laws import registry
 from fastscale.laws.evaluate import evaluate
@@ -169,6 +170,84 @@ def test_parameters_whose_bounds_lie_apart_are_never_equal() -> None:
     fit = fastscale.fit("chinchilla", grid_of_runs(), bounds={"alpha": (0.1, 0.36), "beta": (0.362, 1)})
     with pytest.raises(FitError, match=r"alpha lies between 0\.1 and 0\.36 in this fit, beta between 0\.362 and 1"):
         fit.test("alpha = beta")
+
+
+def shaped(name: str, seed: int = 0) -> fastscale.Fit:
+    """A fit of a law to values of its own formula, with noise."""
+    rng, law = np.random.default_rng(seed), registry()[name]
+    columns = {v.name: np.exp(rng.uniform(*np.log(v.typical), 80)) for v in law.variables}
+    truth = {
+        "chinchilla": dict(E=1.8, A=400, alpha=0.5, B=410, beta=0.28), "chinchilla_tied": dict(E=1.8, A=1e7, alpha=1.0, B=3e8),
+        "kaplan_nd": dict(Nc=6.4e13, alpha_N=0.076, alpha_D=0.103, Dc=1.8e13), "power_ceiling": dict(Y=0.9, A=50, alpha=0.5),
+        "system_cost": dict(k=1e-12, a=3.0, b=1.0), "linear_to_power": dict(E=0.1, A=1e-3, x0=1e4, e=0.5),
+        "data_constrained": dict(E=1.8, A=400, alpha=0.34, B=410, beta=0.28, R_N=5.0, R_D=15.0),
+        "sigmoid4": dict(b=0.25, a=-0.7, k=3.0, x0=1.5),
+    }[name]
+    clean = evaluate(law.parsed, {**truth, **columns})
+    frame = pd.DataFrame({**columns, "loss": clean * np.exp(rng.normal(0, 0.002, 80))})
+    return fastscale.fit(name, frame, **{v: v for v in columns}, delta=math.inf)
+
+
+@pytest.mark.parametrize(
+    ("name", "hypothesis", "said"),
+    [
+        ("chinchilla", "bengio_half", "alpha = 0.5"),
+        ("chinchilla_tied", "variance_limited", "alpha = 1"),  # one parameter, whichever variable is meant
+        ("power_ceiling", "bengio_half", "alpha = 0.5"),  # the error is the distance to the ceiling
+        ("system_cost", "gopnik_cubic", "a = 3"),
+        ("linear_to_power", "dean_half", "e = 0.5"),
+        ("linear_to_power", "power_law_of_dl", "e = 0.5"),
+    ],
+)
+def test_named_hypotheses_are_about_the_one_exponent(name: str, hypothesis: str, said: str) -> None:
+    fit = shaped(name)
+    found = fit.test(hypothesis)
+    assert found.hypothesis == (said,) and found.p_wald > 1e-3 and found.p_profile > 1e-3
+    parameter, _, value = said.partition(" = ")
+    assert found.differences["estimate"].iloc[0] == pytest.approx(fit.params[parameter] - float(value), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "hypothesis", "match"),
+    [
+        ("chinchilla", "variance_limited", r"of which of N, D\? Ask 'alpha = 1' \(of N\) or 'beta = 1' \(of D\)"),
+        ("chinchilla", "dean_half", "accuracy grows as .*'chinchilla' predicts loss"),
+        ("kaplan_nd", "gopnik_cubic", "cost grows as .*'kaplan_nd' predicts loss"),
+        ("power_ceiling", "dean_half", "alpha is positive. 'alpha = 0.5' asks whether that distance goes with the power -0.5"),
+        ("data_constrained", "bengio_half", "'data_constrained' has no parameter that is such an exponent"),
+        ("sigmoid4", "dean_half", "'sigmoid4' has no parameter that is such an exponent"),
+    ],
+)
+def test_named_hypotheses_that_a_law_cannot_say(name: str, hypothesis: str, match: str) -> None:
+    with pytest.raises(FitError, match=match):
+        shaped(name).test(hypothesis)
+
+
+@pytest.mark.parametrize("name", [name for name, said in STATEMENTS["equal_growth"].items() if not said.startswith("a =")])
+def test_equal_growth_is_what_it_says(name: str) -> None:
+    """N* by direct minimisation grows as C^(1/2) under the statement, and otherwise not."""
+    law = registry()[name]
+    left, _, right = STATEMENTS["equal_growth"][name].partition(" = ")
+    others = {v.name: 0.5 for v in law.variables if v.name not in ("N", "D")}
+    known = {"E": 1.5, "gamma": 0.7, "p": 2.0, "F": 0.1, "g1": 0.5, "g2": 0.3}
+    base = {p.name: known.get(p.name, 300.0) for p in law.parameters}
+
+    def growth(one: float, other: float) -> float:
+        params = base | {left: one, right: other}
+
+        def best(C: float) -> float:
+            def loss(n: float) -> float:
+                N = math.exp(n)
+                value = float(evaluate(law.parsed, {**params, **others, "N": N, "D": C / (6 * N)}))
+                return -value if law.predicts == "accuracy" else value
+
+            ends = 0.5 * math.log(C / 6) - 8, 0.5 * math.log(C / 6) + 8
+            return float(optimize.minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-9}).x)
+
+        return (best(1e12) - best(1e10)) / math.log(100)
+
+    assert growth(0.3, 0.3) == pytest.approx(0.5, abs=1e-4)
+    assert abs(growth(0.3, 0.4) - 0.5) > 0.03
 
 
 def test_fits_that_cannot_be_tested() -> None:

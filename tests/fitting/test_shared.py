@@ -14,6 +14,7 @@ from scipy import optimize
 import fastscale
 from fastscale.errors import DataError, FitError, LawError
 from fastscale.laws import registry
+from fastscale.laws.offset import with_offset
 from fastscale.laws.shared import with_shared
 
 DOMAINS = ("books", "code", "web")
@@ -54,7 +55,11 @@ def test_the_joint_optimum_is_scipys() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shared"), [("chinchilla", ["alpha", "B"]), ("kaplan_nd", ["alpha_D", "Nc"]), ("bnsl1", ["c0"])]
+    ("name", "shared"),
+    [
+        ("chinchilla", ["alpha", "B"]), ("kaplan_nd", ["alpha_D", "Nc"]), ("bnsl1", ["c0"]), ("qqt", ["n0", "tau"]),
+        ("multi_power", ["alpha", "gamma"]),
+    ],
 )
 @pytest.mark.parametrize("scale", ["log", "linear"])
 def test_the_kernel_is_the_sum_over_groups(name: str, shared: list[str], scale: str) -> None:
@@ -300,5 +305,50 @@ def test_says_what_is_wrong_with_labels_and_laws() -> None:
     many["x"] *= 1 + 1e-9 * np.arange(len(many))
     with pytest.raises(LawError, match="201 groups with 2 parameters each are 403 parameters; at most 400"):
         fastscale.fit("power_offset", many, x="x", by="g", shared=["alpha"])
-    with pytest.raises(LawError, match="shared parameters need a law with a plain formula; 'multi_power' has no formula"):
-        with_shared(registry()["multi_power"], "g", ["a", "b"], ["b"])
+    with pytest.raises(LawError, match="shared parameters need a law without offsets"):
+        with_shared(with_offset(registry()["power_offset"], "g", "a", ["b"]), "h", ["a", "b"], ["alpha"])
+
+
+def test_a_half_life_is_shared() -> None:
+    """Utility that halves with the epochs: one exponent and half-life for two pools, against SciPy on both together."""
+    rng = np.random.default_rng(1)
+    n, pools = 60, ("raw", "filtered")
+    frame = pd.DataFrame({
+        "D": np.exp(rng.uniform(np.log(1e6), np.log(3e8), 2 * n)), "U": rng.choice([4e6, 1.28e7, 5e7], 2 * n),
+        "pool": np.repeat(pools, n),
+    })
+    points = list(frame.itertuples(index=False))
+
+    def utility(seen: float, epoch: float, d: float, n0: float, b: float, tau: float) -> float:
+        y, before = (min(seen, epoch) / n0) ** -b, epoch
+        for j in range(1, math.ceil(seen / epoch)):
+            after = min(seen, epoch * (j + 1))
+            y *= (after / before) ** (-b * 0.5 ** (j / tau))
+            before = after
+        return d + y
+
+    def predicted(v: np.ndarray) -> np.ndarray:  # b, log tau; then d, log n0 of each pool
+        own = {pool: (v[2 + 2 * k], math.exp(v[3 + 2 * k])) for k, pool in enumerate(pools)}
+        return np.array([utility(s, e, *own[p], v[0], math.exp(v[1])) for s, e, p in points])
+
+    truth = np.array([0.16, math.log(6.7), 0.12, math.log(4e6), 0.2, math.log(9e6)])
+    frame["error"] = predicted(truth) * np.exp(rng.normal(0, 0.002, 2 * n))
+    columns = dict(D="D", U="U", loss="error", by="pool", shared=["b", "tau"], delta=math.inf)
+    fit = fastscale.fit("qqt", frame.sample(frac=1, random_state=0), **columns)
+    log_error = np.log(frame["error"].to_numpy())
+    tight = dict(xtol=1e-15, ftol=1e-15, gtol=1e-15, jac="3-point", x_scale=[0.1, 1, 0.1, 1, 0.1, 1])
+    best = optimize.least_squares(lambda v: np.log(predicted(v)) - log_error, truth, **tight)
+    assert fit.ok and fit.objective == pytest.approx(best.cost, rel=1e-9)
+    assert fit.params["b"] == pytest.approx(best.x[0], rel=1e-5)
+    assert fit.params["tau"] == pytest.approx(math.exp(best.x[1]), rel=1e-5)
+    for k, pool in enumerate(pools):
+        assert fit.params[f"d[{pool}]"] == pytest.approx(best.x[2 + 2 * k], rel=1e-5)
+        assert fit.params[f"n0[{pool}]"] == pytest.approx(math.exp(best.x[3 + 2 * k]), rel=1e-4)
+    expected = predicted(best.x)
+    for pool in pools:
+        rows = frame["pool"] == pool
+        at = {name: frame.loc[rows, name] for name in ("D", "U")}
+        np.testing.assert_allclose(fit.group(pool).predict(**at), expected[rows], rtol=1e-6)
+        np.testing.assert_allclose(fit.predict(**at, pool=pool), expected[rows], rtol=1e-6)
+    draws = fit.bootstrap(50).draws
+    assert draws.notna().all(axis=None) and draws["b"].std() < 0.02
