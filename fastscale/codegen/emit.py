@@ -7,7 +7,8 @@ where b is -1 for log, 0 for linear, 2 L - 1 for logit.
 
 rho = [delta, penalty, floor, low_0, high_0, low_1, high_1, ...]: the last are the ranges of the rows of X, from which the
 kernel knows before its loop whether an exponent would leave the range of exp; then it returns infinity and the solver takes a
-shorter step. That costs nothing per point, as clamping each exponent would.
+shorter step. That costs nothing per point, as clamping each exponent would. Where a function has no value at a point, such as the
+logarithm of what is not positive there, the objective is infinite and the prediction NaN.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from fastscale.codegen.formula import Formula
 from fastscale.codegen.tape import Atom, Tape
 
 SCALES = ("log", "linear", "logit", "binomial")
+
+# the arguments for which these have no value; exp is that of a power, of 0 to the power of less than 0
+_OUTSIDE = {
+    "log": "<= 0.0", "power_log": "< 0.0", "sqrt": "< 0.0", "log1p": "<= -1.0", "lbeta": "<= 0.0", "exp": "> POWER_LIMIT",
+}
 
 
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
@@ -66,9 +72,9 @@ def kernel_source(
     head = (
         f'"""Kernels of {formula.text}, residual on the {scale} scale. Generated; see fastscale.codegen."""\n\n'
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
-        "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
+        "from fastscale.kernels.elementary import POWER_LIMIT, digamma, lbeta, power, power_inverse, power_log, trigamma\n"
         "from fastscale.codegen.straight import straight\n"
-        "from math import inf, sqrt\n\nfrom numpy import floor\n\n\n"
+        "from math import inf, nan, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
     return head + _objective(tape, scale, places) + "\n\n" + _predict(Tape(formula, log_parameters, positive), places)
@@ -107,7 +113,7 @@ class _Steps:
         self.hoisted: list[str] = []
         self.inner: list[str] = []
         self.checks: list[str] = []
-        self.leaves = False  # whether a logarithm's argument may turn out not to be positive
+        self.leaves = False  # whether a function may turn out to have no value
         self._done: set[sp.Symbol] = set()
         self._temporaries: dict[sp.Symbol, sp.Expr] = {}
         self._differs: dict[sp.Symbol, bool] = {}
@@ -166,35 +172,59 @@ class _Steps:
             return
         arguments = [self.require(a) for a in self._arguments[symbol]]
         varies = any(self.tape.depends_on_rows(a) for a in atom.arguments)
-        (self.inner if varies else self.hoisted).extend(self._atom_lines(atom, arguments))
+        lines = self.inner if varies else self.hoisted
+        if varies or self.checked:  # parameters for which there is no value anywhere are the objective's to refuse
+            arguments = self._count_outside(atom, arguments, lines)
+        lines.extend(self._atom_lines(atom, arguments))
+
+    def _count_outside(self, atom: Atom, arguments: list[str], lines: list[str]) -> list[str]:
+        """Add lines that count arguments for which there is no value; returns the arguments after them."""
+        names = list(arguments)
+        for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=True)):
+            if self._has_value(atom.kind, argument):
+                continue
+            self.leaves = True
+            names[k] = f"{atom.symbol}_of{k}"
+            none = _OUTSIDE[atom.kind]
+            if atom.kind == "power_log" and self.checked and not self.tape.vanishes(argument):
+                none = "<= 0.0"  # where a base is 0 just here and there its power has no derivative
+            lines += [f"{names[k]} = {text}", f"outside += 1.0 if {names[k]} {none} else 0.0"]
+        return names
+
+    def _has_value(self, kind: str, argument: sp.Expr) -> bool:
+        """Whether a function of this argument has a value for certain."""
+        if kind in ("power_log", "sqrt"):
+            return self.tape.never_negative(argument)
+        if kind == "exp":
+            return not self.tape.of_nothing(argument)
+        return kind not in _OUTSIDE or self.tape.is_positive(1 + argument if kind == "log1p" else argument)
 
     def _atom_lines(self, atom: Atom, arguments: list[str]) -> list[str]:
         s = str(atom.symbol)
+        if atom.kind == "exp" and self.tape.of_nothing(atom.arguments[0]):
+            return [f"{s} = power({arguments[0]})"]
         if atom.kind == "exp":
             check = self._range_check(atom) if self.checked else None
             if check is None:
                 return [f"{s} = exp_clamped({arguments[0]})"]
             self.checks.append(check)
             return [f"{s} = exp({arguments[0]})"]
-        if atom.kind == "log" and self.checked and not self.tape.is_positive(atom.arguments[0]):
-            self.leaves = True
-            return [f"{s}_of = {arguments[0]}", f"outside += 1.0 if {s}_of <= 0.0 else 0.0", f"{s} = log({s}_of)"]
-        if atom.kind in ("log", "log1p", "expm1", "bounded", "floor", "lbeta", "digamma", "trigamma"):
-            return [f"{s} = {atom.kind}({', '.join(arguments)})"]
-        if atom.kind == "inverse":
+        if atom.kind == "power_log" and not self.tape.vanishes(atom.arguments[0]):
+            return [f"{s} = log({arguments[0]})"]
+        if atom.kind == "inverse" or (atom.kind == "power_inverse" and not self.tape.vanishes(atom.arguments[0])):
             return [f"{s} = 1.0/({arguments[0]})"]
-        if atom.kind == "sqrt":
-            return [f"{s} = sqrt({arguments[0]})"]
         if atom.kind in ("max", "min", "above"):
             a, b = f"{s}_a", f"{s}_b"
             chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
             yes, no, condition = chosen[atom.kind]
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
-        if len(arguments) == 2:  # the larger comes out, which leaves one exponential
+        if atom.kind == "logsumexp" and len(arguments) == 2:  # the larger comes out, which leaves one exponential
             a, b = f"{s}_a", f"{s}_b"
             rest = self._rest(atom, s)
             apart = [f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"] if rest == f"{s}_r" else []
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", *apart, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
+        if atom.kind != "logsumexp":
+            return [f"{s} = {atom.kind}({', '.join(arguments)})"]
         terms = [f"{s}_{i}" for i in range(len(arguments))]
         lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
         lines.append(f"{s}_m = {terms[0]}")
@@ -271,7 +301,8 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     residual: list[str] = [f"L = {value_text}"]
     # the prediction has to lie where its transform is defined; most laws are positive by construction
     rate = scale in ("logit", "binomial")
-    can_leave = rate or not (direct or scale == "linear" or tape.is_positive(tape.value))
+    of_nothing = direct and tape.of_nothing(value)
+    can_leave = rate or of_nothing or not (direct or scale == "linear" or tape.is_positive(tape.value))
     if scale == "log" and not direct:
         residual += ["slope = 1.0/L", "r = log(L) - y[i]"]
     elif scale == "logit":
@@ -279,7 +310,7 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     else:
         residual += ["r = L - y[i]"]
     if can_leave:
-        bad = "L <= 0.0 or L >= 1.0" if rate else "L <= 0.0"
+        bad = "L <= 0.0 or L >= 1.0" if rate else "L < -POWER_LIMIT or L > POWER_LIMIT" if of_nothing else "L <= 0.0"
         residual.append(f"outside += 1.0 if {bad} else 0.0")
     residual += substitutions
     before = len(steps.inner)
@@ -391,7 +422,8 @@ def _predict(tape: Tape, places: Places | None = None) -> str:
     body += [f"J{j} = J[{at[j]}, begin:end]" for j in range(p) if places]
     body += [f"for i in range({'count' if places else 'n'}):"]
     body += [f"    x{v} = {f'x{v}_[i]' if places else f'X[{v}, i]'}" for v in range(rows)]
-    body += [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
+    body += ["    outside = 0.0"] * steps.leaves + [f"    {line}" for line in steps.inner]
+    body += [f"    value[i] = {f'nan if outside > 0.0 else {texts[0]}' if steps.leaves else texts[0]}"]
     body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
     if places is None:
         return _straight("predict", "theta, X, n, value, J", body)

@@ -50,15 +50,15 @@ class LogBeta(sp.Function):  # type: ignore[misc]
 
 _KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta", Floor: "floor"}
 # the letter of an atom's symbol where it is not its first: those are taken in the kernels
-_LETTERS = {"max": "z", "min": "z", "trigamma": "u"}
+_LETTERS = {"max": "z", "min": "z", "trigamma": "u", "power_log": "l", "power_inverse": "i"}
 
 
 @dataclass(frozen=True)
 class Atom:
     """symbol = kind(arguments).
 
-    Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, floor, lbeta, digamma, trigamma; and logsumexp,
-    of several.
+    Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, floor, lbeta, digamma, trigamma; logsumexp, of
+    several; and power_log and power_inverse, logarithm and reciprocal of what a power is taken of.
     """
 
     symbol: sp.Symbol
@@ -145,20 +145,23 @@ class Tape:
                 elif power == sp.Rational(1, 2):
                     rest *= self.atom("sqrt", self._atomise(base))
                 else:
-                    exponent += self._atomise(power) * self._log(base)
+                    exponent += self._atomise(power) * self._log(base, of_power=True)
             else:
                 rest *= self._atomise(factor)
         if exponent != 0:
             rest *= self.atom("exp", sp.expand(exponent))
         return rest if below == 1 else rest * self.atom("inverse", below)
 
-    def _log(self, e: sp.Expr) -> sp.Expr:
-        """log e, as a log-sum-exp where e is a sum of positive terms, so that no power of a sum can overflow."""
+    def _log(self, e: sp.Expr, of_power: bool = False) -> sp.Expr:
+        """log e, as a log-sum-exp where e is a sum of positive terms, so that no power of a sum can overflow.
+
+        `of_power` says that the logarithm stands for a power of e, which has a value where e is 0.
+        """
         if isinstance(e, sp.Pow):
             base, power = e.args
             if power.is_even and self._positive_log(base) is None:
                 base = Larger(base, -base)
-            return self._atomise(power) * self._log(base)
+            return self._atomise(power) * self._log(base, of_power)
         single = self._positive_log(e)
         if single is not None:
             return single
@@ -167,12 +170,13 @@ class Tape:
             known = [p for p in parts.values() if p is not None]
             rest = [a for a, p in parts.items() if p is None]
             if known:
-                return sp.Add(*known, self._log(sp.Mul(*rest)))
+                return sp.Add(*known, self._log(sp.Mul(*rest), of_power))
         if isinstance(e, sp.Add):
             terms = [self._positive_log(a) for a in e.args]
             if all(t is not None for t in terms):
                 return self.atom("logsumexp", *[sp.expand(t) for t in terms])
-        return self.atom("log", self._atomise(e))
+        argument = self._atomise(e)
+        return self.atom("power_log" if of_power and not self.is_positive(argument) else "log", argument)
 
     def _positive_log(self, e: sp.Expr) -> sp.Expr | None:
         """log of an expression that is a product of exponentials and positive numbers; None where it is not."""
@@ -204,6 +208,34 @@ class Tape:
             self._term_positive(t, strict=True) for t in terms
         )
 
+    def never_negative(self, e: sp.Expr) -> bool:
+        """True where e >= 0 for certain: also of the larger of 0 and something."""
+        atom = self._definition.get(e)
+        if atom is not None and atom.kind == "max" and any(map(self.never_negative, atom.arguments)):
+            return True
+        return bool(e == 0) or self.is_positive(e)
+
+    def vanishes(self, e: sp.Expr) -> bool:
+        """True where e is 0 not just here and there but over a whole range, as max(x - c, 0) is."""
+        if isinstance(e, sp.Mul):
+            return any(map(self.vanishes, e.args))
+        if isinstance(e, sp.Add):
+            return all(map(self.vanishes, e.args))
+        if isinstance(e, sp.Pow):
+            return self.vanishes(e.args[0])
+        atom = self._definition.get(e)
+        if atom is None:
+            return bool(e == 0)
+        if atom.kind == "exp":
+            return self.of_nothing(atom.arguments[0])
+        within = any(map(self.vanishes, atom.arguments))
+        return within and (atom.kind in ("min", "sqrt") or (atom.kind == "max" and not self.is_positive(e)))
+
+    def of_nothing(self, exponent: sp.Expr) -> bool:
+        """Whether an exponent is that of a power of what vanishes."""
+        atoms = [self._definition[s] for s in exponent.free_symbols if s in self._definition]
+        return any(atom.kind == "power_log" and self.vanishes(atom.arguments[0]) for atom in atoms)
+
     def _term_positive(self, term: sp.Expr, strict: bool) -> bool:
         for factor in sp.Mul.make_args(term):
             atom = self._definition.get(factor)
@@ -212,6 +244,9 @@ class Tape:
                     return False
             elif atom is not None and atom.kind == "exp":
                 continue
+            elif atom is not None and atom.kind == "max":
+                if not any(map(self.is_positive if strict else self.never_negative, atom.arguments)):
+                    return False
             elif strict or factor not in self._positive:
                 return False
         return True
@@ -239,10 +274,13 @@ class Tape:
                 result = symbol * inner[0]
             elif atom.kind == "log":
                 result = self.atom("inverse", atom.arguments[0]) * inner[0]
-            elif atom.kind == "inverse":
+            elif atom.kind == "power_log":
+                result = self.atom("power_inverse", atom.arguments[0]) * inner[0]
+            elif atom.kind in ("inverse", "power_inverse"):
                 result = -(symbol**2) * inner[0]
             elif atom.kind == "sqrt":
-                result = self.atom("inverse", symbol) * inner[0] / 2
+                safe = self.is_positive(atom.arguments[0])
+                result = self.atom("inverse" if safe else "power_inverse", symbol) * inner[0] / 2
             elif atom.kind == "expm1":
                 result = (symbol + 1) * inner[0]
             elif atom.kind == "log1p":
