@@ -42,7 +42,7 @@ LAYERS |= {
 LAYERS["__init__"] = set(LAYERS)
 
 OUTSIDE_OF_KERNELS = {"numpy", "numba", "llvmlite"}
-SYMPY = {PACKAGE / "codegen" / "tape.py", PACKAGE / "codegen" / "emit.py"}
+SYMPY = {PACKAGE / "codegen" / f"{name}.py" for name in ("symbols", "tape", "steps", "emit")}
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:

@@ -13,50 +13,13 @@ logarithm of what is not positive there, the objective is infinite and the predi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import sympy as sp
-from sympy.printing.pycode import PythonCodePrinter
 
 from fastscale.codegen.formula import Formula
-from fastscale.codegen.tape import Atom, Tape
+from fastscale.codegen.steps import Steps
+from fastscale.codegen.tape import Tape
 
 SCALES = ("log", "linear", "logit", "binomial")
-
-# the arguments for which these have no value; exp is that of a power, of 0 to the power of less than 0
-_OUTSIDE = {
-    "log": "<= 0.0", "power_log": "< 0.0", "sqrt": "< 0.0", "log1p": "<= -1.0", "lbeta": "<= 0.0", "exp": "> POWER_LIMIT",
-}
-
-
-class _Printer(PythonCodePrinter):  # type: ignore[misc]
-    """Arithmetic only, with rationals as floats and small powers as products."""
-
-    def _print_Rational(self, e: sp.Rational) -> str:
-        return repr(float(e))
-
-    _print_Half = _print_Rational
-
-    def _print_Integer(self, e: sp.Integer) -> str:
-        return f"{float(e)!r}"
-
-    def _print_Float(self, e: sp.Float) -> str:
-        return repr(float(e))
-
-    def _print_Pow(self, e: sp.Pow, **_: object) -> str:
-        base, power = e.args
-        if not power.is_Integer:
-            raise AssertionError(f"a power survived the tape: {e}")
-        text = f"({self._print(base)})"
-        product = "*".join([text] * abs(int(power)))
-        return f"({product})" if power > 0 else f"(1.0/({product}))"
-
-
-_printer = _Printer()
-
-
-def _text(e: sp.Expr) -> str:
-    return str(_printer.doprint(e))
 
 
 def kernel_source(
@@ -105,164 +68,6 @@ class Places:
         return lines + [f"    {line}" for line in body]
 
 
-class _Steps:
-    """Assignments of a tape's atoms and common subexpressions, those that do not depend on the point kept apart."""
-
-    def __init__(self, tape: Tape, expressions: Iterable[sp.Expr], checked: bool) -> None:
-        self.tape, self.checked = tape, checked
-        self.hoisted: list[str] = []
-        self.inner: list[str] = []
-        self.checks: list[str] = []
-        self.leaves = False  # whether a function may turn out to have no value
-        self._done: set[sp.Symbol] = set()
-        self._temporaries: dict[sp.Symbol, sp.Expr] = {}
-        self._differs: dict[sp.Symbol, bool] = {}
-        self._rests: dict[tuple[sp.Expr, bool], str] = {}
-        expressions = [sp.sympify(e) for e in expressions]
-        needed: dict[sp.Symbol, None] = {}
-        for e in expressions:
-            self._collect(e, needed)
-        atoms = [a for s in needed if (a := tape.definition(s)) is not None]
-        flat = [argument for atom in atoms for argument in atom.arguments] + expressions
-        names = sp.numbered_symbols("k", real=True)
-        pairs, reduced = sp.cse(flat, symbols=names, order="none", optimizations=[])
-        self._temporaries = dict(pairs)
-        position = 0
-        self._arguments: dict[sp.Symbol, list[sp.Expr]] = {}
-        self._order = atoms
-        for atom in atoms:
-            self._arguments[atom.symbol] = reduced[position : position + len(atom.arguments)]
-            position += len(atom.arguments)
-        self.results: list[sp.Expr] = reduced[position:]
-
-    def _collect(self, e: sp.Expr, needed: dict[sp.Symbol, None]) -> None:
-        for symbol in sorted(e.free_symbols, key=str):
-            atom = self.tape.definition(symbol)
-            if atom is not None and symbol not in needed:
-                for argument in atom.arguments:
-                    self._collect(argument, needed)
-                needed[symbol] = None
-
-    def require(self, e: sp.Expr) -> str:
-        """The text of e, after emitting every assignment that it needs."""
-        for symbol in sorted(e.free_symbols, key=str):
-            self._define(symbol)
-        return _text(e)
-
-    def _varies(self, symbol: sp.Symbol) -> bool:
-        """Whether a common subexpression differs from point to point."""
-        if symbol not in self._differs:
-            e = self._temporaries[symbol]
-            inner = [s for s in e.free_symbols if s in self._temporaries]
-            rest = [s for s in e.free_symbols if s not in self._temporaries]
-            self._differs[symbol] = any(map(self.tape.depends_on_rows, rest)) or any(map(self._varies, inner))
-        return self._differs[symbol]
-
-    def _define(self, symbol: sp.Symbol) -> None:
-        if symbol in self._done:
-            return
-        atom = self.tape.definition(symbol)
-        if atom is None and symbol not in self._temporaries:
-            return
-        self._done.add(symbol)
-        if atom is None:
-            e = self._temporaries[symbol]
-            text = self.require(e)
-            (self.inner if self._varies(symbol) else self.hoisted).append(f"{symbol} = {text}")
-            return
-        arguments = [self.require(a) for a in self._arguments[symbol]]
-        varies = any(self.tape.depends_on_rows(a) for a in atom.arguments)
-        lines = self.inner if varies else self.hoisted
-        if varies or self.checked:  # parameters for which there is no value anywhere are the objective's to refuse
-            arguments = self._count_outside(atom, arguments, lines)
-        lines.extend(self._atom_lines(atom, arguments))
-
-    def _count_outside(self, atom: Atom, arguments: list[str], lines: list[str]) -> list[str]:
-        """Add lines that count arguments for which there is no value; returns the arguments after them."""
-        names = list(arguments)
-        for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=True)):
-            if self._has_value(atom.kind, argument):
-                continue
-            self.leaves = True
-            names[k] = f"{atom.symbol}_of{k}"
-            none = _OUTSIDE[atom.kind]
-            if atom.kind == "power_log" and self.checked and not self.tape.vanishes(argument):
-                none = "<= 0.0"  # where a base is 0 just here and there its power has no derivative
-            lines += [f"{names[k]} = {text}", f"outside += 1.0 if {names[k]} {none} else 0.0"]
-        return names
-
-    def _has_value(self, kind: str, argument: sp.Expr) -> bool:
-        """Whether a function of this argument has a value for certain."""
-        if kind in ("power_log", "sqrt"):
-            return self.tape.never_negative(argument)
-        if kind == "exp":
-            return not self.tape.of_nothing(argument)
-        return kind not in _OUTSIDE or self.tape.is_positive(1 + argument if kind == "log1p" else argument)
-
-    def _atom_lines(self, atom: Atom, arguments: list[str]) -> list[str]:
-        s = str(atom.symbol)
-        if atom.kind == "exp" and self.tape.of_nothing(atom.arguments[0]):
-            return [f"{s} = power({arguments[0]})"]
-        if atom.kind == "exp":
-            check = self._range_check(atom) if self.checked else None
-            if check is None:
-                return [f"{s} = exp_clamped({arguments[0]})"]
-            self.checks.append(check)
-            return [f"{s} = exp({arguments[0]})"]
-        if atom.kind == "power_log" and not self.tape.vanishes(atom.arguments[0]):
-            return [f"{s} = log({arguments[0]})"]
-        if atom.kind == "inverse" or (atom.kind == "power_inverse" and not self.tape.vanishes(atom.arguments[0])):
-            return [f"{s} = 1.0/({arguments[0]})"]
-        if atom.kind in ("max", "min", "above"):
-            a, b = f"{s}_a", f"{s}_b"
-            chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
-            yes, no, condition = chosen[atom.kind]
-            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
-        if atom.kind == "logsumexp" and len(arguments) == 2:  # the larger comes out, which leaves one exponential
-            a, b = f"{s}_a", f"{s}_b"
-            rest = self._rest(atom, s)
-            apart = [f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"] if rest == f"{s}_r" else []
-            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", *apart, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
-        if atom.kind != "logsumexp":
-            return [f"{s} = {atom.kind}({', '.join(arguments)})"]
-        terms = [f"{s}_{i}" for i in range(len(arguments))]
-        lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
-        lines.append(f"{s}_m = {terms[0]}")
-        lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
-        total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
-        return [*lines, f"{s} = {s}_m + log({total})"]
-
-    def _rest(self, atom: Atom, name: str) -> str:
-        """What a log-sum-exp of two adds to the larger; all whose arguments are as far apart share it, such as a sigmoid's
-        and its complement's."""
-        apart = sp.expand(atom.arguments[1] - atom.arguments[0])
-        key = (-apart if apart.could_extract_minus_sign() else apart, any(map(self.tape.depends_on_rows, atom.arguments)))
-        return self._rests.setdefault(key, f"{name}_r")
-
-    def _range_check(self, atom: Atom) -> str | None:
-        """Lines that bound a linear exponent over the data; None where it is not linear in the rows."""
-        e = atom.arguments[0]
-        if any(self.tape.definition(s) is not None for s in e.free_symbols):
-            return None
-        used = [row for row in self.tape.rows if row in e.free_symbols]
-        polynomial = sp.Poly(e, *used) if used else None
-        if polynomial is not None and polynomial.total_degree() > 1:
-            return None
-        constant = e if polynomial is None else polynomial.coeff_monomial(1)
-        lines = [f"top = {_text(constant)}", "bottom = top"]
-        for row in used:
-            v = self.tape.rows.index(row)
-            slope = _text(polynomial.coeff_monomial(row))  # type: ignore[union-attr]
-            lines += [
-                f"first = ({slope})*rho[{3 + 2 * v}]",
-                f"last = ({slope})*rho[{4 + 2 * v}]",
-                "top += max(first, last)",
-                "bottom += min(first, last)",
-            ]
-        lines.append("if not (top < EXPONENT_LIMIT and bottom > -EXPONENT_LIMIT):\n    return inf")
-        return "\n".join(lines)
-
-
 def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     p = len(tape.theta)
     value = tape.value
@@ -295,7 +100,7 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
             after[key] = f" - g{opposite}"
         else:
             extra[key] = term
-    steps = _Steps(tape, [value, *c, *extra.values()], checked=True)
+    steps = Steps(tape, [value, *c, *extra.values()], checked=True)
     loop: list[str] = []
     value_text = steps.require(steps.results[0])
     residual: list[str] = [f"L = {value_text}"]
@@ -415,7 +220,7 @@ def _normalise(
 def _predict(tape: Tape, places: Places | None = None) -> str:
     p = len(tape.theta)
     first = [tape.derivative(tape.value, j) for j in range(p)]
-    steps = _Steps(tape, [tape.value, *first], checked=False)
+    steps = Steps(tape, [tape.value, *first], checked=False)
     texts = [steps.require(r) for r in steps.results]
     rows, at = len(tape.rows), places.at if places else [str(j) for j in range(p)]
     body = [f"t{j} = theta[{at[j]}]" for j in range(p)] + steps.hoisted

@@ -7,45 +7,14 @@ the tape gives derivatives that share their atoms and never call exp twice for t
 
 from __future__ import annotations
 
-import ast
-import math
 from dataclasses import dataclass
-from typing import Any
 
 import sympy as sp
 
 from fastscale.codegen.formula import Formula
-from fastscale.errors import FormulaError
+from fastscale.codegen.symbols import Bounded, Expm1, Floor, Larger, Log1p, LogBeta, Smaller, to_sympy
 
 _PRODUCT = 32  # integer powers of a base of unknown sign are written out up to this
-
-
-class Expm1(sp.Function):  # type: ignore[misc]
-    """exp(u) - 1."""
-
-
-class Log1p(sp.Function):  # type: ignore[misc]
-    """log(1 + u)."""
-
-
-class Larger(sp.Function):  # type: ignore[misc]
-    """The larger of two."""
-
-
-class Smaller(sp.Function):  # type: ignore[misc]
-    """The smaller of two."""
-
-
-class Bounded(sp.Function):  # type: ignore[misc]
-    """See fastscale.kernels.elementary.bounded."""
-
-
-class Floor(sp.Function):  # type: ignore[misc]
-    """The largest whole number that is not above u; its derivative counts as 0."""
-
-
-class LogBeta(sp.Function):  # type: ignore[misc]
-    """See fastscale.kernels.elementary.lbeta."""
 
 
 _KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta", Floor: "floor"}
@@ -90,7 +59,7 @@ class Tape:
                 self._positive.add(symbol)
         for symbol, name in zip(self.rows, formula.variables, strict=True):
             names[name] = sp.exp(symbol) if name in formula.log_variables else symbol
-        self.value = self._atomise(_to_sympy(formula.tree, names))
+        self.value = self._atomise(to_sympy(formula.tree, names))
 
     # -- building
 
@@ -340,71 +309,3 @@ class Tape:
 def _whole_numbers(e: sp.Expr) -> sp.Expr:
     """With 1 for 1.0, so that what is equal is seen to be; SymPy itself holds the two for different."""
     return e.xreplace({number: sp.Integer(int(float(number))) for number in e.atoms(sp.Float) if float(number).is_integer()})
-
-
-def _to_sympy(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
-    e = _converted(node, names)
-    if e.is_number and not e.is_Rational:  # log(2), exp(1), 2**0.5: their printed forms need more than arithmetic
-        value = e.evalf(17)
-        e = value if value.is_Float else e
-    if e.has(sp.I, sp.zoo, sp.nan, sp.oo, -sp.oo) or any(abs(number) >= 1e300 for number in e.atoms(sp.Number)):
-        raise FormulaError(f"the formula's part {ast.unparse(node)} is not a finite real number")
-    return e
-
-
-def _converted(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
-    match node:
-        case ast.Name(id=name):
-            return names[name]
-        case ast.Constant(value=value):
-            return sp.Integer(value) if float(value).is_integer() and abs(value) < 1e15 else sp.Float(value, 17)  # type: ignore
-        case ast.UnaryOp(op=op, operand=operand):
-            inner = _to_sympy(operand, names)
-            return -inner if isinstance(op, ast.USub) else inner
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _function(name, *(_to_sympy(argument, names) for argument in arguments))
-        case ast.BinOp(left=left, op=op, right=right):
-            a, b = _to_sympy(left, names), _to_sympy(right, names)
-            if isinstance(op, ast.Add):
-                return a + b
-            if isinstance(op, ast.Sub):
-                return a - b
-            if isinstance(op, ast.Mult):
-                return a * b
-            if isinstance(op, ast.Div):
-                return a / b
-            return _power(a, b)
-    raise AssertionError(f"not in the whitelist: {ast.dump(node)}")  # parse() has refused it
-
-
-def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-    if b.is_Float and float(b) == 0.5:
-        b = sp.Rational(1, 2)
-    if isinstance(a, sp.exp):
-        return sp.exp(sp.expand(a.args[0] * b))
-    if a.is_Integer and b.is_number and abs(b) > 99:  # not to its last digit: 9**9**9 has 370 million
-        a = sp.Float(a, 17)
-    return sp.Pow(a, b).replace(sp.Abs, lambda u: Larger(u, -u))  # of (u**2)**0.5: a size that has a derivative
-
-
-def _function(name: str, *u: sp.Expr) -> sp.Expr:
-    functions: dict[str, Any] = {
-        "exp": sp.exp,
-        "log": sp.log,
-        "log2": lambda v: sp.log(v) * sp.Float(1 / math.log(2.0), 17),
-        "log10": lambda v: sp.log(v) * sp.Float(1 / math.log(10.0), 17),
-        "log1p": Log1p,
-        "expm1": Expm1,
-        "max": Larger,
-        "min": Smaller,
-        "bounded": Bounded,
-        "lbeta": LogBeta,
-        "floor": Floor,
-        "sqrt": lambda v: _power(v, sp.Rational(1, 2)),
-        "softplus": lambda v: sp.log(1 + sp.exp(v)),
-        # 1/(1 + exp(-v)) as a power: merged into one stable exponential of a log-sum-exp
-        "sigmoid": lambda v: sp.Pow(1 + sp.exp(-v), sp.Float(-1.0)),
-        "tanh": lambda v: 1 - 2 * sp.Pow(1 + sp.exp(2 * v), sp.Float(-1.0)),
-    }
-    result: sp.Expr = functions[name](*u)
-    return result
