@@ -13,6 +13,8 @@ from fastscale.codegen.tape import Atom, Tape
 _OUTSIDE = {
     "log": "<= 0.0", "power_log": "< 0.0", "sqrt": "< 0.0", "log1p": "<= -1.0", "lbeta": "<= 0.0", "exp": "> POWER_LIMIT",
 }
+# log-sum-exps of up to so many terms know the differences of each two
+_PAIRED = 6
 
 
 class _Printer(PythonCodePrinter):  # type: ignore[misc]
@@ -45,6 +47,35 @@ def _text(e: sp.Expr) -> str:
     return str(_printer.doprint(e))
 
 
+def _differences(atom: Atom) -> list[sp.Expr]:
+    """Of a log-sum-exp of more than two: each later term less each earlier one, with what they share taken out.
+
+    (b - a)*x keeps the digits that b*x - a*x loses where x is large.
+    """
+    terms = atom.arguments if atom.kind == "logsumexp" and 2 < len(atom.arguments) <= _PAIRED else ()
+    return [sp.factor_terms(sp.expand(terms[k] - terms[j])) for j in range(len(terms)) for k in range(j + 1, len(terms))]
+
+
+def _several(s: str, n: int, arguments: list[str]) -> list[str]:
+    """Lines of a log-sum-exp of n terms: the largest, plus the logarithm of the sum of exponentials of the others less it."""
+    lines = [f"{s}_{k} = {arguments[k]}" for k in range(n)] + [f"{s}_m = {s}_0"]
+    if len(arguments) == n:
+        lines += [f"{s}_m = {s}_m if {s}_m > {s}_{k} else {s}_{k}" for k in range(1, n)]
+        lines += [f"{s}_d{k} = {s}_{k} - {s}_m" for k in range(n)]
+    else:
+        pairs = [(k, j) for j in range(n) for k in range(j + 1, n)]
+        lines += [f"{s}_d{k}_{j} = {text}" for (k, j), text in zip(pairs, arguments[n:], strict=True)]
+        # s_d0, s_d1, … are the terms less the largest so far
+        lines += [f"{s}_d0 = 0.0", *(f"{s}_d{k} = {s}_d{k}_0" for k in range(1, n))]
+        for j in range(1, n):
+            lines += [f"{s}_up{j} = {s}_d{j}", f"{s}_m = {s}_{j} if {s}_up{j} > 0.0 else {s}_m"]
+            for k in range(n):
+                less = "0.0" if k == j else f"{s}_d{k}_{j}" if k > j else f"-{s}_d{j}_{k}"
+                lines.append(f"{s}_d{k} = {less} if {s}_up{j} > 0.0 else {s}_d{k}")
+    lines += [f"{s}_e{k} = exp_clamped({s}_d{k})" for k in range(n)]
+    return [*lines, f"{s}_sum = {' + '.join(f'{s}_e{k}' for k in range(n))}", f"{s} = {s}_m + log({s}_sum)"]
+
+
 class Steps:
     """Assignments of a tape's atoms and common subexpressions, those that do not depend on the point kept apart."""
 
@@ -63,7 +94,8 @@ class Steps:
         for e in expressions:
             self._collect(e, needed)
         atoms = [a for s in needed if (a := tape.definition(s)) is not None]
-        flat = [argument for atom in atoms for argument in atom.arguments] + expressions
+        given = {atom.symbol: [*atom.arguments, *_differences(atom)] for atom in atoms}
+        flat = [argument for arguments in given.values() for argument in arguments] + expressions
         names = sp.numbered_symbols("k", real=True)
         pairs, reduced = sp.cse(flat, symbols=names, order="none", optimizations=[])
         self._temporaries = dict(pairs)
@@ -71,8 +103,8 @@ class Steps:
         self._arguments: dict[sp.Symbol, list[sp.Expr]] = {}
         self._order = atoms
         for atom in atoms:
-            self._arguments[atom.symbol] = reduced[position : position + len(atom.arguments)]
-            position += len(atom.arguments)
+            self._arguments[atom.symbol] = reduced[position : position + len(given[atom.symbol])]
+            position += len(given[atom.symbol])
         self.results: list[sp.Expr] = reduced[position:]
 
     def _collect(self, e: sp.Expr, needed: dict[sp.Symbol, None]) -> None:
@@ -120,7 +152,7 @@ class Steps:
     def _count_outside(self, atom: Atom, arguments: list[str], lines: list[str]) -> list[str]:
         """Add lines that count arguments for which there is no value; returns the arguments after them."""
         names = list(arguments)
-        for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=True)):
+        for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=False)):
             if self._has_value(atom.kind, argument):
                 continue
             self.leaves = True
@@ -158,19 +190,17 @@ class Steps:
             chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
             yes, no, condition = chosen[atom.kind]
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
-        if atom.kind == "logsumexp" and len(arguments) == 2:  # the larger comes out, which leaves one exponential
+        if atom.kind == "logsumexp" and len(atom.arguments) == 2:  # the larger comes out, which leaves one exponential
             a, b = f"{s}_a", f"{s}_b"
             rest = self._rest(atom, s)
             apart = [f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"] if rest == f"{s}_r" else []
             return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", *apart, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
-        if atom.kind != "logsumexp":
-            return [f"{s} = {atom.kind}({', '.join(arguments)})"]
-        terms = [f"{s}_{i}" for i in range(len(arguments))]
-        lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
-        lines.append(f"{s}_m = {terms[0]}")
-        lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
-        total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
-        return [*lines, f"{s} = {s}_m + log({total})"]
+        if atom.kind == "logsumexp":
+            return _several(s, len(atom.arguments), arguments)
+        if atom.kind == "share":
+            of, number = atom.arguments
+            return [f"{s} = {of}_e{int(number)}/{of}_sum"]
+        return [f"{s} = {atom.kind}({', '.join(arguments)})"]
 
     def _rest(self, atom: Atom, name: str) -> str:
         """What a log-sum-exp of two adds to the larger; all whose arguments are as far apart share it, such as a sigmoid's

@@ -19,7 +19,7 @@ _PRODUCT = 32  # integer powers of a base of unknown sign are written out up to 
 
 _KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta", Floor: "floor"}
 # the letter of an atom's symbol where it is not its first: those are taken in the kernels
-_LETTERS = {"max": "z", "min": "z", "trigamma": "u", "power_log": "l", "power_inverse": "i"}
+_LETTERS = {"max": "z", "min": "z", "trigamma": "u", "power_log": "l", "power_inverse": "i", "share": "p"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,8 @@ class Atom:
     """symbol = kind(arguments).
 
     Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, floor, lbeta, digamma, trigamma; logsumexp, of
-    several; and power_log and power_inverse, logarithm and reciprocal of what a power is taken of.
+    several; share, of a log-sum-exp and the number of one of its terms, that term's softmax weight; and power_log and
+    power_inverse, logarithm and reciprocal of what a power is taken of.
     """
 
     symbol: sp.Symbol
@@ -272,12 +273,13 @@ class Tape:
                 result = self.atom("digamma", a) * inner[0] + self.atom("digamma", b) * inner[1] - both * (inner[0] + inner[1])
             elif atom.kind == "digamma":
                 result = self.atom("trigamma", atom.arguments[0]) * inner[0]
+            elif atom.kind == "share":
+                term = self._definition[atom.arguments[0]].arguments[int(atom.arguments[1])]
+                result = symbol * (self.derivative(term, j) - inner[0])
             elif len(atom.arguments) == 2:
                 result = sp.Add(*(w * d for w, d in zip(self._shares(atom, inner), inner, strict=True)))
-            else:  # logsumexp: softmax weights, exponentials of what is never positive
-                result = sp.Add(
-                    *(self.atom("exp", a - symbol) * d for a, d in zip(atom.arguments, inner, strict=True) if d != 0)
-                )
+            else:  # logsumexp of more than two
+                result = sp.Add(*(self.atom("share", symbol, sp.Integer(k)) * d for k, d in enumerate(inner) if d != 0))
             self._derivatives[key] = result
         return self._derivatives[key]
 

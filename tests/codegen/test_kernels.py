@@ -172,6 +172,40 @@ def test_a_sigmoid_far_out_is_0_or_1(text: str) -> None:
         np.testing.assert_allclose(J, np.repeat(expected[:, None], 16, axis=1), rtol=1e-15, atol=1e-100)
 
 
+@pytest.mark.parametrize("size", [1e2, 1e6, 1e9, 1e12])
+@pytest.mark.parametrize("text", ["log(exp(a*x) + exp(b*x) + exp(c*x))", "(exp(a*x) + exp(b*x) + exp(c*x))**(1/x)"])
+def test_three_exponentials_beyond_exp(text: str, size: float) -> None:
+    """Weights of terms whose exponents are far beyond what exp takes, and apart by less than the last digit of either."""
+    law, x = Law(text), np.array([size, 0.7 * size])
+    theta = np.array([1 / 3, (1 - 0.5 / size) / 3, (1 - 0.1 / size) / 3])
+    stencils = support.mp_derivatives(law, theta, [x])
+    steps = support.steps_of([support.MP.mpf(t) for t in theta])
+    expected = np.array([[float((s[j, 1] - s[j, -1]) / (2 * steps[j])) for s in stencils] for j in range(3)])
+    for kernels in (law.kernels("linear"), Interpreted(Points(law, [x], x, x, "linear"))):
+        value, J = np.empty(2), np.empty((3, 2))
+        kernels.predict(theta, law.rows([x]), 2, value, J)
+        np.testing.assert_allclose(value, [float(s[()]) for s in stencils], rtol=1e-15)
+        np.testing.assert_allclose(J, expected, rtol=2e-15)
+    # second derivatives from a residual of about 1, which is exact where the prediction is
+    points = Points(law, [x], value - 1.0, np.ones(2), "linear")
+    _, _, H, _, size_H = support.mp_objective(points, theta, stencils)
+    tolerance = 1e-13 + 4e-16 * np.abs(value).max()
+    size = np.sqrt(np.diag(size_H))
+    assert (np.abs(points.kernel(theta)[2] - H) <= tolerance * (size_H + np.outer(size, size))).all()
+
+
+def test_many_exponentials() -> None:
+    """More terms than are compared two by two."""
+    terms = [f"exp({name}*x)" for name in "abcdefgh"]
+    law, x = Law(f"log({' + '.join(terms)})"), np.array([0.5, 700.0])
+    theta = np.linspace(-1.0, 1.0, 8)
+    value, J = np.empty(2), np.empty((8, 2))
+    law.kernels("linear").predict(theta, law.rows([x]), 2, value, J)
+    weights = np.exp(np.outer(theta, x) - np.max(np.outer(theta, x), axis=0))
+    np.testing.assert_allclose(value, [np.log(np.exp(0.5 * theta).sum()), 700.0], rtol=1e-14)
+    np.testing.assert_allclose(J, x * weights / weights.sum(axis=0), rtol=1e-12, atol=1e-140)
+
+
 def test_a_power_of_a_half_is_a_root() -> None:
     """Defined at 0, where the logarithm is not: the size of x - c at x = c."""
     for text in ("a + b*((x - c)**2)**0.5", "a + b*sqrt((x - c)**2)"):
