@@ -7,18 +7,17 @@ where b is -1 for log, 0 for linear, 2 L - 1 for logit.
 
 rho = [delta, penalty, floor, low_0, high_0, low_1, high_1, ...]: the last are the ranges of the rows of X, from which the
 kernel knows before its loop whether an exponent would leave the range of exp; then it returns infinity and the solver takes a
-shorter step. That costs nothing per point, as clamping each exponent would.
+shorter step. That costs nothing per point, as clamping each exponent would. Where a function has no value at a point, such as the
+logarithm of what is not positive there, the objective is infinite and the prediction NaN.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import sympy as sp
 
 from fastscale.codegen.formula import Formula
-from fastscale.codegen.printing import text as _text
-from fastscale.codegen.tape import Atom, Tape
+from fastscale.codegen.steps import Steps
+from fastscale.codegen.tape import Tape
 
 SCALES = ("log", "linear", "logit", "binomial")
 
@@ -36,10 +35,10 @@ def kernel_source(
     head = (
         f'"""Kernels of {formula.text}, residual on the {scale} scale. Generated; see fastscale.codegen."""\n\n'
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
-        "from fastscale.kernels.elementary import digamma, lbeta, trigamma\n"
+        "from fastscale.kernels.elementary import POWER_LIMIT, digamma, lbeta, power, power_inverse, power_log, trigamma\n"
         "from fastscale.codegen.straight import straight\n"
         "from fastscale.kernels.epochs import epochs_room, epochs_table, halving0, halving1, halving2\n"
-        "from math import inf, sqrt\n\nfrom numpy import floor\n\n\n"
+        "from math import inf, nan, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
     return head + _objective(tape, scale, places) + "\n\n" + _predict(Tape(formula, log_parameters, positive), places)
@@ -68,157 +67,6 @@ class Places:
         lines += [f"    x{v}_ = X[{v}, begin:end]" for v in range(rows)]
         lines += [f"    {a} = {a}_all[begin:end]" for a in arrays]
         return lines + [f"    {line}" for line in body]
-
-
-class _Steps:
-    """Assignments of a tape's atoms and common subexpressions, those that do not depend on the point kept apart."""
-
-    def __init__(
-        self, tape: Tape, expressions: Iterable[sp.Expr], checked: bool, points: list[str], letter: str = "k"
-    ) -> None:
-        self.tape, self.checked, self.points = tape, checked, points
-        self.hoisted: list[str] = []
-        self.inner: list[str] = []
-        self.checks: list[str] = []
-        self.leaves = False  # whether a logarithm's argument may turn out not to be positive
-        self._done: set[sp.Symbol] = set()
-        self._temporaries: dict[sp.Symbol, sp.Expr] = {}
-        self._differs: dict[sp.Symbol, bool] = {}
-        self._rests: dict[tuple[sp.Expr, bool], str] = {}
-        self._tables: dict[tuple[sp.Expr, ...], str] = {}
-        expressions = [sp.sympify(e) for e in expressions]
-        needed: dict[sp.Symbol, None] = {}
-        for e in expressions:
-            self._collect(e, needed)
-        atoms = [a for s in needed if (a := tape.definition(s)) is not None]
-        flat = [argument for atom in atoms for argument in atom.arguments] + expressions
-        names = sp.numbered_symbols(letter, real=True)
-        pairs, reduced = sp.cse(flat, symbols=names, order="none", optimizations=[])
-        self._temporaries = dict(pairs)
-        position = 0
-        self._arguments: dict[sp.Symbol, list[sp.Expr]] = {}
-        self._order = atoms
-        for atom in atoms:
-            self._arguments[atom.symbol] = reduced[position : position + len(atom.arguments)]
-            position += len(atom.arguments)
-        self.results: list[sp.Expr] = reduced[position:]
-
-    def _collect(self, e: sp.Expr, needed: dict[sp.Symbol, None]) -> None:
-        for symbol in sorted(e.free_symbols, key=str):
-            atom = self.tape.definition(symbol)
-            if atom is not None and symbol not in needed:
-                for argument in atom.arguments:
-                    self._collect(argument, needed)
-                needed[symbol] = None
-
-    def require(self, e: sp.Expr) -> str:
-        """The text of e, after emitting every assignment that it needs."""
-        for symbol in sorted(e.free_symbols, key=str):
-            self._define(symbol)
-        return _text(e)
-
-    def _varies(self, symbol: sp.Symbol) -> bool:
-        """Whether a common subexpression differs from point to point."""
-        if symbol not in self._differs:
-            e = self._temporaries[symbol]
-            inner = [s for s in e.free_symbols if s in self._temporaries]
-            rest = [s for s in e.free_symbols if s not in self._temporaries]
-            self._differs[symbol] = any(map(self.tape.depends_on_rows, rest)) or any(map(self._varies, inner))
-        return self._differs[symbol]
-
-    def _define(self, symbol: sp.Symbol) -> None:
-        if symbol in self._done:
-            return
-        atom = self.tape.definition(symbol)
-        if atom is None and symbol not in self._temporaries:
-            return
-        self._done.add(symbol)
-        if atom is None:
-            e = self._temporaries[symbol]
-            text = self.require(e)
-            (self.inner if self._varies(symbol) else self.hoisted).append(f"{symbol} = {text}")
-            return
-        arguments = [self.require(a) for a in self._arguments[symbol]]
-        varies = any(self.tape.depends_on_rows(a) for a in atom.arguments)
-        (self.inner if varies else self.hoisted).extend(self._atom_lines(atom, arguments))
-
-    def _atom_lines(self, atom: Atom, arguments: list[str]) -> list[str]:
-        s = str(atom.symbol)
-        if atom.kind == "exp":
-            check = self._range_check(atom) if self.checked else None
-            if check is None:
-                return [f"{s} = exp_clamped({arguments[0]})"]
-            self.checks.append(check)
-            return [f"{s} = exp({arguments[0]})"]
-        if atom.kind == "log" and self.checked and not self.tape.is_positive(atom.arguments[0]):
-            self.leaves = True
-            return [f"{s}_of = {arguments[0]}", f"outside += 1.0 if {s}_of <= 0.0 else 0.0", f"{s} = log({s}_of)"]
-        if atom.kind in ("log", "log1p", "expm1", "bounded", "floor", "lbeta", "digamma", "trigamma"):
-            return [f"{s} = {atom.kind}({', '.join(arguments)})"]
-        if atom.kind == "inverse":
-            return [f"{s} = 1.0/({arguments[0]})"]
-        if atom.kind == "sqrt":
-            return [f"{s} = sqrt({arguments[0]})"]
-        if atom.kind in ("max", "min", "above"):
-            a, b = f"{s}_a", f"{s}_b"
-            chosen = {"max": (a, b, f"{a} > {b}"), "min": (a, b, f"{b} > {a}"), "above": ("1.0", "0.0", f"{a} > {b}")}
-            yes, no, condition = chosen[atom.kind]
-            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", f"{s} = {yes} if {condition} else {no}"]
-        if atom.kind == "halving":
-            table = self._table(atom, s, arguments[1])
-            return [f"{s} = halving{atom.arguments[2]}({table}, {table}_last, {arguments[0]})"]
-        if len(arguments) == 2:  # the larger comes out, which leaves one exponential
-            a, b = f"{s}_a", f"{s}_b"
-            rest = self._rest(atom, s)
-            apart = [f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"] if rest == f"{s}_r" else []
-            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", *apart, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
-        terms = [f"{s}_{i}" for i in range(len(arguments))]
-        lines = [f"{t} = {a}" for t, a in zip(terms, arguments, strict=True)]
-        lines.append(f"{s}_m = {terms[0]}")
-        lines += [f"{s}_m = {s}_m if {s}_m > {t} else {t}" for t in terms[1:]]
-        total = " + ".join(f"exp_clamped({t} - {s}_m)" for t in terms)
-        return [*lines, f"{s} = {s}_m + log({total})"]
-
-    def _table(self, atom: Atom, name: str, tau: str) -> str:
-        """The table of sums over epochs of this tau, up to the most epochs of any point, made before the loop."""
-        if atom.arguments[:2] not in self._tables:
-            self._tables[atom.arguments[:2]] = table = f"{name}_t"
-            epochs = _Steps(self.tape, [atom.arguments[0]], False, self.points, f"{name}_k")
-            text = epochs.require(epochs.results[0])
-            body = [*epochs.inner, f"{name}_e = {text}", f"{table}_most = {table}_most if {table}_most > {name}_e else {name}_e"]
-            self.hoisted += [f"{table}_most = 0.0", *self.points, *(f"    {line}" for line in body)]
-            self.hoisted += [f"{table} = epochs_room()", f"{table}_last = epochs_table({table}, {tau}, {table}_most)"]
-        return self._tables[atom.arguments[:2]]
-
-    def _rest(self, atom: Atom, name: str) -> str:
-        """What a log-sum-exp of two adds to the larger; all whose arguments are as far apart share it, such as a sigmoid's
-        and its complement's."""
-        apart = sp.expand(atom.arguments[1] - atom.arguments[0])
-        key = (-apart if apart.could_extract_minus_sign() else apart, any(map(self.tape.depends_on_rows, atom.arguments)))
-        return self._rests.setdefault(key, f"{name}_r")
-
-    def _range_check(self, atom: Atom) -> str | None:
-        """Lines that bound a linear exponent over the data; None where it is not linear in the rows."""
-        e = atom.arguments[0]
-        if any(self.tape.definition(s) is not None for s in e.free_symbols):
-            return None
-        used = [row for row in self.tape.rows if row in e.free_symbols]
-        polynomial = sp.Poly(e, *used) if used else None
-        if polynomial is not None and polynomial.total_degree() > 1:
-            return None
-        constant = e if polynomial is None else polynomial.coeff_monomial(1)
-        lines = [f"top = {_text(constant)}", "bottom = top"]
-        for row in used:
-            v = self.tape.rows.index(row)
-            slope = _text(polynomial.coeff_monomial(row))  # type: ignore[union-attr]
-            lines += [
-                f"first = ({slope})*rho[{3 + 2 * v}]",
-                f"last = ({slope})*rho[{4 + 2 * v}]",
-                "top += max(first, last)",
-                "bottom += min(first, last)",
-            ]
-        lines.append("if not (top < EXPONENT_LIMIT and bottom > -EXPONENT_LIMIT):\n    return inf")
-        return "\n".join(lines)
 
 
 def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
@@ -254,13 +102,14 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
         else:
             extra[key] = term
     rows, points = len(tape.rows), _points(len(tape.rows), places)
-    steps = _Steps(tape, [value, *c, *extra.values()], True, points)
+    steps = Steps(tape, [value, *c, *extra.values()], True, points)
     loop: list[str] = []
     value_text = steps.require(steps.results[0])
     residual: list[str] = [f"L = {value_text}"]
     # the prediction has to lie where its transform is defined; most laws are positive by construction
     rate = scale in ("logit", "binomial")
-    can_leave = rate or not (direct or scale == "linear" or tape.is_positive(tape.value))
+    of_nothing = direct and tape.of_nothing(value)
+    can_leave = rate or of_nothing or not (direct or scale == "linear" or tape.is_positive(tape.value))
     if scale == "log" and not direct:
         residual += ["slope = 1.0/L", "r = log(L) - y[i]"]
     elif scale == "logit":
@@ -268,7 +117,7 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     else:
         residual += ["r = L - y[i]"]
     if can_leave:
-        bad = "L <= 0.0 or L >= 1.0" if rate else "L <= 0.0"
+        bad = "L <= 0.0 or L >= 1.0" if rate else "L < -POWER_LIMIT or L > POWER_LIMIT" if of_nothing else "L <= 0.0"
         residual.append(f"outside += 1.0 if {bad} else 0.0")
     residual += substitutions
     before = len(steps.inner)
@@ -379,12 +228,14 @@ def _predict(tape: Tape, places: Places | None = None) -> str:
     p = len(tape.theta)
     first = [tape.derivative(tape.value, j) for j in range(p)]
     rows, points = len(tape.rows), _points(len(tape.rows), places)
-    steps = _Steps(tape, [tape.value, *first], False, points)
+    steps = Steps(tape, [tape.value, *first], False, points)
     texts = [steps.require(r) for r in steps.results]
     at = places.at if places else [str(j) for j in range(p)]
     body = [f"t{j} = theta[{at[j]}]" for j in range(p)] + steps.hoisted
     body += [f"J{j} = J[{at[j]}, begin:end]" for j in range(p) if places]
-    body += points + [f"    {line}" for line in steps.inner] + [f"    value[i] = {texts[0]}"]
+    body += points
+    body += ["    outside = 0.0"] * steps.leaves + [f"    {line}" for line in steps.inner]
+    body += [f"    value[i] = {f'nan if outside > 0.0 else {texts[0]}' if steps.leaves else texts[0]}"]
     body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
     if places is None:
         return _straight("predict", "theta, X, n, value, J", body)

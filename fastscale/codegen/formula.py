@@ -11,8 +11,8 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from keyword import iskeyword
 
+from fastscale.codegen import hints
 from fastscale.errors import FormulaError
 
 # How many arguments each known function takes; `bounded`, `lbeta` and `halving` are in fastscale.kernels.
@@ -106,10 +106,11 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     Parameters
     ----------
     text
-        Python's arithmetic with + - * / **, numbers, names and the functions exp, log (natural), log2, log10, log1p, expm1,
-        sqrt, tanh, sigmoid, softplus, floor, min(a, b), max(a, b), lbeta(a, b), the logarithm of the Beta function,
-        bounded(q, a), the z for which a*z - (1 - a)*softplus(-z) = q, and halving(e, tau), what later epochs, of e in all, add
-        to the logarithm of the samples when their worth halves every tau epochs: e of variables alone, tau of parameters.
+        Python's arithmetic with + - * / **, also written − · × ÷; numbers, names and the functions exp, log (natural, also
+        written ln), log2, log10, log1p, expm1, sqrt, tanh, sigmoid, softplus, floor, min(a, b), max(a, b), lbeta(a, b), the
+        logarithm of the Beta function, bounded(q, a), the z for which a*z - (1 - a)*softplus(-z) = q, and halving(e, tau), what
+        later epochs, of e in all, add to the logarithm of the samples when their worth halves every tau epochs: e of variables
+        alone, tau of parameters.
     variables
         Names that stand for columns; by default those of `STANDARD_VARIABLES` that occur.
 
@@ -120,14 +121,17 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     """
     if not isinstance(text, str) or not text.strip():
         raise FormulaError(f"a formula is a text such as 'E + A/N**alpha'; got {text!r}")
+    text = text.strip()
+    if (wrong := hints.before_parsing(text)) is not None:
+        raise FormulaError(f"the formula {_short(text)} cannot be read at position {wrong[0] + 1}: {wrong[1]}")
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
+        tree = _tree(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        where = f" at position {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
-        hint = " Powers are written a**b." if "^" in text else ""
-        if reserved := next(filter(iskeyword, re.findall(r"\w+", text)), None):
-            hint += f" {reserved} is a reserved word of Python: take another name."
-        raise FormulaError(f"the formula {_short(text)} does not parse{where}.{hint}") from None
+        place, hint = hints.for_syntax(text) or (None, "")
+        if place is None and isinstance(error, SyntaxError) and error.offset:
+            place = error.offset - 1
+        where = "" if place is None else f" at position {place + 1}"
+        raise FormulaError(f"the formula {_short(text)} does not parse{where}.{hint and ' '}{hint}") from None
     names: dict[str, None] = {}
     try:
         _check(tree, text, names)
@@ -139,6 +143,10 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     free = tuple(name for name in names if name not in known)
     if variables is not None and (missing := [name for name in variables if name not in names]):
         raise FormulaError(f"the formula {_short(text)} does not use the variable(s) {', '.join(missing)}")
+    if "e" not in known and any(map(_is_power_of_e, ast.walk(tree))):
+        raise FormulaError(
+            f"the formula {_short(text)} has e as the base of a power: e**u is written exp(u); for a parameter take another name"
+        )
     if not found:
         raise FormulaError(
             f"the formula {_short(text)} has no variable: it has to use one of {', '.join(STANDARD_VARIABLES)} or a column's name"
@@ -155,6 +163,23 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     return Formula(normal, found, free)
 
 
+def _tree(text: str) -> ast.expr:
+    """The text's expression, with the signs of mathematics, and ln for log."""
+    tree = ast.parse(hints.plain(text).strip(), mode="eval").body
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id="ln") as function):
+                function.id = "log"
+    return tree
+
+
+def _is_power_of_e(node: ast.AST) -> bool:
+    match node:
+        case ast.BinOp(left=ast.Name(id="e"), op=ast.Pow()):
+            return True
+    return False
+
+
 def _short(text: str) -> str:
     return repr(text if len(text) <= 80 else f"{text[:77]}…")
 
@@ -162,7 +187,7 @@ def _short(text: str) -> str:
 def names_in(text: str) -> tuple[str, ...]:
     """The names that a formula uses, without functions, in order; empty where it does not parse."""
     try:
-        return tuple(dict.fromkeys(_names(ast.parse(text, mode="eval").body)))
+        return tuple(dict.fromkeys(_names(_tree(text))))
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return ()
 
@@ -171,7 +196,10 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
     match node:
         case ast.BinOp(left=left, op=op, right=right):
             if isinstance(op, ast.BitXor):
-                raise FormulaError(f"the formula {_short(text)} uses ^; powers are written a**b")
+                better = text.replace("^", "**").replace("{", "(").replace("}", ")")
+                e = "; e**u is written exp(u)" if re.search(r"\be\s*\^", text) else f": {better}" if len(text) <= 80 else ""
+                place = text.index("^") + 1
+                raise FormulaError(f"the formula {_short(text)} uses ^; powers are written a**b, at position {place}{e}")
             if not isinstance(op, _OPERATORS):
                 raise FormulaError(f"the formula {_short(text)} uses the operator {type(op).__name__}; + - * / ** are known")
             _check(left, text, names)
@@ -180,15 +208,21 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
             _check(operand, text, names)
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]):
             if name not in FUNCTIONS:
-                raise FormulaError(f"the formula {_short(text)} calls {name}; the known functions are {', '.join(FUNCTIONS)}")
+                raise FormulaError(
+                    f"the formula {_short(text)} calls {name}; the known functions are {', '.join(FUNCTIONS)}"
+                    f"{hints.for_functions(name, FUNCTIONS)}"
+                )
             if len(arguments) != FUNCTIONS[name]:
+                bases = ". log(u, b) is written log(u)/log(b)" if name == "log" and len(arguments) == 2 else ""
+                more = f". {name}(a, b, c) is written {name}(a, {name}(b, c))" if FUNCTIONS[name] == 2 < len(arguments) else ""
                 raise FormulaError(
                     f"the formula {_short(text)} calls {name} with {len(arguments)} arguments; it takes {FUNCTIONS[name]}"
+                    f"{bases or more}"
                 )
             for argument in arguments:
                 _check(argument, text, names)
         case ast.Name(id=name):
-            if name in FUNCTIONS:
+            if name in FUNCTIONS or name == "ln":
                 raise FormulaError(f"the formula {_short(text)} uses the function {name} as a name")
             names[name] = None
         case ast.Constant(value=value) if isinstance(value, int | float) and not isinstance(value, bool):
@@ -198,7 +232,7 @@ def _check(node: ast.AST, text: str, names: dict[str, None]) -> None:
             piece = ast.unparse(node) if isinstance(node, ast.expr) else type(node).__name__
             raise FormulaError(
                 f"the formula {_short(text)} has the part {_short(piece)}, which is not arithmetic; known are "
-                f"numbers, names, + - * / ** and {', '.join(FUNCTIONS)}"
+                f"numbers, names, + - * / ** and {', '.join(FUNCTIONS)}{hints.for_part(node)}"
             )
 
 

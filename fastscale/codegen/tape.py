@@ -7,54 +7,20 @@ the tape gives derivatives that share their atoms and never call exp twice for t
 
 from __future__ import annotations
 
-import ast
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import sympy as sp
 
 from fastscale.codegen.formula import Formula
-from fastscale.errors import FormulaError
+from fastscale.codegen.symbols import Bounded, Expm1, Floor, Halving, Larger, Log1p, LogBeta, Smaller, to_sympy
 
 _PRODUCT = 32  # integer powers of a base of unknown sign are written out up to this
 
 
-class Expm1(sp.Function):  # type: ignore[misc]
-    """exp(u) - 1."""
-
-
-class Log1p(sp.Function):  # type: ignore[misc]
-    """log(1 + u)."""
-
-
-class Larger(sp.Function):  # type: ignore[misc]
-    """The larger of two."""
-
-
-class Smaller(sp.Function):  # type: ignore[misc]
-    """The smaller of two."""
-
-
-class Bounded(sp.Function):  # type: ignore[misc]
-    """See fastscale.kernels.elementary.bounded."""
-
-
-class Floor(sp.Function):  # type: ignore[misc]
-    """The largest whole number that is not above u; its derivative counts as 0."""
-
-
-class LogBeta(sp.Function):  # type: ignore[misc]
-    """See fastscale.kernels.elementary.lbeta."""
-
-
-class Halving(sp.Function):  # type: ignore[misc]
-    """See fastscale.kernels.epochs."""
-
-
 _KINDS = {Expm1: "expm1", Log1p: "log1p", Larger: "max", Smaller: "min", Bounded: "bounded", LogBeta: "lbeta", Floor: "floor"}
 # the letter of an atom's symbol where it is not its first: those are taken in the kernels
-_LETTERS = {"max": "z", "min": "z", "trigamma": "u"}
+_LETTERS = {"max": "z", "min": "z", "trigamma": "u", "power_log": "l", "power_inverse": "i", "share": "p"}
 
 
 @dataclass(frozen=True)
@@ -62,7 +28,9 @@ class Atom:
     """symbol = kind(arguments).
 
     Kinds are exp, log, inverse, sqrt, expm1, log1p, max, min, above, bounded, floor, lbeta, digamma, trigamma; logsumexp, of
-    several; and halving, of e, tau and the power of the epochs' numbers in its sum.
+    several; share, of a log-sum-exp and the number of one of its terms, that term's softmax weight; power_log and
+    power_inverse, logarithm and reciprocal of what a power is taken of; and halving, of e, tau and the power of the epochs'
+    numbers in its sum.
     """
 
     symbol: sp.Symbol
@@ -94,7 +62,7 @@ class Tape:
                 self._positive.add(symbol)
         for symbol, name in zip(self.rows, formula.variables, strict=True):
             names[name] = sp.exp(symbol) if name in formula.log_variables else symbol
-        self.value = self._atomise(_to_sympy(formula.tree, names))
+        self.value = self._atomise(to_sympy(formula.tree, names))
 
     # -- building
 
@@ -151,20 +119,23 @@ class Tape:
                 elif power == sp.Rational(1, 2):
                     rest *= self.atom("sqrt", self._atomise(base))
                 else:
-                    exponent += self._atomise(power) * self._log(base)
+                    exponent += self._atomise(power) * self._log(base, of_power=True)
             else:
                 rest *= self._atomise(factor)
         if exponent != 0:
             rest *= self.atom("exp", sp.expand(exponent))
         return rest if below == 1 else rest * self.atom("inverse", below)
 
-    def _log(self, e: sp.Expr) -> sp.Expr:
-        """log e, as a log-sum-exp where e is a sum of positive terms, so that no power of a sum can overflow."""
+    def _log(self, e: sp.Expr, of_power: bool = False) -> sp.Expr:
+        """log e, as a log-sum-exp where e is a sum of positive terms, so that no power of a sum can overflow.
+
+        `of_power` says that the logarithm stands for a power of e, which has a value where e is 0.
+        """
         if isinstance(e, sp.Pow):
             base, power = e.args
             if power.is_even and self._positive_log(base) is None:
                 base = Larger(base, -base)
-            return self._atomise(power) * self._log(base)
+            return self._atomise(power) * self._log(base, of_power)
         single = self._positive_log(e)
         if single is not None:
             return single
@@ -173,12 +144,13 @@ class Tape:
             known = [p for p in parts.values() if p is not None]
             rest = [a for a, p in parts.items() if p is None]
             if known:
-                return sp.Add(*known, self._log(sp.Mul(*rest)))
+                return sp.Add(*known, self._log(sp.Mul(*rest), of_power))
         if isinstance(e, sp.Add):
             terms = [self._positive_log(a) for a in e.args]
             if all(t is not None for t in terms):
                 return self.atom("logsumexp", *[sp.expand(t) for t in terms])
-        return self.atom("log", self._atomise(e))
+        argument = self._atomise(e)
+        return self.atom("power_log" if of_power and not self.is_positive(argument) else "log", argument)
 
     def _positive_log(self, e: sp.Expr) -> sp.Expr | None:
         """log of an expression that is a product of exponentials and positive numbers; None where it is not."""
@@ -210,6 +182,34 @@ class Tape:
             self._term_positive(t, strict=True) for t in terms
         )
 
+    def never_negative(self, e: sp.Expr) -> bool:
+        """True where e >= 0 for certain: also of the larger of 0 and something."""
+        atom = self._definition.get(e)
+        if atom is not None and atom.kind == "max" and any(map(self.never_negative, atom.arguments)):
+            return True
+        return bool(e == 0) or self.is_positive(e)
+
+    def vanishes(self, e: sp.Expr) -> bool:
+        """True where e is 0 not just here and there but over a whole range, as max(x - c, 0) is."""
+        if isinstance(e, sp.Mul):
+            return any(map(self.vanishes, e.args))
+        if isinstance(e, sp.Add):
+            return all(map(self.vanishes, e.args))
+        if isinstance(e, sp.Pow):
+            return self.vanishes(e.args[0])
+        atom = self._definition.get(e)
+        if atom is None:
+            return bool(e == 0)
+        if atom.kind == "exp":
+            return self.of_nothing(atom.arguments[0])
+        within = any(map(self.vanishes, atom.arguments))
+        return within and (atom.kind in ("min", "sqrt") or (atom.kind == "max" and not self.is_positive(e)))
+
+    def of_nothing(self, exponent: sp.Expr) -> bool:
+        """Whether an exponent is that of a power of what vanishes."""
+        atoms = [self._definition[s] for s in exponent.free_symbols if s in self._definition]
+        return any(atom.kind == "power_log" and self.vanishes(atom.arguments[0]) for atom in atoms)
+
     def _term_positive(self, term: sp.Expr, strict: bool) -> bool:
         for factor in sp.Mul.make_args(term):
             atom = self._definition.get(factor)
@@ -218,6 +218,9 @@ class Tape:
                     return False
             elif atom is not None and atom.kind == "exp":
                 continue
+            elif atom is not None and atom.kind == "max":
+                if not any(map(self.is_positive if strict else self.never_negative, atom.arguments)):
+                    return False
             elif strict or factor not in self._positive:
                 return False
         return True
@@ -245,10 +248,13 @@ class Tape:
                 result = symbol * inner[0]
             elif atom.kind == "log":
                 result = self.atom("inverse", atom.arguments[0]) * inner[0]
-            elif atom.kind == "inverse":
+            elif atom.kind == "power_log":
+                result = self.atom("power_inverse", atom.arguments[0]) * inner[0]
+            elif atom.kind in ("inverse", "power_inverse"):
                 result = -(symbol**2) * inner[0]
             elif atom.kind == "sqrt":
-                result = self.atom("inverse", symbol) * inner[0] / 2
+                safe = self.is_positive(atom.arguments[0])
+                result = self.atom("inverse" if safe else "power_inverse", symbol) * inner[0] / 2
             elif atom.kind == "expm1":
                 result = (symbol + 1) * inner[0]
             elif atom.kind == "log1p":
@@ -275,12 +281,13 @@ class Tape:
                 e, tau, power = atom.arguments
                 rate = sp.Float(math.log(2.0), 17) * self.atom("inverse", tau) ** 2  # of -log(2)/tau
                 result = self.atom("halving", e, tau, power + 1) * rate * inner[1]
+            elif atom.kind == "share":
+                term = self._definition[atom.arguments[0]].arguments[int(atom.arguments[1])]
+                result = symbol * (self.derivative(term, j) - inner[0])
             elif len(atom.arguments) == 2:
                 result = sp.Add(*(w * d for w, d in zip(self._shares(atom, inner), inner, strict=True)))
-            else:  # logsumexp: softmax weights, exponentials of what is never positive
-                result = sp.Add(
-                    *(self.atom("exp", a - symbol) * d for a, d in zip(atom.arguments, inner, strict=True) if d != 0)
-                )
+            else:  # logsumexp of more than two
+                result = sp.Add(*(self.atom("share", symbol, sp.Integer(k)) * d for k, d in enumerate(inner) if d != 0))
             self._derivatives[key] = result
         return self._derivatives[key]
 
@@ -312,72 +319,3 @@ class Tape:
 def _whole_numbers(e: sp.Expr) -> sp.Expr:
     """With 1 for 1.0, so that what is equal is seen to be; SymPy itself holds the two for different."""
     return e.xreplace({number: sp.Integer(int(float(number))) for number in e.atoms(sp.Float) if float(number).is_integer()})
-
-
-def _to_sympy(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
-    e = _converted(node, names)
-    if e.is_number and not e.is_Rational:  # log(2), exp(1), 2**0.5: their printed forms need more than arithmetic
-        value = e.evalf(17)
-        e = value if value.is_Float else e
-    if e.has(sp.I, sp.zoo, sp.nan, sp.oo, -sp.oo) or any(abs(number) >= 1e300 for number in e.atoms(sp.Number)):
-        raise FormulaError(f"the formula's part {ast.unparse(node)} is not a finite real number")
-    return e
-
-
-def _converted(node: ast.AST, names: dict[str, sp.Expr]) -> sp.Expr:
-    match node:
-        case ast.Name(id=name):
-            return names[name]
-        case ast.Constant(value=value):
-            return sp.Integer(value) if float(value).is_integer() and abs(value) < 1e15 else sp.Float(value, 17)  # type: ignore
-        case ast.UnaryOp(op=op, operand=operand):
-            inner = _to_sympy(operand, names)
-            return -inner if isinstance(op, ast.USub) else inner
-        case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _function(name, *(_to_sympy(argument, names) for argument in arguments))
-        case ast.BinOp(left=left, op=op, right=right):
-            a, b = _to_sympy(left, names), _to_sympy(right, names)
-            if isinstance(op, ast.Add):
-                return a + b
-            if isinstance(op, ast.Sub):
-                return a - b
-            if isinstance(op, ast.Mult):
-                return a * b
-            if isinstance(op, ast.Div):
-                return a / b
-            return _power(a, b)
-    raise AssertionError(f"not in the whitelist: {ast.dump(node)}")  # parse() has refused it
-
-
-def _power(a: sp.Expr, b: sp.Expr) -> sp.Expr:
-    if b.is_Float and float(b) == 0.5:
-        b = sp.Rational(1, 2)
-    if isinstance(a, sp.exp):
-        return sp.exp(sp.expand(a.args[0] * b))
-    if a.is_Integer and b.is_number and abs(b) > 99:  # not to its last digit: 9**9**9 has 370 million
-        a = sp.Float(a, 17)
-    return sp.Pow(a, b).replace(sp.Abs, lambda u: Larger(u, -u))  # of (u**2)**0.5: a size that has a derivative
-
-
-def _function(name: str, *u: sp.Expr) -> sp.Expr:
-    functions: dict[str, Any] = {
-        "exp": sp.exp,
-        "log": sp.log,
-        "log2": lambda v: sp.log(v) * sp.Float(1 / math.log(2.0), 17),
-        "log10": lambda v: sp.log(v) * sp.Float(1 / math.log(10.0), 17),
-        "log1p": Log1p,
-        "expm1": Expm1,
-        "max": Larger,
-        "min": Smaller,
-        "bounded": Bounded,
-        "lbeta": LogBeta,
-        "floor": Floor,
-        "halving": Halving,
-        "sqrt": lambda v: _power(v, sp.Rational(1, 2)),
-        "softplus": lambda v: sp.log(1 + sp.exp(v)),
-        # 1/(1 + exp(-v)) as a power: merged into one stable exponential of a log-sum-exp
-        "sigmoid": lambda v: sp.Pow(1 + sp.exp(-v), sp.Float(-1.0)),
-        "tanh": lambda v: 1 - 2 * sp.Pow(1 + sp.exp(2 * v), sp.Float(-1.0)),
-    }
-    result: sp.Expr = functions[name](*u)
-    return result

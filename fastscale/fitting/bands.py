@@ -14,7 +14,7 @@ from fastscale.fitting.covariance import adjusted, leverages, predictions
 from fastscale.fitting.data import prediction_columns
 from fastscale.fitting.extrapolation import decades, extrapolation_note
 from fastscale.fitting.intervals import quantile, tails_of
-from fastscale.fitting.predict import predict_points, readable
+from fastscale.fitting.predict import predict_points, readable, warn_no_value
 from fastscale.fitting.status import Status
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws.law import Array
@@ -43,6 +43,7 @@ def band(boot: Bootstrap, frame: Any, kind: str, level: float, variables: Mappin
     columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
     residual = fit.options.residual
     estimate = predict_points(fit.law, residual, fit.theta[None], columns)[0]
+    warn_no_value(fit.law, columns, estimate)
     if fit.status is Status.UNIDENTIFIED:
         estimate = readable(fit, estimate, columns)
     lower, upper, missing = np.full(len(estimate), np.nan), np.full(len(estimate), np.nan), 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Note
+from fastscale.errors import FastscaleWarning
 from fastscale.fitting import quantities
 from fastscale.fitting.data import prediction_columns
 from fastscale.fitting.extrapolation import decades, extrapolation_note, furthest
@@ -17,22 +19,23 @@ from fastscale.fitting.identify import warn_unread
 from fastscale.fitting.status import Status
 from fastscale.kernels import loops
 from fastscale.laws import Law
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Flags
 
 if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
 
 
+class NoValueWarning(FastscaleWarning):
+    """A law was asked for a prediction where its formula has no value."""
+
+
 def predict_points(law: Law, residual: str, thetas: Array, columns: list[Array]) -> Array:
     """Predictions of each row of kernel coordinates at points given as columns: (thetas, points).
 
-    NaN where a variable is not a number, or not positive although the law takes its logarithm.
+    NaN where a variable is not a number, or not positive although the law takes its logarithm; and where the formula has no
+    value, as a logarithm of what is negative there.
     """
-    usable = np.ones(len(columns[0]), dtype=bool)
-    for name, column in zip(law.variable_names, columns, strict=True):
-        usable &= np.isfinite(column)
-        if name in law.log_variables:
-            usable &= column > 0
+    usable = _usable(law, columns)
     X = law.rows([np.where(usable, column, 1.0) for column in columns])
     out = np.empty((len(thetas), X.shape[1]))
     loops.predict_many(law.kernels(residual).predict, np.ascontiguousarray(thetas), X, 0, len(thetas), out)
@@ -40,10 +43,33 @@ def predict_points(law: Law, residual: str, thetas: Array, columns: list[Array])
     return out
 
 
+def _usable(law: Law, columns: list[Array]) -> Flags:
+    """Which points are numbers that the law takes."""
+    usable = np.ones(len(columns[0]), dtype=bool)
+    for name, column in zip(law.variable_names, columns, strict=True):
+        usable &= np.isfinite(column)
+        if name in law.log_variables:
+            usable &= column > 0
+    return usable
+
+
+def warn_no_value(law: Law, columns: list[Array], values: Array) -> None:
+    """Say at how many points, which are numbers, the law's formula has no value."""
+    count = int((np.isnan(values) & _usable(law, columns)).sum())
+    if count:
+        warnings.warn(
+            f"{count:,} of {len(values):,} predictions are NaN: {law.text} has no value there, as a logarithm or a root of what "
+            "is negative has none",
+            NoValueWarning,
+            stacklevel=4,
+        )
+
+
 def predict_fit(fit: Fit, frame: Any, variables: Mapping[str, Any]) -> Any:
     """See `Fit.predict`."""
     columns, index = prediction_columns(fit.law, fit.columns, frame, variables)
     values = predict_points(fit.law, fit.options.residual, fit.theta[None], columns)[0]
+    warn_no_value(fit.law, columns, values)
     if fit.status is Status.UNIDENTIFIED:
         values = readable(fit, values, columns)
     if frame is not None:

@@ -197,7 +197,8 @@ class Fit:
         outside lies beyond the range of the data (see `extrapolation`).
 
         Where the data do not tell the parameters apart (status "unidentified"), rows that the data do not determine are NaN, and
-        an `UnidentifiedWarning` says how many: all runs at 20 tokens a parameter predict runs at 20 tokens a parameter.
+        an `UnidentifiedWarning` says how many: all runs at 20 tokens a parameter predict runs at 20 tokens a parameter. Rows at
+        which the formula has no value, such as ``log(c - N)`` beyond c, are NaN with a `NoValueWarning`.
         """
         return predict_fit(self, frame, variables)
 

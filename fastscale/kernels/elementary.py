@@ -18,6 +18,10 @@ from numba.extending import intrinsic
 # would leave it (see codegen.emit), nested exponents are clamped to it.
 EXPONENT_LIMIT = 345.0
 
+# What stands for the logarithm of 0, and beyond which an exponent is made of it: exponents of powers below 1e-10 are none.
+_NONE = 1e30
+POWER_LIMIT = 1e20
+
 _MAGIC = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer and leaves that integer in the low bits
 _LOG2E = 1.4426950408889634
 _LN2_HI = 0.6931471803691238
@@ -112,6 +116,27 @@ def log(x):
     c0 = c1 * z2 + c0
     c0 = (c2 * z4 + c0) * z
     return e * _LN2_HI + (2.0 * s + (s * c0 + e * _LN2_LO))
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def power_log(x):
+    """log x for the power x**p = exp(p log x), where x may be 0: then so low that `power` makes 0 of it for every p > 0.
+
+    It is no infinity, so that p may be 0, and its product with a power that is 0 is 0.
+    """
+    return log(x) if x > 0.0 else -_NONE
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def power_inverse(x):
+    """1/x for the derivative p x**p/x of a power, where x may be 0: then 0, as the power, which does not move there."""
+    return 1.0 / x if x > 0.0 else 0.0
+
+
+@njit(forceinline=True, fastmath={"contract"}, error_model="numpy")
+def power(x):
+    """exp of x clamped, where x is made of a `power_log`: 0 for a power of 0."""
+    return exp_clamped(x) if x > -POWER_LIMIT else 0.0
 
 
 @njit(forceinline=True, fastmath={"contract"}, error_model="numpy")

@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastscale.codegen.formula import STANDARD_VARIABLES, names_in, parse
+from fastscale.codegen.hints import plain
 from fastscale.errors import LawError, did_you_mean
 from fastscale.laws.law import Law
 from fastscale.laws.left_out import LEFT_OUT
@@ -137,7 +138,7 @@ def get(law: Law | str, columns: tuple[str, ...] = ()) -> Law:
         return known.get(law) or others[law]
     if (found := variant(law, known)) is not None:
         return found
-    if law.strip().isidentifier():
+    if plain(law).strip().isidentifier():
         if law in several():
             made, members = several()[law]
             others_made = f"; {made} makes others" if made else ""

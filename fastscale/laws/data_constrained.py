@@ -95,13 +95,15 @@ def eff_data_sat(sources: Sequence[str] = (), name: str = "") -> Law:
 
     terms = "".join(f" + tau_{s}*({saturating(f'D_{s}', f'U_{s}')})" for s in sources)
     own = saturating("D", "U")
+    # sources that harm may leave less than nothing, of which there is no power
+    data = f"max({own}{terms}, 1e-30)" if sources else f"({own})"
     others = tuple(
         Variable(f"{symbol}_{s}", "tokens", f"{kind} tokens of {s}", STANDARD[symbol].typical)
         for s in sources
         for symbol, kind in (("D", "training"), ("U", "unique"))
     )
     return Law(
-        f"E + A/N**alpha + B/({own}{terms})**beta",
+        f"E + A/N**alpha + B/{data}**beta",
         name=name or f"eff_data_sat{len(sources) + 1}",
         title=f"Saturating reuse of {len(sources) + 1} sources of data" if sources else "Saturating reuse of one source of data",
         variables=("N", "D", "U", *others),  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ LAWS = (
         reduces_to=(Reduction("exp_law", fixed={"d": 1.0}, names={"c": "-1/x0"}),),
     ),
     Law(
-        "log(A*x**alpha)**beta",
+        "max(log(A*x**alpha), 0)**beta",
         name="log_power",
         title="Power of a logarithm, for scores such as BLEU",
         parameters=(
@@ -101,8 +101,8 @@ LAWS = (
         latex=r"y = \left(\ln(A\,x^{\alpha})\right)^{\beta}",
         source="Isik et al. 2024, arXiv 2402.04177, eq. 1",
         note=(
-            "Holds where A x^alpha > 1; alpha and A trade off against beta. At beta's upper bound it is power_law for all that "
-            "data say."
+            "Holds where A x^alpha > 1, and is 0 below; alpha and A trade off against beta. At beta's upper bound it is "
+            "power_law for all that data say."
         ),
     ),
     Law(

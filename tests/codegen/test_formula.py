@@ -55,6 +55,74 @@ def test_refusals(text: object, match: str) -> None:
         parse(text)  # type: ignore[arg-type]
 
 
+HINTS = {
+    # what is typed: the place that is named, and what to write
+    "E + A/N^alpha": r"uses \^; powers are written a\*\*b, at position 8: E \+ A/N\*\*alpha$",
+    "E + A/N^-alpha": r"at position 8: E \+ A/N\*\*-alpha$",
+    "A/N^{alpha}": r"at position 4: A/N\*\*\(alpha\)$",
+    "a*e^(b*N)": r"at position 4; e\*\*u is written exp\(u\)$",
+    "a*e**(b*N)": r"has e as the base of a power: e\*\*u is written exp\(u\); for a parameter take another name$",
+    "E + A/N²": r"at position 8\. The power ² is written \*\*2\.$",
+    "E + A*N⁻¹": r"at position 8\. The power ⁻¹ is written \*\*-1\.$",
+    "a₁*N": r"at position 2\. The index ₁ is written _1\.$",
+    "loss = E + A/N**alpha": r"at position 6: a formula is what stands to the right of the =: write 'E \+ A/N\*\*alpha' alone$",
+    "L(N, D) = E + A/N**a": r"at position 9: .* write 'E \+ A/N\*\*a' alone$",
+    "loss ~ E + A/N**a": r"at position 6: .* right of the ~: write 'E \+ A/N\*\*a' alone$",
+    "E + 2a*N": r"at position 5\. A product is written with its sign: 2\*a\.$",
+    "1.5e-3N*a": r"at position 1\. A product is written with its sign: 1\.5e-3\*N\.$",
+    "E + a N": r"at position 5\. A product is written with its sign: a\*N\.$",
+    "(a + N)b": r"at position 7\. A product is written with its sign: \(…\)\*b\.$",
+    "a*N 2": r"at position 3\. A product is written with its sign: N\*2\.$",
+    "2(a + N)": r"has the part '2\(a \+ N\)'.* A product is written with its sign: 2\*\(…\)$",
+    "(a + N)(b + N)": r"A product is written with its sign: \(a \+ N\)\*\(…\)$",
+    "a(N + 1)": r"calls a; .* A product is written with its sign: a\*\(…\)$",
+    r"\frac{A}{N**a}": r"at position 1: LaTeX \\frac is not read: \\frac\{a\}\{b\} is written a/b",
+    r"E + A N^{-\alpha}": r"at position 11: LaTeX \\alpha is not read",
+    "a*ln*N": "uses the function ln as a name",
+    "a··N": "at position 2: two signs stand side by side$",
+    "a*×N": "at position 2: two signs stand side by side$",
+    "a–N": r"at position 2\. A minus is written -\.$",
+    "√N*a": r"at position 1\. A root is written sqrt\(…\)\.$",
+    "a*N**½": r"at position 6\. The character '½' \(VULGAR FRACTION ONE HALF\) is not known\.$",
+    "abs(a)*N": r"calls abs; .* abs is written max\(u, -u\)$",
+    "a*pow(N, b)": r"calls pow; .* pow is written a\*\*b$",
+    "sigmiod(a*N)": r"calls sigmiod; .* Did you mean sigmoid\?$",
+    "np.exp(a*N)": r"the part 'np\.exp\(a \* N\)'.* Functions are written without a module: exp\(…\)$",
+    "a*log(N, 10)": r"calls log with 2 arguments; it takes 1\. log\(u, b\) is written log\(u\)/log\(b\)$",
+    "max(a, b, N)": r"calls max with 3 arguments; it takes 2\. max\(a, b, c\) is written max\(a, max\(b, c\)\)$",
+    "0,5*a*N": r"A decimal has a point$",
+    "A/N**[alpha]": r"the part '\[alpha\]'.* Brackets are written \( \)$",
+    "a*N if N > b else a": r"A threshold is written with min or max: max\(x - c, 0\) is 0 up to c$",
+}
+
+
+@pytest.mark.parametrize("text", HINTS)
+def test_what_to_write_instead_is_said(text: str) -> None:
+    with pytest.raises(FormulaError, match=HINTS[text]):
+        parse(text)
+    with pytest.raises(LawError, match=HINTS[text]):  # by way of what a fit is given
+        get(text)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("E + A·N**-alpha", "E + A*N**-alpha"), ("A×N ÷ (B + N)", "A*N/(B + N)"), ("a − b⋅N", "a - b*N"), ("A∗N", "A*N"),
+        ("a*ln(N) + b*ln(ln(N))", "a*log(N) + b*log(log(N))"), ("E + A/N**−alpha", "E + A/N**-alpha"), ("A·N", "A*N"),
+    ],
+)
+def test_signs_of_mathematics_are_read(typed: str, read: str) -> None:
+    assert parse(typed) == parse(read)
+    assert names_in(typed) == names_in(read)
+    law = get(typed)
+    assert law.parsed == parse(read) and law.log_variables == get(read).log_variables
+
+
+def test_e_is_a_name_elsewhere() -> None:
+    assert parse("k*x**e").parameters == ("k", "e")
+    assert parse("A/e**b", ["e"]).variables == ("e",)
+
+
 def test_variables_that_do_not_occur_are_named() -> None:
     with pytest.raises(FormulaError, match=r"does not use the variable\(s\) width, depth"):
         parse("A*x", ["width", "x", "depth"])
@@ -65,7 +133,7 @@ NASTY = [
     "x[0]", "x < A", "A*x == 3", "A and x", "not x", "x if A else 1", "[A*x]", "(A, x)", "{A: x}", "{A for x in N}",
     "[x for A in N]", "f'{x}'", "A*x; B", "A = x", "(A := x)", "exp(x, A)", "exp(*x)", "exp(x=A)", "exp()",
     "exp(exp)(A*x)", "x.exp(A)",
-    "yield x", "await x", "...", "*x", "import os", "A*x # B\n+", "b'x'*A", "A\u00d7x", "A*x\u00b2", "A\u2212x",
+    "yield x", "await x", "...", "*x", "import os", "A*x # B\n+", "b'x'*A", "A*x\u00b2", "A\u2013x",
     "\u201cx\u201d*A",
     "\ud800*x", "A*x\n B", "print(x)", "eval('x')*A", "exec(x)", "A*x if 1 else 2", "...*x", "None*x", "A*x,",
 ]

@@ -92,6 +92,7 @@ class Interpreted:
         positive = frozenset(p.name for p in law.parameters if p.lower >= 0)
         self.names: dict = {}
         exec(kernel_source(law.parsed, logs, positive, points.scale).replace("@straight\n", ""), self.names)
+        self.names["sqrt"] = lambda u: math.sqrt(u) if u >= 0 else math.nan  # what the compiled one does
 
     def kernels(self, scale: str) -> Interpreted:
         return self
@@ -169,6 +170,40 @@ def test_a_sigmoid_far_out_is_0_or_1(text: str) -> None:
         kernels.predict(theta, X, 16, value, J)
         np.testing.assert_allclose(value, end, rtol=1e-15, atol=1e-100)
         np.testing.assert_allclose(J, np.repeat(expected[:, None], 16, axis=1), rtol=1e-15, atol=1e-100)
+
+
+@pytest.mark.parametrize("size", [1e2, 1e6, 1e9, 1e12])
+@pytest.mark.parametrize("text", ["log(exp(a*x) + exp(b*x) + exp(c*x))", "(exp(a*x) + exp(b*x) + exp(c*x))**(1/x)"])
+def test_three_exponentials_beyond_exp(text: str, size: float) -> None:
+    """Weights of terms whose exponents are far beyond what exp takes, and apart by less than the last digit of either."""
+    law, x = Law(text), np.array([size, 0.7 * size])
+    theta = np.array([1 / 3, (1 - 0.5 / size) / 3, (1 - 0.1 / size) / 3])
+    stencils = support.mp_derivatives(law, theta, [x])
+    steps = support.steps_of([support.MP.mpf(t) for t in theta])
+    expected = np.array([[float((s[j, 1] - s[j, -1]) / (2 * steps[j])) for s in stencils] for j in range(3)])
+    for kernels in (law.kernels("linear"), Interpreted(Points(law, [x], x, x, "linear"))):
+        value, J = np.empty(2), np.empty((3, 2))
+        kernels.predict(theta, law.rows([x]), 2, value, J)
+        np.testing.assert_allclose(value, [float(s[()]) for s in stencils], rtol=1e-15)
+        np.testing.assert_allclose(J, expected, rtol=2e-15)
+    # second derivatives from a residual of about 1, which is exact where the prediction is
+    points = Points(law, [x], value - 1.0, np.ones(2), "linear")
+    _, _, H, _, size_H = support.mp_objective(points, theta, stencils)
+    tolerance = 1e-13 + 4e-16 * np.abs(value).max()
+    size = np.sqrt(np.diag(size_H))
+    assert (np.abs(points.kernel(theta)[2] - H) <= tolerance * (size_H + np.outer(size, size))).all()
+
+
+def test_many_exponentials() -> None:
+    """More terms than are compared two by two."""
+    terms = [f"exp({name}*x)" for name in "abcdefgh"]
+    law, x = Law(f"log({' + '.join(terms)})"), np.array([0.5, 700.0])
+    theta = np.linspace(-1.0, 1.0, 8)
+    value, J = np.empty(2), np.empty((8, 2))
+    law.kernels("linear").predict(theta, law.rows([x]), 2, value, J)
+    weights = np.exp(np.outer(theta, x) - np.max(np.outer(theta, x), axis=0))
+    np.testing.assert_allclose(value, [np.log(np.exp(0.5 * theta).sum()), 700.0], rtol=1e-14)
+    np.testing.assert_allclose(J, x * weights / weights.sum(axis=0), rtol=1e-12, atol=1e-140)
 
 
 def test_a_power_of_a_half_is_a_root() -> None:
@@ -255,6 +290,63 @@ def test_predictions_outside_the_domain_are_refused(scale: str) -> None:
     assert points.kernel([0.5, 0.0, 0.0, 0.0])[0] == pytest.approx(points.objective([0.5, 0, 0, 0]), abs=1e-20)
     assert points.kernel([-0.5, 0.0, 0.0, 0.0])[0] == np.inf
     assert (points.kernel([1.5, 0.0, 0.0, 0.0])[0] == np.inf) == (scale == "logit")
+
+
+@pytest.mark.parametrize(
+    "text", ["a + b*log(c - x)", "a + b*log1p(-x/c)", "a + b*sqrt(c - x)", "a + b*(c - x)**1.5", "a + exp(b*lbeta(c - x, 2))",
+             "a + b*((c - x)*x)**0.7"]
+)
+def test_where_a_function_has_no_value_there_is_none(text: str) -> None:
+    """The kernels' own functions go on beyond their domains with some finite number, which must not come out."""
+    law, x = Law(text), np.array([1.0, 3.0, 5.0, 8.0])
+    theta = np.array([dict(a=1.0, b=0.5, c=4.0)[name] for name in law.names])
+    value, J = np.empty(4), np.empty((3, 4))
+    for kernels in (law.kernels("linear"), Interpreted(Points(law, [x], x, x, "linear"))):
+        kernels.predict(theta, law.rows([x]), 4, value, J)
+        np.testing.assert_allclose(value[:2], support.predict(law, theta, [x[:2]]), rtol=1e-14)
+        assert np.isnan(value[2:]).all()
+    two, three = (Points(law, [x[:count]], x[:count], np.ones(count), "linear") for count in (2, 3))
+    assert two.kernel(theta)[0] == pytest.approx(two.objective(theta), rel=1e-13)
+    assert three.kernel(theta)[0] == np.inf
+
+
+# formula with a hinge, and which of its parameters it does not depend on where the hinge is 0
+HINGES = {
+    "a + b*max(x - c, 0)**g": "bcg", "a + b*max(0, x - c)**1.5": "bc", "a + b*sqrt(max(x - c, 0))": "bc",
+    "a + b*(max(x - c, 0)*x)**g*x**-c": "bcg", "a + b*max(log(x/c), 0)**g": "bcg", "a + (b + max(x - c, 0))**g": "c",
+    "(max(x - c, 0)**g + b)**a": "cg",
+}
+
+
+@pytest.mark.parametrize("text", HINGES)
+def test_a_power_of_0_is_0_and_does_not_move(text: str) -> None:
+    """Value and derivatives at a point below the hinge, on it, and beyond; on it the derivative from below counts."""
+    law = Law(text)
+    theta = np.array([dict(a=0.5, b=0.7, c=4.0, g=0.6)[name] for name in law.names])
+    still = [j for j, name in enumerate(law.names) if name in HINGES[text]]
+    for x in (np.array([3.0]), np.array([4.0]), np.array([9.0])):
+        points = Points(law, [x], np.array([0.3]), np.ones(1), "linear")
+        value, J = np.empty(1), np.empty((len(theta), 1))
+        law.kernels("linear").predict(theta, points.rows, 1, value, J)
+        np.testing.assert_allclose(value, support.predict(law, theta, [x]), rtol=1e-14)
+        f, g, H = points.kernel(theta)
+        assert f == pytest.approx(points.objective(theta), rel=1e-13)
+        if x[0] > 4.0:
+            support.assert_derivatives(points, theta, support.mp_derivatives(law, theta, [x]))
+            continue
+        assert (J[still] == 0).all() and (g[still] == 0).all() and (H[still] == 0).all() and (H[:, still] == 0).all()
+        assert np.isfinite(g).all() and np.isfinite(H).all()
+
+
+def test_a_power_of_0_below_0_has_no_value() -> None:
+    law, x = Law("a + b*max(x - c, 0)**g"), np.array([3.0, 5.0])
+    value, J = np.empty(2), np.empty((4, 2))
+    law.kernels("linear").predict(np.array([0.5, 0.7, 4.0, -0.6]), x[None], 2, value, J)
+    assert np.isnan(value[0]) and value[1] == pytest.approx(1.2, rel=1e-15)
+    assert Points(law, [x], x, x, "linear").kernel([0.5, 0.7, 4.0, -0.6])[0] == np.inf
+    # 0**0 is 1, as in Python
+    law.kernels("linear").predict(np.array([0.5, 0.7, 4.0, 0.0]), x[None], 2, value, J)
+    np.testing.assert_allclose(value, 1.2, rtol=1e-15)
 
 
 def test_exponents_out_of_range_are_refused() -> None:
