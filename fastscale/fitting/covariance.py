@@ -8,6 +8,9 @@ from fastscale.fitting.problem import Problem
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws.law import Array
 
+# What is this much shorter than the longest direction of scaled derivatives is none
+SPANS = 1e-12
+
 
 def predictions(problem: Problem, theta: Array) -> tuple[Array, Array]:
     """(residuals, their derivatives by the coordinates), on the residual's scale: (points,), (points, parameters)."""
@@ -85,13 +88,23 @@ def bread(problem: Problem, theta: Array, least: float = 0.0) -> tuple[Array, Ar
     return (np.asarray(inverse, dtype=float), spread) if (np.diag(inverse) > 0).all() else None
 
 
+def basis(J: Array) -> tuple[Array, Array]:
+    """(orthonormal columns that span those of J, their singular values from the largest on), J's columns at unit length."""
+    lengths = np.linalg.norm(J, axis=0)
+    U, sizes, _ = np.linalg.svd(J / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
+    return U, sizes
+
+
+def spanning(found: tuple[Array, Array], least: float) -> Array:
+    """Of a `basis` the columns whose singular value is more than this share of the largest."""
+    U, sizes = found
+    return np.asarray(U[:, sizes > least * sizes.max(initial=0.0)])
+
+
 def leverages(problem: Problem, theta: Array, spread: Array) -> tuple[Array, Array]:
     """(leverage of each point, orthonormal basis U of the weighted derivatives): h_i = |U_i|^2, those of least squares."""
     _, J = predictions(problem, theta)
-    weighted = np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)
-    scale = np.linalg.norm(weighted, axis=0)
-    U, sizes, _ = np.linalg.svd(weighted / np.where(scale > 0, scale, 1.0), full_matrices=False)
-    U = U[:, sizes > 1e-12 * sizes.max(initial=0.0)]
+    U = spanning(basis(np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)), SPANS)
     return (U**2).sum(axis=1), U
 
 
