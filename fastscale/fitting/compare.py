@@ -176,10 +176,10 @@ def compare(
     by
         Column, or columns, that name groups: the laws are compared in each (`GroupComparison`), and p corrected for many tests.
     scheme, along, cut, groups, train
-        "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable), score above; runs that have
-        points on both sides are divided by where they end (`Scheme.splits`); "expanding": several cuts; "groups": leave each
-        level of the column `groups` out (laws over a learning-rate schedule need that); "column": the column `train` says which
-        rows train (1, true) and which are held out (0, false). To name `groups=` or `train=` is enough.
+        "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable, or its column), score above;
+        runs that have points on both sides are divided by where they end (`Scheme.splits`); "expanding": several cuts;
+        "groups": leave each level of the column `groups` out (laws over a learning-rate schedule need that); "column": the
+        column `train` says which rows train (1, true) and which are held out (0, false). To name `groups=` or `train=` is enough.
     resamples
         Resamples of the runs (points where none are known) on which every law is fitted anew, to the training part of each, and
         scored on its held-out part: for `selected`, and for the coverage by prediction intervals. 200 by default; with `by` 0,
@@ -282,7 +282,7 @@ def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     values: dict[str, Array] = {}
     for name, points in zip(fits, every, strict=True):
         values |= dict(zip(points.variables, points.X[:, at[name]], strict=True))
-    name, along = scheme.variable(values, chosen.columns)
+    name, along = scheme.variable(values, chosen.columns, {v: c for one in fits.values() for v, c in one.columns.items()})
     # A law that misses the points leaves neighbours alike, which looks like runs: the law that fits best says which there are.
     scale = scale_of(one.options.residual for one in fits.values())
     best = min(fits, key=lambda law: _spread(fits[law], at[law], scale))

@@ -18,7 +18,7 @@ from fastscale.fitting.choose import choose, resolve_all
 from fastscale.fitting.data import open_runs
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
-from fastscale.fitting.group_data import names_of, select_groups
+from fastscale.fitting.group_data import canonical, names_of, refuse_alike, select_groups
 from fastscale.fitting.group_identify import conditions, noise_of
 from fastscale.fitting.identify import LOST
 from fastscale.fitting.intervals import tails_of
@@ -207,6 +207,7 @@ def _fit_law(
     space = Space.of(law, options)
     points, broken = select_groups(law, runs, by, options, weights)
     all_codes, labels = group_codes(runs.frame[by])
+    refuse_alike("by", labels)
     codes = all_codes[points.rows]
     total = len(labels)
     p = len(law.names)
@@ -283,7 +284,7 @@ def _fit_law(
 
 def one_type(labels: pd.Series) -> Any:
     """Labels as they are; where numbers stand beside "<missing>", all as texts, which a file can hold."""
-    return [_canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
+    return [canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
 
 
 @dataclass(frozen=True)
@@ -346,11 +347,6 @@ def _sorted(
 
 def group_keys(labels: pd.DataFrame) -> np.ndarray:
     """A 64-bit key of each group from its labels alone: its draws are the same whatever other groups there are."""
-    columns = [[_canonical(v) for v in labels[name]] for name in labels.columns]
+    columns = [[canonical(v) for v in labels[name]] for name in labels.columns]
     joined = np.array(["\x1f".join(parts) for parts in zip(*columns, strict=True)], dtype=object)
     return np.asarray(pd.util.hash_array(joined, categorize=False), dtype=np.uint64)
-
-
-def _canonical(label: Any) -> str:
-    # 1 and 1.0 name the same group: a missing key elsewhere may have turned integers to floats
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
