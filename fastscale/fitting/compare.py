@@ -54,7 +54,8 @@ class Comparison:
         much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are; of this
         pair alone), p_adjusted (of a model confidence set: for the best law being the best of so many), distinguishable
         (p_adjusted below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
-        anew, is the best), weight (stacked), failed (divisions without an optimum, of those that are scored; one makes error
+        anew, is the best), weight (stacked: in the mixture with the least held-out error, which may be without the best law,
+        since errors of opposite signs cancel), failed (divisions without an optimum, of those that are scored; one makes error
         infinite), in_sample (the error of the fit to all points), aicc (where the objective is a likelihood, and the same for
         all laws), parameters, held_out (points).
     verdict
@@ -63,7 +64,7 @@ class Comparison:
         P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why (held_out_failed),
         or not to many resamples (P21); divisions in no score (not_scored): those in which no law could be fitted, and where every
         law fails in some, those that the laws with the fewest failures lack; runs that both train and are scored (run_in_both);
-        levels too few to draw from (few_levels).
+        levels too few to draw from (few_levels); a mixture without the best law (best_left_out).
     fits
         Each law on all data.
     errors
