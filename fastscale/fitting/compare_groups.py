@@ -14,7 +14,7 @@ from fastscale.archive import Note, Runs
 from fastscale.errors import FitError
 from fastscale.fitting.choose import Chosen, resolve_all
 from fastscale.fitting.group_holdout import Ground, ground_of
-from fastscale.fitting.group_tables import USABLE, Part, Scores, notes_of, summary_of, tables, verdict_of
+from fastscale.fitting.group_tables import USABLE, Part, Scores, notes_of, refuse_clashes, summary_of, tables, verdict_of
 from fastscale.fitting.groups import fit_groups
 from fastscale.fitting.holdout import Scheme, Split
 from fastscale.fitting.limits import refuse_large
@@ -93,14 +93,36 @@ def compare_groups(
     for name in given:
         if name not in _OPTIONS:
             raise FitError(f"{name}= is not available in a comparison by groups; compare their runs one group at a time")
+    refuse_clashes(by)
+    found = compared(chosen, by, scheme, resamples, level, seed, given)
+    verdict = verdict_of(found.summary, found.pairs, by, found.ground, level)
+    notes = notes_of(found.table, by, found.ground, found.scores)
+    return GroupComparison(
+        found.table, found.pairs, found.summary, verdict, notes, found.ground.scale, chosen.left_out,
+    )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the groups are compared on, and what comes of it: the tables of a `GroupComparison`."""
+
+    ground: Ground
+    scores: Scores
+    table: pd.DataFrame
+    pairs: pd.DataFrame
+    summary: pd.DataFrame
+
+
+def compared(
+    chosen: Chosen, by: list[str], scheme: Scheme, resamples: int, level: float, seed: int, given: dict[str, Any]
+) -> Compared:
+    """The laws compared in every group."""
     laws = resolve_all(chosen)
     ground = ground_of(laws, chosen, by, scheme, given)
     scores = _scores(laws, ground, by, resamples, seed, given)
     names = [law.name for law, _ in laws]
     table, pairs = tables(names, ground, scores, scheme, level, seed)
-    summary = summary_of(names, table, pairs)
-    verdict = verdict_of(summary, pairs, by, ground, level)
-    return GroupComparison(table, pairs, summary, verdict, notes_of(table, by, ground, scores), ground.scale, chosen.left_out)
+    return Compared(ground, scores, table, pairs, summary_of(names, table, pairs))
 
 
 def _scores(
