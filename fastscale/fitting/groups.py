@@ -132,14 +132,10 @@ def fit_groups(
     if isinstance(delta, str):
         raise FitError(f"delta={delta!r}: a batch takes a number for all groups; delta='auto' is for single fits")
 
-    def options_of(scale: str) -> Options:
-        number = float(delta_of(delta, scale))
-        options = Options(number, scale, float(penalty), dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
-        options.refuse_in_batch()
-        return options
-
-    options = options_of("log" if residual is None else residual)
-    plan = _Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
+    given = {"delta": delta, "residual": residual, "penalty": penalty, "weights": weights, "fixed": fixed, "tied": tied,
+             "bounds": bounds, "threads": threads, "chunk": chunk}
+    options = batch_options(given, "log" if residual is None else residual)
+    plan = Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
     by = names_of(by)
     if not by:
         raise FitError("by: name at least one column")
@@ -150,8 +146,8 @@ def fit_groups(
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws, fingerprints = [], {}, {}
     for law, mapped in resolved:
-        own = options_of(law.residual) if residual is None else options
-        table, kept, fingerprints[law.name] = _fit_law(law, mapped, by, own, weights, plan)
+        own = batch_options(given, law.residual) if residual is None else options
+        table, kept, fingerprints[law.name] = fit_law(law, mapped, by, own, weights, plan)
         tables.append(table)
         if kept is not None:
             draws[law.name] = kept
@@ -165,8 +161,6 @@ def fit_groups(
         from fastscale.fitting.group_choice import choices
 
         table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
-        given = {"delta": delta, "residual": residual, "penalty": penalty, "weights": weights, "fixed": fixed, "tied": tied,
-                 "bounds": bounds, "threads": threads, "chunk": chunk}
         told, about["choice"] = choices(chosen, by, level, plan.seed, given)
         place = list(table.columns).index("warnings") + 1
         table.insert(place, "held_out", told["held_out"])
@@ -188,7 +182,9 @@ def _refuse_clashes(by: list[str], laws: list[Law]) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
+    """How groups are fitted and resampled: see `fit_groups`."""
+
     resamples: int
     level: float
     kind: str | None
@@ -212,10 +208,23 @@ def _count(bootstrap: Any) -> int:
     return int(bootstrap)
 
 
-def _fit_law(
-    law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: _Plan
+def batch_options(given: Mapping[str, Any], scale: str) -> Options:
+    """The options of a batch on a residual's scale, from what `fit_groups` was given."""
+    delta, penalty = float(delta_of(given.get("delta"), scale)), float(given.get("penalty", 1.0))
+    fixed, tied, bounds = (dict(given.get(name) or {}) for name in ("fixed", "tied", "bounds"))
+    options = Options(delta, scale, penalty, fixed, tied, bounds)
+    options.refuse_in_batch()
+    return options
+
+
+def fit_law(
+    law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: Plan, near: Array | None = None
 ) -> tuple[pd.DataFrame, Array | None, str]:
-    """The table of one law, a row a group; the draws, (groups, resamples, parameters); the fingerprint of the points."""
+    """The table of one law, a row a group; the draws, (groups, resamples, parameters); the fingerprint of the points.
+
+    `near` are starts of each group in kernel coordinates, (groups, starts, parameters), from which it is fitted where these lead
+    to a sound optimum, and which a global search follows where they do not; NaN for none.
+    """
     for name in by:
         if name not in runs.frame.columns:
             runs.column_of(name)  # raises, with the near names
@@ -236,6 +245,7 @@ def _fit_law(
     told, ends = np.full((total, p, p), np.nan), np.full((total, 2, p), np.nan)
     counts = np.zeros((total, COUNT), np.int64)
     draws = np.full((total, B if plan.keep_draws else 0, p), np.nan)
+    near = np.empty((total, 0, p)) if near is None else np.ascontiguousarray(near)
     most_failed = B - math.ceil((1 - MOST_FAILED) * B)
     kernels, grid = law.kernels(options.residual), space.search
     tails = np.array(tails_of(plan.level))
@@ -246,8 +256,9 @@ def _fit_law(
                 batch.strata_offsets, batch.keys, batch.log_rows, grid.values,
                 grid.anchors, grid.rows, space.solved.astype(np.int64),
                 law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, batch.rho,
-                SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, B if plan.keep_draws else most_failed,
-                np.uint64(plan.seed), tails, a, b, thetas, values, status, errors, told, ends, counts, draws,
+                SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, near, B,
+                B if plan.keep_draws else most_failed, np.uint64(plan.seed), tails, a, b, thetas, values, status, errors, told,
+                ends, counts, draws,
             ),
             total,
             plan.threads,
@@ -320,7 +331,7 @@ class _Batch:
 
 
 def _sorted(
-    law: Law, points: Points, codes: np.ndarray, labels: pd.DataFrame, options: Options, plan: _Plan
+    law: Law, points: Points, codes: np.ndarray, labels: pd.DataFrame, options: Options, plan: Plan
 ) -> _Batch:
     total = len(labels)
     if plan.kind == "clusters" and points.runs is None:
