@@ -17,6 +17,19 @@ from fastscale.fitting.schedules import follows
 SEVERAL, NOT_COMPARED = "not distinguishable", "not compared"
 
 
+def add_choices(
+    table: pd.DataFrame, about: dict[str, Any], chosen: Chosen, by: list[str], level: float, seed: int, given: dict[str, Any]
+) -> None:
+    """Put held_out and choice into a table of a row a group and law, after its warnings, and what came out in words into `about`.
+
+    `given` are the options that the fits were made with.
+    """
+    told, about["choice"] = choices(chosen, by, level, seed, given)
+    place = list(table.columns).index("warnings") + 1
+    table.insert(place, "held_out", told["held_out"])
+    table.insert(place + 1, "choice", told["choice"])
+
+
 def choices(chosen: Chosen, by: list[str], level: float, seed: int, given: dict[str, Any]) -> tuple[pd.DataFrame, str]:
     """(held_out, choice; a row a group and law, laws in the order that they are asked for in; the comparison in words).
 

@@ -158,13 +158,10 @@ def fit_groups(
     about["data_fingerprint"] = fingerprints  # of the points of each law
     about["left_out"] = chosen.left_out
     if len(tables) > 1:  # group by group: each table has the groups in the same order
-        from fastscale.fitting.group_choice import choices
+        from fastscale.fitting.group_choice import add_choices
 
         table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
-        told, about["choice"] = choices(chosen, by, level, plan.seed, given)
-        place = list(table.columns).index("warnings") + 1
-        table.insert(place, "held_out", told["held_out"])
-        table.insert(place + 1, "choice", told["choice"])
+        add_choices(table, about, chosen, by, level, plan.seed, given)
     return GroupFits.of(table, about, draws)
 
 
