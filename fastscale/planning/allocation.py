@@ -91,7 +91,10 @@ class Surface:
     def rows(self, which: Any) -> Surface:
         """Some of the rows."""
         held = {**self.draws.held, **({"batch": self.batch} if self.steps else {})}
-        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self._asked)
+        found = Surface(Draws(self.draws.law, self.draws.natural[which], held), self._asked)
+        if "cost" in vars(self):  # read once
+            found.cost = self.cost
+        return found
 
     def at(self, N: Any, D: Any) -> Array:
         """What the law predicts at N and D."""
