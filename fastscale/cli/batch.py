@@ -86,9 +86,10 @@ def batch(
     for name in by:
         check_column(archive.runs.frame, name, "--by")
     left_out: dict[str, str] = {}
-    if every or not several().keys().isdisjoint(names):
-        from fastscale.fitting.choose import choose
+    from fastscale.fitting.choose import choose
+    from fastscale.fitting.data import open_runs
 
+    if every or not several().keys().isdisjoint(names):
         chosen = choose(ALL if every else names, archive.named if every else archive.runs, columns, keywords["residual"])
         names, left_out = [law if isinstance(law, str) else law.name for law in chosen.laws], chosen.left_out
         archive, columns = replace(archive, runs=chosen.runs), {name: column for name, column in chosen.columns.items() if column}
@@ -102,6 +103,16 @@ def batch(
     }
     tables = _fit(archive, names, by, {**keywords, **columns, "progress": output.progress_wanted(quiet)})
     fits = groups.join(tables, left_out)
+    interrupted = ""
+    if len(tables) < len(names):
+        interrupted = f"{len(tables)} of {len(names)} laws were finished ({', '.join(names[: len(tables)])})"
+    elif len(names) > 1:
+        variables = {name: column for name, column in columns.items() if name not in ("loss", "run")}
+        chosen = choose(list(names), open_runs(archive.runs, columns), variables, keywords["residual"])
+        try:
+            fits = groups.with_choices(fits, chosen, keywords)
+        except KeyboardInterrupt:  # the fits are there
+            interrupted = "all laws were fitted; which one to take in each group was not compared"
     written = None
     if out is not None:
         output.write_csv(fits, out) if out.suffix == ".csv" else fits.save(out)
@@ -109,12 +120,12 @@ def batch(
     if json:
         output.print_json(groups.document(archive, tables, fits, written))
     else:
-        typer.echo(groups.text(archive, tables, written, quiet))
+        typer.echo(groups.text(archive, tables, fits, written, quiet))
         if left_out and not quiet:
             output.say(f"{len(left_out)} built-in laws are not among {'all' if every else 'them'}: --json says why")
     failed = len(fits.failures())
-    if len(tables) < len(names):
-        output.say(f"interrupted: {len(tables)} of {len(names)} laws were finished ({', '.join(names[: len(tables)])})")
+    if interrupted:
+        output.say(f"interrupted: {interrupted}")
         raise typer.Exit(output.INTERRUPTED)
     if failed:
         output.say(f"{failed:,} of {len(fits):,} fits failed")

@@ -14,6 +14,8 @@ from fastscale.fitting import GroupFits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from fastscale.fitting.choose import Chosen
+
 ROWS_SHOWN = 10
 FAILURES_SHOWN = 20
 
@@ -28,14 +30,26 @@ def join(tables: list[GroupFits], left_out: dict[str, str]) -> GroupFits:
     return GroupFits.of(joined, {**tables[0].about, **by_law, "left_out": left_out})
 
 
-def text(archive: Archive, tables: list[GroupFits], written: str | None, quiet: bool) -> str:
-    """A summary of each law: how its groups ended, the first rows, the failures with their reasons."""
+def with_choices(fits: GroupFits, chosen: Chosen, keywords: dict[str, Any]) -> GroupFits:
+    """The table of all laws with the one to take in each group; `keywords` are those that each law was fitted with."""
+    from fastscale.fitting.group_choice import add_choices
+
+    table, about = pd.DataFrame(fits), dict(fits.about)
+    options = ("delta", "residual", "weights", "fixed", "tied", "bounds", "threads")
+    given = {name: keywords[name] for name in options if keywords.get(name) is not None}
+    add_choices(table, about, chosen, about["by"], about["level"], about["seed"], given)
+    return GroupFits.of(table, about)
+
+
+def text(archive: Archive, tables: list[GroupFits], fits: GroupFits, written: str | None, quiet: bool) -> str:
+    """A summary of each law: how its groups ended, the first rows, the failures with their reasons; which law to take."""
     lines = [] if quiet else [archive.read_line(), *account(archive.runs.dropped, archive.runs.warnings), ""]
     for part in tables:
         lines += [*_summary(part, archive.rows), ""]
+    if "choice" in fits.about:
+        lines += [fits.about["choice"], ""]
     if written is not None:
-        rows, columns = sum(map(len, tables)), len(join(tables, {}).columns)
-        lines.append(f"written: {written} ({rows:,} rows x {columns} columns)")
+        lines.append(f"written: {written} ({len(fits):,} rows x {len(fits.columns)} columns)")
     return "\n".join(lines).rstrip()
 
 
@@ -119,9 +133,8 @@ def document(archive: Archive, tables: list[GroupFits], fits: GroupFits, written
 
 
 def _records(fits: GroupFits, by: list[str], named: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
-    facts = [
-        name for name in ("status", "message", "n", "runs", "objective", "resamples_ok", "resamples_failed") if name in fits
-    ]
+    known = ("status", "message", "n", "runs", "objective", "held_out", "choice", "resamples_ok", "resamples_failed")
+    facts = [name for name in known if name in fits]
     ends = ("standard_error", "_se"), ("lower", "_lower"), ("upper", "_upper")
     columns = {str(name): fits[name].tolist() for name in fits.columns}
     for i, law in enumerate(columns["law"]):

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 KINDS = ("sandwich", "profile")
 
 
-def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
-    """See `Fit.interval`."""
+def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str, over_runs: str = "CR1") -> pd.DataFrame:
+    """See `Fit.interval`; `over_runs` as for `robust_covariance`."""
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}; intervals from resamples are those of fit.bootstrap()")
     tail = tails_of(level)[1]
@@ -34,7 +34,7 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
     if why is None:
         problem = fit.problem
         assert problem is not None
-        V, degrees = robust_covariance(fit)
+        V, degrees = robust_covariance(fit, over_runs)
         if V is None:
             why = "the objective is flat in some direction"
         elif kind == "profile" and fit.part is not None:
@@ -67,8 +67,8 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str)
     )
 
 
-def robust_covariance(fit: Fit) -> tuple[Array | None, float]:
-    """(sandwich covariance of the coordinates, HC3 or over runs CR1; its degrees of freedom); of a procedure its own.
+def robust_covariance(fit: Fit, over_runs: str = "CR1") -> tuple[Array | None, float]:
+    """(sandwich covariance of the coordinates, HC3 or over runs CR1 or CR3; its degrees of freedom); of a procedure its own.
 
     Of one group among several that share parameters: its part of theirs.
     """
@@ -76,13 +76,13 @@ def robust_covariance(fit: Fit) -> tuple[Array | None, float]:
         return fit.stages.covariance(fit)
     if fit.part is not None:
         whole, group = fit.part
-        V, degrees = robust_covariance(whole)
+        V, degrees = robust_covariance(whole, over_runs)
         assert whole.law.shared is not None
         places = whole.law.shared.places[group]
         return (None if V is None else V[np.ix_(places, places)]), degrees
     problem, runs = fit.problem, fit.units
     assert problem is not None
-    V = covariance(problem, fit.theta, runs, "HC3")
+    V = covariance(problem, fit.theta, runs, "HC3" if runs is None else over_runs)
     if V is None:
         return None, math.nan
     moves = np.isfinite(np.diag(V)) & (np.diag(V) > 0)

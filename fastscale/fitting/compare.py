@@ -54,7 +54,8 @@ class Comparison:
         much its squared error exceeds the best law's, paired over held-out runs, the training data taken as they are; of this
         pair alone), p_adjusted (of a model confidence set: for the best law being the best of so many), distinguishable
         (p_adjusted below 1 - level), selected (share of resamples of training and held-out runs in which this law, fitted
-        anew, is the best), weight (stacked), failed (divisions without an optimum, of those that are scored; one makes error
+        anew, is the best), weight (stacked: in the mixture with the least held-out error, which may be without the best law,
+        since errors of opposite signs cancel), failed (divisions without an optimum, of those that are scored; one makes error
         infinite), in_sample (the error of the fit to all points), aicc (where the objective is a likelihood, and the same for
         all laws), parameters, held_out (points).
     verdict
@@ -63,7 +64,7 @@ class Comparison:
         P24 where the law that fits best is not the one that predicts best; what could not be fitted, and why (held_out_failed),
         or not to many resamples (P21); divisions in no score (not_scored): those in which no law could be fitted, and where every
         law fails in some, those that the laws with the fewest failures lack; runs that both train and are scored (run_in_both);
-        levels too few to draw from (few_levels).
+        levels too few to draw from (few_levels); a mixture without the best law (best_left_out).
     fits
         Each law on all data.
     errors
@@ -176,10 +177,10 @@ def compare(
     by
         Column, or columns, that name groups: the laws are compared in each (`GroupComparison`), and p corrected for many tests.
     scheme, along, cut, groups, train
-        "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable), score above; runs that have
-        points on both sides are divided by where they end (`Scheme.splits`); "expanding": several cuts; "groups": leave each
-        level of the column `groups` out (laws over a learning-rate schedule need that); "column": the column `train` says which
-        rows train (1, true) and which are held out (0, false). To name `groups=` or `train=` is enough.
+        "cut" (default): train below a cut of `along` ("C" is 6ND, "N", "D", or the law's variable, or its column), score above;
+        runs that have points on both sides are divided by where they end (`Scheme.splits`); "expanding": several cuts;
+        "groups": leave each level of the column `groups` out (laws over a learning-rate schedule need that); "column": the
+        column `train` says which rows train (1, true) and which are held out (0, false). To name `groups=` or `train=` is enough.
     resamples
         Resamples of the runs (points where none are known) on which every law is fitted anew, to the training part of each, and
         scored on its held-out part: for `selected`, and for the coverage by prediction intervals. 200 by default; with `by` 0,
@@ -282,7 +283,7 @@ def _ground(fits: Mapping[str, Fit], chosen: Chosen, scheme: Scheme) -> _Ground:
     values: dict[str, Array] = {}
     for name, points in zip(fits, every, strict=True):
         values |= dict(zip(points.variables, points.X[:, at[name]], strict=True))
-    name, along = scheme.variable(values, chosen.columns)
+    name, along = scheme.variable(values, chosen.columns, {v: c for one in fits.values() for v, c in one.columns.items()})
     # A law that misses the points leaves neighbours alike, which looks like runs: the law that fits best says which there are.
     scale = scale_of(one.options.residual for one in fits.values())
     best = min(fits, key=lambda law: _spread(fits[law], at[law], scale))

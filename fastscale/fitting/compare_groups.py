@@ -14,8 +14,8 @@ from fastscale.archive import Note, Runs
 from fastscale.errors import FitError
 from fastscale.fitting.choose import Chosen, resolve_all
 from fastscale.fitting.group_holdout import Ground, ground_of
-from fastscale.fitting.group_tables import USABLE, Part, Scores, notes_of, summary_of, tables, verdict_of
-from fastscale.fitting.groups import fit_groups
+from fastscale.fitting.group_tables import USABLE, Part, Scores, notes_of, refuse_clashes, summary_of, tables, verdict_of
+from fastscale.fitting.groups import Plan, batch_options, fit_groups, fit_law
 from fastscale.fitting.holdout import Scheme, Split
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import predict_points
@@ -24,6 +24,9 @@ from fastscale.laws import Law
 from fastscale.laws.law import Array
 
 _HELD = np.uint64(0x48454C44)  # draws of what is held out, apart from those of training points
+# Of levels that are left out one by one, the training parts of so many are searched globally; the others, which are nearly the
+# same points, are fitted from the optima of these
+_SEARCHED = 3
 _OPTIONS = frozenset(inspect.signature(fit_groups).parameters)
 
 
@@ -93,18 +96,40 @@ def compare_groups(
     for name in given:
         if name not in _OPTIONS:
             raise FitError(f"{name}= is not available in a comparison by groups; compare their runs one group at a time")
+    refuse_clashes(by)
+    found = compared(chosen, by, scheme, resamples, level, seed, given)
+    verdict = verdict_of(found.summary, found.pairs, by, found.ground, level)
+    notes = notes_of(found.table, by, found.ground, found.scores)
+    return GroupComparison(
+        found.table, found.pairs, found.summary, verdict, notes, found.ground.scale, chosen.left_out,
+    )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """What the groups are compared on, and what comes of it: the tables of a `GroupComparison`."""
+
+    ground: Ground
+    scores: Scores
+    table: pd.DataFrame
+    pairs: pd.DataFrame
+    summary: pd.DataFrame
+
+
+def compared(
+    chosen: Chosen, by: list[str], scheme: Scheme, resamples: int, level: float, seed: int, given: dict[str, Any]
+) -> Compared:
+    """The laws compared in every group."""
     laws = resolve_all(chosen)
     ground = ground_of(laws, chosen, by, scheme, given)
-    scores = _scores(laws, ground, by, resamples, seed, given)
+    scores = _scores(laws, ground, by, scheme, resamples, seed, given)
     names = [law.name for law, _ in laws]
     table, pairs = tables(names, ground, scores, scheme, level, seed)
-    summary = summary_of(names, table, pairs)
-    verdict = verdict_of(summary, pairs, by, ground, level)
-    return GroupComparison(table, pairs, summary, verdict, notes_of(table, by, ground, scores), ground.scale, chosen.left_out)
+    return Compared(ground, scores, table, pairs, summary_of(names, table, pairs))
 
 
 def _scores(
-    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], resamples: int, seed: int, given: dict[str, Any]
+    laws: list[tuple[Law, Runs]], ground: Ground, by: list[str], scheme: Scheme, resamples: int, seed: int, given: dict[str, Any]
 ) -> Scores:
     """Every law fitted to the training part of every group and division, and what it errs by on the part held out."""
     there = [[bool(split.test[ground.part(g)].any()) for g in range(ground.groups)] for split in ground.splits]
@@ -116,7 +141,8 @@ def _scores(
     ]
     in_sample, inner = np.full((ground.groups, len(laws)), np.nan), np.full(len(ground.rows), np.nan)
     scores = Scores([[] for _ in range(ground.groups)], in_sample, inner)
-    for split in ground.splits:
+    found: list[list[Array]] = [[] for _ in laws]
+    for d, split in enumerate(ground.splits):
         parts: list[tuple[Part, Array]] = []
         for g in range(ground.groups):
             here = ground.part(g)
@@ -126,23 +152,27 @@ def _scores(
                 parts.append((Part.of(g, here, split.train[here], test, own, drawn[:, own], len(laws)), drawn[:, own]))
                 scores.parts[g].append(parts[-1][0])
         for j, (law, runs) in enumerate(laws):
-            _score(scores, j, law, runs, ground, split, parts, by, resamples, seed, given)
+            again = scheme.kind == "groups" and d >= _SEARCHED and not law.references  # which depend on the points
+            near = np.stack(found[j], axis=1) if again else None
+            thetas = _score(scores, j, law, runs, ground, split, parts, by, resamples, seed, given, near)
+            if d < _SEARCHED:
+                found[j].append(thetas)
     return scores
 
 
 def _score(
     scores: Scores, k: int, law: Law, runs: Runs, ground: Ground, split: Split, parts: list[tuple[Part, Array]], by: list[str],
-    resamples: int, seed: int, given: dict[str, Any],
-) -> None:
-    """The errors of one law in one division."""
+    resamples: int, seed: int, given: dict[str, Any], near: Array | None,
+) -> Array:
+    """The errors of one law in one division; its optimum in every group, in kernel coordinates. `near` is as for `fit_law`."""
     # a lone run a group is a curve: its points are drawn
-    options: dict[str, Any] = {
-        "bootstrap": resamples, "keep_draws": resamples > 0, "seed": seed, "kind": "pairs" if ground.lone else None, **given
-    }
-    fits = fit_groups(law, replace(runs, keep=np.sort(ground.rows[split.train])), by=by, **options)
+    kind = "pairs" if ground.lone else None
+    plan = Plan(resamples, 0.95, kind, seed, resamples > 0, given.get("threads"), given.get("chunk"), False)
+    residual = given.get("residual") or law.residual
+    train = replace(runs, keep=np.sort(ground.rows[split.train]))
+    fits, kept, _ = fit_law(law, train, by, batch_options(given, residual), given.get("weights"), plan, near)
     thetas = law.to_coordinates(fits[list(law.names)].to_numpy(dtype=float))
-    draws = law.to_coordinates(fits.draws[law.name]) if resamples else None
-    residual = fits.about["residual"][law.name]
+    draws = None if kept is None else law.to_coordinates(kept)
     status, message = (fits[name].to_numpy(dtype=object) for name in ("status", "message"))
     for part, times in parts:
         g = part.group
@@ -160,3 +190,4 @@ def _score(
             square = squares(errors_of(values, response[part.test], ground.scale))
             sums = (times * np.where(times > 0, square, 0.0)).sum(axis=1)
             part.drawn[:, k] = np.where(np.isfinite(draws[g]).all(axis=1), sums, np.nan)
+    return thetas

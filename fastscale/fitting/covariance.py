@@ -8,6 +8,9 @@ from fastscale.fitting.problem import Problem
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws.law import Array
 
+# What is this much shorter than the longest direction of scaled derivatives is none
+SPANS = 1e-12
+
 
 def predictions(problem: Problem, theta: Array) -> tuple[Array, Array]:
     """(residuals, their derivatives by the coordinates), on the residual's scale: (points,), (points, parameters)."""
@@ -31,10 +34,14 @@ def predictions(problem: Problem, theta: Array) -> tuple[Array, Array]:
 def point_scores(problem: Problem, theta: Array) -> Array:
     """Gradient of each point's part of the objective, (points, parameters), in kernel coordinates."""
     residual, J = predictions(problem, theta)
-    delta, penalty = problem.rho[:2]
-    clipped = problem.w[: problem.n] * np.where(residual > 0, penalty, 1.0) * np.clip(residual, -delta, delta)
-    scores: Array = clipped[:, None] * J
+    scores: Array = _slopes(problem, residual)[:, None] * J
     return scores
+
+
+def _slopes(problem: Problem, residual: Array) -> Array:
+    """Derivative of each point's part of the objective by its residual."""
+    delta, penalty = problem.rho[:2]
+    return np.asarray(problem.w[: problem.n] * np.where(residual > 0, penalty, 1.0) * np.clip(residual, -delta, delta))
 
 
 def robust_scale(residual: Array, w: Array | None = None) -> float:
@@ -85,13 +92,23 @@ def bread(problem: Problem, theta: Array, least: float = 0.0) -> tuple[Array, Ar
     return (np.asarray(inverse, dtype=float), spread) if (np.diag(inverse) > 0).all() else None
 
 
+def basis(J: Array) -> tuple[Array, Array]:
+    """(orthonormal columns that span those of J, their singular values from the largest on), J's columns at unit length."""
+    lengths = np.linalg.norm(J, axis=0)
+    U, sizes, _ = np.linalg.svd(J / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
+    return U, sizes
+
+
+def spanning(found: tuple[Array, Array], least: float) -> Array:
+    """Of a `basis` the columns whose singular value is more than this share of the largest."""
+    U, sizes = found
+    return np.asarray(U[:, sizes > least * sizes.max(initial=0.0)])
+
+
 def leverages(problem: Problem, theta: Array, spread: Array) -> tuple[Array, Array]:
     """(leverage of each point, orthonormal basis U of the weighted derivatives): h_i = |U_i|^2, those of least squares."""
     _, J = predictions(problem, theta)
-    weighted = np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)
-    scale = np.linalg.norm(weighted, axis=0)
-    U, sizes, _ = np.linalg.svd(weighted / np.where(scale > 0, scale, 1.0), full_matrices=False)
-    U = U[:, sizes > 1e-12 * sizes.max(initial=0.0)]
+    U = spanning(basis(np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)), SPANS)
     return (U**2).sum(axis=1), U
 
 
@@ -117,7 +134,8 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
 
     "HC1" has the factor G/(G - 1) * (n - 1)/(n - m) for G runs (or points) and m parameters that move (Cameron, Miller 2015,
     their CR1); "HC3" divides each point's score by 1 minus its leverage instead (MacKinnon, White 1985; with runs it is CR1 all
-    the same). 0 for fixed parameters, NaN for those at a bound; None where the Hessian is singular or the points too few.
+    the same); "CR3" over runs makes them as far off as those of a run that is left out (Bell, McCaffrey 2002). 0 for fixed
+    parameters, NaN for those at a bound; None where the Hessian is singular or the points too few.
     """
     if not np.isfinite(theta).all() or (found := bread(problem, theta)) is None:
         return None
@@ -133,6 +151,13 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
         leverage, _ = leverages(problem, theta, spread)
         scores = scores / np.maximum(1.0 - leverage, 1e-3)[:, None]
         factor = 1.0
+    elif kind == "CR3" and runs is not None:
+        residual, J = predictions(problem, theta)
+        root = np.sqrt(problem.w[:n])
+        root = np.where(root > 0, root, 1.0)
+        _, U = leverages(problem, theta, spread)
+        scores = (adjusted(_slopes(problem, residual) / root, U, runs, 1.0) * root)[:, None] * (J @ spread)
+        factor = (count - 1) / count
     totals = np.zeros((count, m))
     np.add.at(totals, units, scores)
     turned = totals @ inverse

@@ -28,7 +28,7 @@ from fastscale.fitting.schedules import (
 from fastscale.laws import Law
 from fastscale.laws import get as get_law
 from fastscale.laws.law import Array
-from fastscale.planning.asked import floats
+from fastscale.planning.asked import floats, refuse_none
 
 # Sizes, data and compute are positive by nature, whatever the formula would allow.
 _POSITIVE = frozenset({"N", "D", "C", "S", "U"})
@@ -201,7 +201,10 @@ def one_shape(values: Mapping[str, Any]) -> list[np.ndarray]:
 def _numbers(name: str, value: Any, scale: bool) -> Array:
     """Values of a variable; of a scale, True is no 1."""
     try:
-        return floats(value) if scale else np.asarray(value, dtype=float)
+        if scale:
+            return floats(value)
+        refuse_none(value)
+        return np.asarray(value, dtype=float)
     except (TypeError, ValueError):
         raise FitError(f"{name}={value!r}: a number, or several") from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from fastscale.fitting.quantities import Quantities
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
 from fastscale.laws import Law, Published
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Ints
 from fastscale.laws.shared import refuse_groups
 from fastscale.planning.asked import numbers, together
 from fastscale.planning.derived import SCALE, Quantity, Question, find, scale_of, suitable
@@ -29,6 +29,8 @@ from fastscale.planning.reasons import at_limit, why_none
 _PREDICTIONS = frozenset({"target", "loss"})  # arguments that are what the law predicts
 # Missing draws above this share are a warning, not a remark
 _MANY_MISSING = 0.01
+# Rows of parameters, one a question and draw, that are computed at once
+_AT_ONCE = 65_536
 
 
 def derive(
@@ -88,29 +90,48 @@ def derive(
     support = Support({}) if isinstance(fit, Published) else fit.support
     scale = scale_of(law, along)
 
+    def asked(natural: Array) -> Iterator[tuple[Ints, Question]]:
+        """The rows of the result, some at a time, and the question of these: each for all rows of parameters."""
+        for which in _asked_at_once(rows, quantity.together(scale), max(1, _AT_ONCE // len(natural))):
+            given: dict[str, Any] = dict(rows[which[0]])
+            if len(which) > 1:
+                given |= {k: np.repeat([rows[i][k] for i in which], len(natural)) for k in quantity.together(scale)}
+            yield which, Question(Draws(law, np.tile(natural, (len(which), 1))), given, scale, cost, support.ranges)
+
     def of(natural: Array) -> Array:
-        draws = Draws(law, natural)
+        found = np.empty((len(rows), len(natural)))
         with np.errstate(all="ignore"):
-            values = [np.asarray(quantity.of(Question(draws, row, scale, cost, support.ranges))) for row in rows]
-        return np.column_stack([np.broadcast_to(value, len(draws)) for value in values])
+            for which, question in asked(natural):
+                found[which] = np.broadcast_to(quantity.of(question), len(question.draws)).reshape(len(which), -1)
+        return found.T
 
     logs = quantity.positive and not (quantity.unit_of == SCALE and _any_sign(scale, law))
     quantities = Quantities(index, of, np.full(len(rows), logs))
-    at_estimate = Draws(law, [[float(fit.params[parameter]) for parameter in law.names]])
+    estimate = np.array([[float(fit.params[parameter]) for parameter in law.names]])
     if isinstance(result, Bootstrap):
         table = intervals.interval(result, quantities, level, kind)
         table["missing"] = table.attrs["missing_each"]
     else:
-        table = pd.DataFrame({"estimate": of(at_estimate.natural)[0]}, index=index)
+        table = pd.DataFrame({"estimate": of(estimate)[0]}, index=index)
     if isinstance(fit, Fit) and fit.status is Status.UNIDENTIFIED:  # what such data do not determine
         warn_unread(len(table), len(table), fit.support)
         table["estimate"] = np.nan
-    questions = [Question(at_estimate, row, scale, cost, support.ranges) for row in rows]
-    notes = _notes(table, quantity, questions, support)
+    notes = _notes(table, quantity, asked(estimate), support)
     if not (isinstance(fit, Fit) and fit.status is Status.UNIDENTIFIED):
-        notes += _remarks(table, quantity, questions)
+        at_estimate = Draws(law, estimate)
+        notes += _remarks(table, quantity, [Question(at_estimate, row, scale, cost, support.ranges) for row in rows])
     table.attrs["warnings"] = tuple(notes)
     return table
+
+
+def _asked_at_once(rows: Sequence[Mapping[str, float]], together: frozenset[str], most: int) -> Iterator[Ints]:
+    """Rows that differ in the arguments `together` alone, at most so many at a time."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for k, row in enumerate(rows):
+        alike.setdefault(tuple(repr(value) for name, value in row.items() if name not in together), []).append(k)
+    for which in alike.values():
+        for k in range(0, len(which), most):
+            yield np.array(which[k : k + most])
 
 
 def _listed(law: Law, along: str | None) -> pd.DataFrame:
@@ -156,7 +177,9 @@ def _any_sign(key: str, law: Law) -> bool:
     return key in _PREDICTIONS or (variable in law.variable_names and variable not in scales)
 
 
-def _notes(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question], support: Support) -> list[Note]:
+def _notes(
+    table: pd.DataFrame, quantity: Quantity, questions: Iterator[tuple[Ints, Question]], support: Support
+) -> list[Note]:
     """P09 where what is asked about, what comes out, or where the law is asked for it lies beyond the data; P21 where draws have
     no value."""
     notes = []
@@ -204,15 +227,18 @@ def _remarks(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Questi
     return notes
 
 
-def _beyond(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Question], support: Support) -> pd.DataFrame:
-    """Decades beyond the data, a row a question; what is infinite lies at no distance."""
+def _beyond(
+    table: pd.DataFrame, quantity: Quantity, questions: Iterator[tuple[Ints, Question]], support: Support
+) -> pd.DataFrame:
+    """Decades beyond the data, a row of the table each; what is infinite lies at no distance."""
     found: dict[str, Array] = {}
-    for k, (question, value) in enumerate(zip(questions, table["estimate"], strict=True)):
+    for which, question in questions:
+        value = table["estimate"].to_numpy()[which]
         own = question.scale if quantity.unit_of == SCALE else quantity.unit_of
         points: list[Mapping[str, Any]] = [question.given, {own: value}]
-        if support.ranges and not np.isnan(value):
+        if support.ranges and not (none := np.isnan(value)).all():
             with np.errstate(all="ignore"):
-                points.append(quantity.visits(question))
+                points.append({name: np.where(none, np.nan, v) for name, v in quantity.visits(question).items()})
         for point in points:
             if question.cost is not None:  # a budget in its units; data have 6*N*D
                 point = {name: v for name, v in point.items() if name != "C"}
@@ -223,7 +249,8 @@ def _beyond(table: pd.DataFrame, quantity: Quantity, questions: Sequence[Questio
                 low, high = support.ranges.get(name, (math.nan, math.nan))
                 with np.errstate(all="ignore"):
                     far = np.maximum(np.log10(np.asarray(v) / high), np.log10(low / np.asarray(v)))
-                if low > 0 and (there := np.isfinite(far)).any():
+                if low > 0 and np.isfinite(far).any():
                     decades = found.setdefault(f"decades_{name}", np.zeros(len(table)))
-                    decades[k] = max(decades[k], np.max(far[there] if np.ndim(far) else far))
+                    each = np.broadcast_to(far, np.broadcast_shapes(np.shape(far), value.shape)).reshape(-1, len(which))
+                    decades[which] = np.maximum(decades[which], np.where(np.isfinite(each), each, 0.0).max(axis=0))
     return pd.DataFrame(found, index=table.index)

@@ -219,13 +219,14 @@ def fit_points(
         return Fit(law, options, nothing, math.nan, Status.TOO_FEW, None, nothing, problem.n, columns, points, problem)
     found = solve(problem, _starts(law, points, options, starts, threads), threads)
     problem, theta, objective = found.problem, found.theta, found.objective
-    status = status_of(identification(problem, theta), found.status)
+    identified = identification(problem, theta)
+    status = status_of(identified, found.status)
     if not math.isfinite(objective):
-        theta, objective = np.full(len(law.names), np.nan), math.nan
+        theta, objective, identified = np.full(len(law.names), np.nan), math.nan, None
     errors = standard_errors(problem, theta, points.runs)
     return Fit(
         law, options, theta, objective, status, found.search, errors, problem.n, columns, points, problem, found.others,
-        likelihood=likelihood_of(problem, theta, points.runs),
+        likelihood=likelihood_of(problem, theta, points.runs), identified=identified,
     )
 
 

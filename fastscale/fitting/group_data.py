@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Points, Runs, group_codes
+from fastscale.archive.groups import MISSING_KEY
 from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.data import select
 from fastscale.fitting.problem import Options
@@ -26,6 +27,31 @@ def names_of(by: str | Sequence[str]) -> list[str]:
     if wrong := [name for name in names if not isinstance(name, str)]:
         raise FitError(f"by={wrong[0]!r}: the name of a column, or several names")
     return names
+
+
+def refuse_alike(option: str, labels: pd.DataFrame) -> None:
+    """Refuse keys that look the same, such as 1 and "1": they would give groups of one name."""
+    for name in labels:
+        if not pd.api.types.is_object_dtype(labels[name]):
+            continue  # of one type
+        seen: dict[str, Any] = {}
+        for label in labels[name].unique():
+            if (other := seen.setdefault(canonical(label), label)) is not label:
+                raise FitError(
+                    f"{option}: {name} has the {_kind(other)} {other} and the {_kind(label)} {label}, groups of one name; write "
+                    "them one way in all rows"
+                )
+    if labels.duplicated().any():
+        raise FitError(f"{option}: rows without a key are the group {MISSING_KEY!r}, and there is a key of that name; rename it")
+
+
+def canonical(label: Any) -> str:
+    """A key as a text; 1 and 1.0 name the same group: a missing key elsewhere may have turned integers to floats."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
+def _kind(label: Any) -> str:
+    return "text" if isinstance(label, str) else "number" if isinstance(label, int | float) else type(label).__name__
 
 
 def select_groups(law: Law, runs: Runs, by: list[str], options: Options, weights: Any) -> tuple[Points, dict[int, str]]:

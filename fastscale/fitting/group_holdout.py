@@ -14,10 +14,11 @@ from fastscale.archive import Runs, group_codes
 from fastscale.errors import FitError
 from fastscale.fitting.checkpoints import ALIKE, FEWEST_PAIRS, clipped, lag_score, stretches
 from fastscale.fitting.choose import Chosen
-from fastscale.fitting.group_data import select_groups
+from fastscale.fitting.group_data import refuse_alike, select_groups
 from fastscale.fitting.groups import group_keys
 from fastscale.fitting.holdout import Scheme, Split, Units, rows_of, units_of
 from fastscale.fitting.problem import Options
+from fastscale.fitting.schedules import column_names
 from fastscale.fitting.score import scale_of
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Ints
@@ -95,6 +96,7 @@ def ground_of(laws: list[tuple[Law, Runs]], chosen: Chosen, by: list[str], schem
         if name not in frame.columns:
             chosen.runs.column_of(name)  # raises, with the near names
     codes, labels = group_codes(frame[by])
+    refuse_alike("by", labels)
     selected, reasons = {}, {}
     for law, runs in laws:
         options = Options(residual=given.get("residual") or law.residual)
@@ -113,7 +115,8 @@ def ground_of(laws: list[tuple[Law, Runs]], chosen: Chosen, by: list[str], schem
         columns[name] = [np.ascontiguousarray(row[at]) for row in points.X]
         values |= dict(zip(points.variables, columns[name], strict=True))
         response, run_codes = points.y[at], None if points.runs is None else points.runs[at]
-    along_name, along = scheme.variable(values, chosen.columns)
+    columns_of = {v: str(column) for law, runs in laws for v, column in column_names(law, runs).items()}
+    along_name, along = scheme.variable(values, chosen.columns, columns_of)
     splits, units, lone = _divide(scheme, frame.iloc[rows], along, along_name, run_codes, offsets, laws, reasons)
     scale = scale_of(given.get("residual") or law.residual for law, _ in laws)
     several = max((law for law, _ in laws), key=lambda law: len(law.variable_names))

@@ -125,12 +125,16 @@ class _Compared:
         )
 
 
+def refuse_clashes(by: list[str]) -> None:
+    """Refuse keys that are named like a column of the tables."""
+    if clash := [name for name in by if name in _COLUMNS]:
+        raise FitError(f"by: {clash[0]!r} is also the name of a column of the result; rename it first")
+
+
 def tables(
     names: list[str], ground: Ground, scores: Scores, scheme: Scheme, level: float, seed: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """A row a group and law; a row a group and pair of laws."""
-    if clash := [name for name in ground.labels if name in _COLUMNS]:
-        raise FitError(f"by: {clash[0]!r} is also the name of a column of the result; rename it first")
     pairs = np.array([(a, b) for a in range(len(names)) for b in range(a + 1, len(names))], dtype=np.int64)
     found = _Compared.empty(ground.groups, len(names), len(pairs))
     for g in range(ground.groups):
@@ -159,8 +163,8 @@ def _one_group(
     finite = np.where(np.isfinite(E), E, np.nan)
     told = fitted & np.isfinite(finite).any(axis=0)
     found.error[g] = np.sqrt(means)
-    found.median[g, told] = np.nanmedian(np.abs(finite[:, told]), axis=0)
-    found.bias[g, told] = np.nanmean(finite[:, told], axis=0)
+    middle, mean = (np.nanmedian, np.nanmean) if np.isnan(finite[:, told]).any() else (np.median, np.mean)
+    found.median[g, told], found.bias[g, told] = middle(np.abs(finite[:, told]), axis=0), mean(finite[:, told], axis=0)
     found.best[g] = winners(means)
     found.held[g], found.units[g] = len(E), codes.max() + 1
     if len(parts[0].drawn):
@@ -244,15 +248,21 @@ def benjamini_hochberg(p: Array) -> Array:
     return adjusted
 
 
+def alone_of(table: pd.DataFrame, laws: int) -> Flags:
+    """In which groups one law is distinguishably better than every other that could be fitted, but those that predict the same;
+    and there is one."""
+    p, best = (table[name].to_numpy(dtype=float).reshape(-1, laws) for name in ("p", "best"))
+    rivals = ~np.isnan(p) & (best == 0)
+    worse = table["distinguishable"].to_numpy(dtype=bool).reshape(-1, laws) | ~rivals
+    found: Flags = rivals.any(axis=1) & worse.all(axis=1)
+    return found
+
+
 def summary_of(names: list[str], table: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:
     """A row a law, over all groups."""
     L = len(names)
     groups = len(table) // L
-    p, best = (table[name].to_numpy(dtype=float).reshape(groups, L) for name in ("p", "best"))
-    distinguishable = table["distinguishable"].to_numpy(dtype=bool).reshape(groups, L)
-    # every other law that could be fitted, but those that predict the same, is distinguishably worse; and there is one
-    rivals = ~np.isnan(p) & (best == 0)
-    alone = np.repeat(rivals.any(axis=1) & (distinguishable | ~rivals).all(axis=1), L)
+    alone = alone_of(table, L).repeat(L)
     group = np.repeat(np.arange(groups), len(pairs) // groups)
     rows = {}
     for name in names:

@@ -18,7 +18,7 @@ from fastscale.fitting.choose import choose, resolve_all
 from fastscale.fitting.data import open_runs
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
-from fastscale.fitting.group_data import names_of, select_groups
+from fastscale.fitting.group_data import canonical, names_of, refuse_alike, select_groups
 from fastscale.fitting.group_identify import conditions, noise_of
 from fastscale.fitting.identify import LOST
 from fastscale.fitting.intervals import tails_of
@@ -44,6 +44,11 @@ class GroupFits(pd.DataFrame):
     `_se`, and with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed. Where these are fewer together than were
     asked for, so many failed that there can be no interval, and the rest was not tried. `warnings` holds the codes of what
     costs nothing to see, separated by spaces: P04, P05, P06, P08, P20, P26; `fit` of the group says the rest.
+
+    Of several laws also held_out, the root mean square error on the upper third of the group when the law is fitted to the rest,
+    and choice, the law to take in the group: the one that is distinguishably better there than each other, all tests of all
+    groups corrected for false discoveries at 1 - level, as `compare(laws, runs, by=)` has it. Where there is none it says
+    "not distinguishable", and "not compared" where the group cannot be divided; ``about["choice"]`` says in words what came out.
     """
 
     _metadata: ClassVar[list[str]] = ["about", "draws"]
@@ -128,15 +133,10 @@ def fit_groups(
     if isinstance(delta, str):
         raise FitError(f"delta={delta!r}: a batch takes a number for all groups; delta='auto' is for single fits")
 
-    def options_of(scale: str) -> Options:
-        number = delta_of(delta, scale)
-        assert not isinstance(number, str)
-        options = Options(number, scale, penalty, dict(fixed or {}), dict(tied or {}), dict(bounds or {}))
-        options.refuse_in_batch()
-        return options
-
-    options = options_of("log" if residual is None else residual)
-    plan = _Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
+    given = {"delta": delta, "residual": residual, "penalty": penalty, "weights": weights, "fixed": fixed, "tied": tied,
+             "bounds": bounds, "threads": threads, "chunk": chunk}
+    options = batch_options(given, "log" if residual is None else residual)
+    plan = Plan(_count(bootstrap), level, kind, seed_of(seed), keep_draws, threads, chunk, progress)
     by = names_of(by)
     if not by:
         raise FitError("by: name at least one column")
@@ -147,18 +147,22 @@ def fit_groups(
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws, fingerprints = [], {}, {}
     for law, mapped in resolved:
-        own = options_of(law.residual) if residual is None else options
-        table, kept, fingerprints[law.name] = _fit_law(law, mapped, by, own, weights, plan)
+        own = batch_options(given, law.residual) if residual is None else options
+        table, kept, fingerprints[law.name] = fit_law(law, mapped, by, own, weights, plan)
         tables.append(table)
         if kept is not None:
             draws[law.name] = kept
     table = tables[0]
-    if len(tables) > 1:  # group by group: each table has the groups in the same order
-        table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
-    about = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level, "seed": plan.seed}
+    about: dict[str, Any] = {"options": options.as_dict(), "by": by, "resamples": plan.resamples, "level": level}
+    about["seed"] = plan.seed
     about["residual"] = {law.name: residual or law.residual for law, _ in resolved}
     about["data_fingerprint"] = fingerprints  # of the points of each law
     about["left_out"] = chosen.left_out
+    if len(tables) > 1:  # group by group: each table has the groups in the same order
+        from fastscale.fitting.group_choice import add_choices
+
+        table = pd.concat(tables).sort_index(kind="stable").reset_index(drop=True)
+        add_choices(table, about, chosen, by, level, plan.seed, given)
     return GroupFits.of(table, about, draws)
 
 
@@ -168,6 +172,7 @@ def _refuse_clashes(by: list[str], laws: list[Law]) -> None:
         if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
             raise FitError(f"{what}: {twice[0]!r} is named twice")
     results = {"law", "status", "message", "n", "runs", "objective", "warnings", "resamples_ok", "resamples_failed"}
+    results |= {"held_out", "choice"} if len(laws) > 1 else set()
     for law in laws:
         results |= {f"{name}{end}" for name in law.names for end in ("", "_se", "_lower", "_upper")}
     if clash := [name for name in by if name in results]:
@@ -175,7 +180,9 @@ def _refuse_clashes(by: list[str], laws: list[Law]) -> None:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
+    """How groups are fitted and resampled: see `fit_groups`."""
+
     resamples: int
     level: float
     kind: str | None
@@ -199,16 +206,31 @@ def _count(bootstrap: Any) -> int:
     return int(bootstrap)
 
 
-def _fit_law(
-    law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: _Plan
+def batch_options(given: Mapping[str, Any], scale: str) -> Options:
+    """The options of a batch on a residual's scale, from what `fit_groups` was given."""
+    delta = delta_of(given.get("delta"), scale)
+    assert not isinstance(delta, str)
+    fixed, tied, bounds = (dict(given.get(name) or {}) for name in ("fixed", "tied", "bounds"))
+    options = Options(delta, scale, given.get("penalty", 1.0), fixed, tied, bounds)
+    options.refuse_in_batch()
+    return options
+
+
+def fit_law(
+    law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: Plan, near: Array | None = None
 ) -> tuple[pd.DataFrame, Array | None, str]:
-    """The table of one law, a row a group; the draws, (groups, resamples, parameters); the fingerprint of the points."""
+    """The table of one law, a row a group; the draws, (groups, resamples, parameters); the fingerprint of the points.
+
+    `near` are starts of each group in kernel coordinates, (groups, starts, parameters), from which it is fitted where these lead
+    to a sound optimum, and which a global search follows where they do not; NaN for none.
+    """
     for name in by:
         if name not in runs.frame.columns:
             runs.column_of(name)  # raises, with the near names
     space = Space.of(law, options)
     points, broken = select_groups(law, runs, by, options, weights)
     all_codes, labels = group_codes(runs.frame[by])
+    refuse_alike("by", labels)
     codes = all_codes[points.rows]
     total = len(labels)
     p = len(law.names)
@@ -222,6 +244,7 @@ def _fit_law(
     told, ends = np.full((total, p, p), np.nan), np.full((total, 2, p), np.nan)
     counts = np.zeros((total, COUNT), np.int64)
     draws = np.full((total, B if plan.keep_draws else 0, p), np.nan)
+    near = np.empty((total, 0, p)) if near is None else np.ascontiguousarray(near)
     most_failed = B - math.ceil((1 - MOST_FAILED) * B)
     kernels, grid = law.kernels(options.residual), space.search
     tails = np.array(tails_of(plan.level))
@@ -232,8 +255,9 @@ def _fit_law(
                 batch.strata_offsets, batch.keys, batch.log_rows, grid.values,
                 grid.anchors, grid.rows, space.solved.astype(np.int64),
                 law.logs.astype(np.int64), space.lo, space.hi, space.free, grid.cells, batch.rho,
-                SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, B, B if plan.keep_draws else most_failed,
-                np.uint64(plan.seed), tails, a, b, thetas, values, status, errors, told, ends, counts, draws,
+                SCALE_CODE[options.residual], _REFINED, TOLERANCE, MAX_EVALUATIONS, near, B,
+                B if plan.keep_draws else most_failed, np.uint64(plan.seed), tails, a, b, thetas, values, status, errors, told,
+                ends, counts, draws,
             ),
             total,
             plan.threads,
@@ -285,7 +309,7 @@ def _fit_law(
 
 def one_type(labels: pd.Series) -> Any:
     """Labels as they are; where numbers stand beside "<missing>", all as texts, which a file can hold."""
-    return [_canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
+    return [canonical(v) for v in labels] if pd.api.types.is_object_dtype(labels) else labels.array
 
 
 @dataclass(frozen=True)
@@ -306,7 +330,7 @@ class _Batch:
 
 
 def _sorted(
-    law: Law, points: Points, codes: np.ndarray, labels: pd.DataFrame, options: Options, plan: _Plan
+    law: Law, points: Points, codes: np.ndarray, labels: pd.DataFrame, options: Options, plan: Plan
 ) -> _Batch:
     total = len(labels)
     if plan.kind == "clusters" and points.runs is None:
@@ -348,11 +372,6 @@ def _sorted(
 
 def group_keys(labels: pd.DataFrame) -> np.ndarray:
     """A 64-bit key of each group from its labels alone: its draws are the same whatever other groups there are."""
-    columns = [[_canonical(v) for v in labels[name]] for name in labels.columns]
+    columns = [[canonical(v) for v in labels[name]] for name in labels.columns]
     joined = np.array(["\x1f".join(parts) for parts in zip(*columns, strict=True)], dtype=object)
     return np.asarray(pd.util.hash_array(joined, categorize=False), dtype=np.uint64)
-
-
-def _canonical(label: Any) -> str:
-    # 1 and 1.0 name the same group: a missing key elsewhere may have turned integers to floats
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)

@@ -12,6 +12,7 @@ import pandas as pd
 from fastscale.archive import Points, group_codes
 from fastscale.codegen.formula import STANDARD_VARIABLES
 from fastscale.errors import FitError, did_you_mean
+from fastscale.fitting.group_data import refuse_alike
 from fastscale.fitting.patterns import SAME_LEVEL
 from fastscale.fitting.resampling import FEWEST_RUNS
 from fastscale.kernels.draws import unit_counts
@@ -93,10 +94,13 @@ class Scheme:
             if name is not None and name not in names:
                 raise FitError(f"{option}={name!r}: there is no such column.{did_you_mean(name, names)}")
 
-    def variable(self, values: Mapping[str, Array], named: Collection[str] = ()) -> tuple[str, Array]:
+    def variable(
+        self, values: Mapping[str, Array], named: Collection[str] = (), columns: Mapping[str, str] | None = None
+    ) -> tuple[str, Array]:
         """The variable that is cut: as asked for, else compute (6ND where only N and D are there), else the first there is.
 
-        The one that was `named` goes by its own name too where it is the x of all laws.
+        The one that was `named` goes by its own name too where it is the x of all laws; each by that of the column that
+        `columns` has it from.
 
         Raises
         ------
@@ -110,7 +114,10 @@ class Scheme:
         if name in named and set(known) == {"x"}:
             return name, known["x"]
         if name not in known:
-            raise FitError(f"along={name!r}: one of {', '.join(known)}")
+            for variable, column in (columns or {}).items():
+                if column == name and variable in known:
+                    return name, known[variable]
+            raise FitError(f"along={name!r}: one of {', '.join(known)}, or the column of one")
         return name, known[name]
 
     def tested(self, units: Ints, division: int, divisions: int) -> Ints:
@@ -139,6 +146,7 @@ class Scheme:
         """
         if self.kind == "groups":
             codes, labels = group_codes(frame[[self.groups]])  # rows without a label are a level of their own
+            refuse_alike("groups", labels)
             if len(labels) < 2:
                 raise FitError(f"groups={self.groups!r} has one level; leaving it out leaves nothing to train on")
             return [Split(codes != k, codes == k, f"without {self.groups}={label}") for k, label in enumerate(labels.iloc[:, 0])]

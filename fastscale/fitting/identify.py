@@ -160,10 +160,10 @@ def identification(problem: Problem, theta: Array) -> Identification | None:
     noise = float(np.sqrt(np.median((w * r**2)[w > 0])))
     unseen = ~dead & _scales_alone(problem, spread) & (lengths * UNSEEN < noise)
     turn = turn / np.where(dead, 1.0, np.where(unseen, noise * LOST / UNSEEN, lengths))
-    _, sizes, vectors = np.linalg.svd(rows @ turn, full_matrices=False)
-    if len(sizes) < spread.shape[1] or dead.any():
-        sizes = np.concatenate([sizes, np.zeros(spread.shape[1] - len(sizes))])
-        vectors = np.linalg.svd(rows @ turn, full_matrices=True)[2]
+    # the triangle has the singular values of the rows, of which there are many more
+    triangle = np.linalg.qr(rows @ turn, mode="r")
+    _, sizes, vectors = np.linalg.svd(triangle, full_matrices=True)
+    sizes = np.concatenate([sizes, np.zeros(spread.shape[1] - len(sizes))])
     condition = float(sizes[0] / sizes[-1]) if sizes[-1] > 0 else math.inf
     together = _names(problem, spread, vectors[-1])
     if exchanged is not None:
@@ -260,12 +260,14 @@ def _middle(rows: Array, spread: Array, scales: list[list[int]]) -> Array:
     """Matrix that takes out of each exponent's derivative what goes into its scales: the exponent at the middle of the data."""
     m = spread.shape[1]
     turn = np.eye(m)
+    goes_into = np.zeros((len(spread), len(spread)), dtype=bool)
+    for j, of in enumerate(scales):
+        goes_into[j, of] = True
+    moves = (spread != 0).astype(float)
+    together = moves.T @ goes_into @ moves > 0
+    np.fill_diagonal(together, False)
     for k in range(m):
-        members = np.flatnonzero(spread[:, k])
-        partners = [
-            c for c in range(m) if c != k and any(j in scales[member] for member in members for j in np.flatnonzero(spread[:, c]))
-        ]
-        if partners:
+        if len(partners := np.flatnonzero(together[k])):
             lengths = np.linalg.norm(rows[:, partners], axis=0)
             unit = rows[:, partners] / np.where(lengths > 0, lengths, 1.0)
             turn[partners, k] = -np.linalg.lstsq(unit, rows[:, k], rcond=None)[0] / np.where(lengths > 0, lengths, 1.0)

@@ -7,7 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from fastscale.archive import Note, Points
-from fastscale.fitting.covariance import influence, leverages, predictions, robust_scale
+from fastscale.fitting.covariance import SPANS, basis, influence, predictions, robust_scale, spanning
 from fastscale.fitting.problem import Problem
 from fastscale.fitting.result import Fit
 from fastscale.fitting.verify import derivatives, moving
@@ -48,6 +48,11 @@ class Look:
     def J(self) -> Array:
         """Derivatives of the residuals by the coordinates that move, (points, coordinates)."""
         return self._predicted[1] @ self.spread
+
+    @cached_property
+    def basis(self) -> tuple[Array, Array]:
+        """`fastscale.fitting.covariance.basis` of the weighted derivatives."""
+        return basis(np.sqrt(self.w)[:, None] * self.J)
 
     @cached_property
     def w(self) -> Array:
@@ -114,7 +119,7 @@ class Look:
         """(parameters, points): how far leaving a point out moves the optimum, to first order, in kernel coordinates."""
         moved = -influence(self.problem, self.fit.theta)
         if self.n <= _LEVERAGE and moved.any():
-            leverage, _ = leverages(self.problem, self.fit.theta, self.spread)
+            leverage = (spanning(self.basis, SPANS) ** 2).sum(axis=1)
             moved = moved / np.maximum(1.0 - leverage, 0.1)
         return moved
 

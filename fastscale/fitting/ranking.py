@@ -29,6 +29,9 @@ from fastscale.fitting.score import (
 from fastscale.fitting.sensitivity import subset
 from fastscale.laws.law import Array, Flags, Ints
 
+# A weight below this is none
+_NO_WEIGHT = 0.01
+
 
 def points_of(one: Fit) -> Points:
     """The points of a fit that was made from data."""
@@ -53,7 +56,8 @@ def ranked(
     picks = draw(seed, DRAWS, np.array([0, len(counts)], dtype=np.int64), key=1)
     against = paired(sums, counts, np.array([(j, best) for j in order], dtype=np.int64), picks, level)
     adjusted = _adjusted(means, against.p[np.argsort(order)], sums, counts, picks)
-    weights = stacked(np.where(np.isfinite(E), E, np.nan))
+    weights = np.empty(len(names))
+    weights[order] = stacked(np.where(np.isfinite(E), E, np.nan)[:, order])
     first = next(iter(fits.values()))
     likelihoods = all(
         one.options.residual == first.options.residual and np.array_equal(points_of(one).rows, points_of(first).rows)
@@ -202,4 +206,20 @@ def notes_of(
             advice = "Its errors there count as infinite; fix parameters, or leave it out."
             numbers = {"law": name, "divisions": listed}
             found.append(Note("held_out_failed", f"{message}.", len(reasons), "warning", advice, numbers))
-    return tuple(found)
+    return (*found, *best_left_out(table, errors, scale))
+
+
+def best_left_out(table: pd.DataFrame, errors: pd.DataFrame, scale: str) -> tuple[Note, ...]:
+    """That the mixture is without the law that predicts best by itself."""
+    best, weights = str(table.index[0]), table["weight"]
+    if not weights[best] < _NO_WEIGHT:
+        return ()
+    others = weights[weights >= _NO_WEIGHT]
+    mixed = math.sqrt(float(((errors[others.index] * others).sum(axis=1) ** 2).mean()))
+    message = (
+        f"{best} predicts the held-out points best by itself, but has no part in the mixture: there the errors of "
+        f"{', '.join(map(str, others.index))} partly cancel (error of the mixture {mixed:.3g}, of {best} "
+        f"{float(table['error'].iloc[0]):.3g} in {unit_of_errors(scale)})."
+    )
+    advice = f"predict and band of the comparison are of the mixture; fits[{best!r}] is the law alone."
+    return (Note("best_left_out", message, 1, "info", advice, {"law": best, "error": mixed}),)

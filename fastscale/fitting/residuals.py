@@ -8,6 +8,7 @@ import numpy as np
 
 from fastscale.archive import Note
 from fastscale.fitting.checkpoints import ALIKE, FEWEST_PAIRS, lag_score
+from fastscale.fitting.covariance import basis, spanning
 from fastscale.fitting.look import Look, sums
 from fastscale.fitting.patterns import places_of, scattered
 from fastscale.laws.law import Array, Flags, Ints
@@ -21,6 +22,8 @@ _ROWS = 8_000
 _PLACES, _FLIPS, _BREAK_LEVEL, _STEP = 15, 500, 0.01, 0.5
 _FEWEST_UNITS, _MANY_UNITS = 12, 1_000
 _LACK_LEVEL = 0.01
+# Directions of scaled derivatives this much shorter than the longest take nothing
+_SPANS = 1e-9
 
 
 def alike_in_rows(look: Look) -> Note | None:
@@ -58,12 +61,15 @@ def _bare(look: Look) -> Array:
     rows = look.problem.X[list(look.problem.law.shown.values()), part]
     centred = (rows - rows.mean(axis=1, keepdims=True)) / np.maximum(np.ptp(rows, axis=1, keepdims=True), 1e-300)
     v = len(centred)
-    design = [J, np.ones((len(r), 1)), centred.T, *((centred[i] * centred[j])[:, None] for i in range(v) for j in range(i, v))]
+    design = [np.ones((len(r), 1)), centred.T, *((centred[i] * centred[j])[:, None] for i in range(v) for j in range(i, v))]
     if (found := break_in_level(look)) is not None:
         design.append((look.columns[found.numbers["variable"]][part] > found.numbers["at"]).astype(float)[:, None])
-    everything = np.concatenate(design, axis=1)
-    if len(r) > 3 * everything.shape[1]:
-        r = _clear(everything, r[:, None])[:, 0]
+    beside = np.concatenate(design, axis=1)
+    if len(r) > 3 * (J.shape[1] + beside.shape[1]):
+        same = len(r) == look.n and np.ptp(look.w) == 0
+        left = _clear(look.basis if same else basis(J), np.column_stack([beside, r]))
+        more = np.linalg.norm(left[:, :-1], axis=0) > _SPANS * np.linalg.norm(beside, axis=0)  # else the derivatives have it all
+        r = _clear(basis(left[:, :-1][:, more]), left[:, -1:])[:, 0]
     cells = places_of(rows)
     sizes = np.bincount(cells)
     if (sizes[cells] > 1).mean() > 0.5:  # replicates: what differs at one point is not the law's
@@ -120,8 +126,8 @@ def _break_in_level(look: Look) -> Note | None:
         return None
     root = np.sqrt(look.w[rows])
     H = np.column_stack([(look.columns[name][rows] > at).astype(float) for name, at in places]) * root[:, None]
-    J = look.J[rows] * root[:, None]
-    H, r = _clear(J, H), _clear(J, (look.clipped[rows] * root)[:, None])[:, 0]
+    left = _clear(_basis(look, rows), np.column_stack([H, look.clipped[rows] * root]))
+    H, r = left[:, :-1], left[:, -1]
     parts = sums(H * r[:, None], units, count)
     size = np.sqrt((parts**2).sum(axis=0))
     power = (H**2).sum(axis=0)
@@ -173,11 +179,14 @@ def _units_in(units: Ints, part: np.ndarray) -> int:
     return int(np.count_nonzero(np.bincount(units[part])))
 
 
-def _clear(J: Array, columns: Array) -> Array:
-    """What is left of the columns when the derivatives have taken what they can."""
-    lengths = np.linalg.norm(J, axis=0)
-    U, sizes, _ = np.linalg.svd(J / np.where(lengths > 0, lengths, 1.0), full_matrices=False)
-    U = U[:, sizes > 1e-9 * sizes.max(initial=0.0)]
+def _basis(look: Look, rows: Ints) -> tuple[Array, Array]:
+    """`basis` of the weighted derivatives at some of the points."""
+    return look.basis if len(rows) == look.n else basis(look.J[rows] * np.sqrt(look.w[rows])[:, None])
+
+
+def _clear(found: tuple[Array, Array], columns: Array) -> Array:
+    """What is left of the columns when those that a `basis` is of have taken what they can."""
+    U = spanning(found, _SPANS)
     left: Array = columns - U @ (U.T @ columns)
     return left
 
@@ -206,7 +215,7 @@ def replicates_disagree(look: Look) -> Note | None:
     from scipy.stats import f as f_distribution
 
     root = np.sqrt(look.w[rows])
-    r = _clear(look.J[rows] * root[:, None], (look.clipped[rows] * root)[:, None])[:, 0]
+    r = _clear(_basis(look, rows), (look.clipped[rows] * root)[:, None])[:, 0]
     weight = np.bincount(cells, weights=root**2, minlength=count)
     mean = np.bincount(cells, weights=r * root, minlength=count) / weight
     pure = float(((r - mean[cells] * root) ** 2).sum())

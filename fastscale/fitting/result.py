@@ -71,6 +71,7 @@ class Fit:
     likelihood: Likelihood | None = None
     stages: Stages | None = None
     part: tuple[Fit, int] | None = None
+    identified: Identification | None = field(default=None, repr=False)
 
     @cached_property
     def params(self) -> pd.Series:
@@ -101,8 +102,8 @@ class Fit:
     @cached_property
     def identification(self) -> Identification | None:
         """How well the data tell the parameters apart; None without an optimum or its data."""
-        procedure = self.stages is not None  # whose stages tell the parameters apart, not their formula
-        return None if self.problem is None or procedure else identification(self.problem, self.theta)
+        anew = self.identified is None and self.stages is None  # of a procedure its stages tell them apart, not their formula
+        return identification(self.problem, self.theta) if anew and self.problem is not None else self.identified
 
     @cached_property
     def support(self) -> Support:

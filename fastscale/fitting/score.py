@@ -17,6 +17,8 @@ DRAWS = 1999
 MOST_UNITS = 2_000
 # Mean squares that differ by less than this share of the smaller are the same: rounding of two forms of one law.
 SAME = 1e-6
+# Errors that differ by less than this share of their size are those of one law in two forms, each at its own optimum.
+ALIKE = 1e-4
 _WORDS = {"log": "log loss", "linear": "the response's own unit"}
 
 
@@ -224,10 +226,16 @@ def confidence_set(sums: Array, counts: Array, picks: Array) -> Array:
 
 
 def stacked(errors: Array) -> Array:
-    """Weights from 0 up that add to 1 and make the mean square of the weighted errors least; 0 for laws that failed anywhere."""
+    """Weights from 0 up that add to 1 and make the mean square of the weighted errors least; 0 for laws that failed anywhere.
+
+    Of laws that err alike, as one law in two forms does, the first has the weight of all.
+    """
     from scipy.optimize import nnls
 
     usable = np.flatnonzero(np.isfinite(errors).all(axis=0))
+    size = np.linalg.norm(errors, axis=0)
+    alike = [any(np.linalg.norm(errors[:, j] - errors[:, k]) <= ALIKE * size[j] for k in usable if k < j) for j in usable]
+    usable = usable[~np.array(alike, dtype=bool)]
     weights = np.zeros(errors.shape[1])
     if not len(usable):
         return np.full(errors.shape[1], np.nan)

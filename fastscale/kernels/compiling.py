@@ -32,7 +32,7 @@ def _array(ndim: int, dtype: Any = types.float64) -> types.Array:
     return types.Array(dtype, ndim, "C", readonly=True)
 
 
-VECTOR, MATRIX = _array(1), _array(2)
+VECTOR, MATRIX, CUBE = _array(1), _array(2), _array(3)
 INTS, INT_MATRIX = _array(1, types.int64), _array(2, types.int64)
 OUT, OUT_MATRIX, OUT_CUBE = (types.Array(types.float64, d, "C") for d in (1, 2, 3))
 OUT_INTS, OUT_INT_MATRIX = (types.Array(types.int64, d, "C") for d in (1, 2))

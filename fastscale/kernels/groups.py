@@ -52,10 +52,12 @@ def own_options(rho, scale, X, y, w, n, own):
 @njit(nogil=True, fastmath=False, error_model="numpy")
 def solve_group(
     objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, row_kinds, grid, anchors, rows, linear, logs, lo, hi, free,
-    cells, rho, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small, starts,
+    cells, rho, scale, wanted, tolerance, max_evaluations, near, theta, trial, value, J, target, weight, work, small, starts,
     start_values, chosen, taken,
 ):
     """The global optimum over the start grid: every start placed and projected, the promising ones refined.
+
+    From the rows of `near` alone, such as optima of nearly the same points, where that leads to an optimum that is not rough.
 
     Xs, ys, ws are the points on which starts are compared: all of them, or some of many. Refined are up to four local minima
     of the grid, and up to `wanted` starts where the fit is rough. Writes theta; returns (objective, status, evaluations).
@@ -77,16 +79,38 @@ def solve_group(
         if not varies:
             return np.nan, DEGENERATE, 0
     g, H = work[0], work[1]
+    best, status, spent = np.inf, NONFINITE, 0
+    total = 0.0
+    for i in range(n):
+        total += w[i]
+    for way in range(2 * near.shape[0]):
+        c, staged = way // 2, way % 2 == 1
+        if not np.isfinite(near[c]).all() or (staged and status <= AT_BOUND and n >= _MANY * needed):
+            continue
+        for j in range(p):
+            trial[j] = near[c, j]
+        if staged:
+            f, state, evaluations = descend(
+                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+            )
+        else:
+            f, state, evaluations = newton(
+                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+            )
+        spent += evaluations
+        if f < best:
+            best, status = f, state
+            for j in range(p):
+                theta[j] = trial[j]
+    if status <= AT_BOUND and not best > _ROUGH * rho[0] * rho[0] * total:
+        return best, status, spent
     projection_targets(ys, ws, ns, scale, target, weight)
     for s in range(grid.shape[0]):
         place(grid, anchors, rows, Xs, target, ws, ns, s, starts[s])
         start_values[s] = np.inf
         if project(predict, starts[s], linear, logs, lo, hi, Xs, ns, target, weight, value, J, small):
             start_values[s] = objective(starts[s], Xs, ys, ws, padded_s, rho, g, H)
-    best, status, spent = np.inf, NONFINITE, grid.shape[0]
-    total = 0.0
-    for i in range(n):
-        total += w[i]
+    spent += grid.shape[0]
     for wider in range(2):
         # residuals of several delta: a law that fits badly, whose objective has the most shallow minima
         if wider == 1 and status <= AT_BOUND and not best > _ROUGH * rho[0] * rho[0] * total:

@@ -9,6 +9,7 @@ import numpy as np
 from numba import types, uint64
 
 from fastscale.kernels.compiling import (
+    CUBE,
     INT_MATRIX,
     INTS,
     MATRIX,
@@ -100,16 +101,16 @@ def predict_many(predict, thetas, X, begin, end, out):
 
 @entry(
     OBJECTIVE, PREDICT, MATRIX, VECTOR, VECTOR, INTS, INTS, INTS, INTS, types.Array(types.uint64, 1, "C", readonly=True),
-    INTS, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, INT, INT, types.uint64,
-    VECTOR,
+    INTS, MATRIX, INTS, INTS, INTS, INTS, VECTOR, VECTOR, INTS, INT_MATRIX, VECTOR, INT, INT, REAL, INT, CUBE, INT, INT,
+    types.uint64, VECTOR,
     INT, INT, OUT_MATRIX, OUT, OUT_INT_MATRIX, OUT_MATRIX, OUT_CUBE, OUT_CUBE, OUT_INT_MATRIX, OUT_CUBE,
 )
 def batch_chunk(
     objective, predict, X, y, w, offsets, units, strata, strata_offsets, keys, log_rows,
-    grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, resamples,
+    grid, anchors, rows, linear, logs, lo, hi, free, cells, rho, scale, wanted, tolerance, max_evaluations, near, resamples,
     most_failed, seed, levels, begin, end, thetas, values, status, errors, told, endpoints, boot_counts, draws,
 ):
-    """Fit groups begin:end, and bootstrap each: see groups.solve_group.
+    """Fit groups begin:end, and bootstrap each: see groups.solve_group; near[k] are starts of group k, if there are any.
 
     log_rows says of which rows of X, and last whether of y, the logarithm is still to be taken (1); 2 more for rows that may be
     constant.
@@ -166,8 +167,8 @@ def batch_chunk(
             padded_s = pad(Xs, ys, ws, ns)
         f, state, evaluations = solve_group(
             objective, predict, Xf, yf, wf, n, padded, Xs, ys, ws, ns, padded_s, log_rows, grid, anchors, rows, linear, logs, lo,
-            hi, free, cells, own, scale, wanted, tolerance, max_evaluations, theta, trial, value, J, target, weight, work, small,
-            starts, start_values, chosen, taken,
+            hi, free, cells, own, scale, wanted, tolerance, max_evaluations, near[k], theta, trial, value, J, target, weight,
+            work, small, starts, start_values, chosen, taken,
         )
         values[k] = f
         status[k, 0], status[k, 1] = state, evaluations

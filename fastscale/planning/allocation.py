@@ -21,6 +21,10 @@ __all__ = ["DEFAULT_COST", "Surface", "allocate"]
 
 _GRID = np.linspace(*LOG_RANGE, 80)  # model sizes tried before the search narrows down: a factor of 2.4 apart
 _LOCAL = np.linspace(-3.0, 3.0, 9)  # the same around a size that is about right
+# Of so many rows some are searched in full; rows between two of them whose sizes differ by less than so much, in ln N, are
+# searched around these, and looked at beyond at each so manyth size
+_MANY, _PROBES, _NEIGHBOURS, _STRIDE = 4_000, 64, 1.5, 4
+_AT_ONCE = 32_768  # rows that are searched at once
 _BESIDE = 1e-5  # in ln N: what a search leaves open is less
 _APART = 0.5  # in ln N: where the loss has not risen so far from its minimum, the minimum has no place
 # Laws with a variable that follows from N and D and so cannot be held: the student's own supervised loss
@@ -87,7 +91,10 @@ class Surface:
     def rows(self, which: Any) -> Surface:
         """Some of the rows."""
         held = {**self.draws.held, **({"batch": self.batch} if self.steps else {})}
-        return Surface(Draws(self.draws.law, self.draws.natural[which], held), self._asked)
+        found = Surface(Draws(self.draws.law, self.draws.natural[which], held), self._asked)
+        if "cost" in vars(self):  # read once
+            found.cost = self.cost
+        return found
 
     def at(self, N: Any, D: Any) -> Array:
         """What the law predicts at N and D."""
@@ -107,13 +114,12 @@ class Surface:
     def best(self, C: Array, near: Array | None = None) -> tuple[Array, Array, Array]:
         """(N, D, prediction) of the best allocation of C, which broadcasts against the rows; NaN where there is no optimum.
 
-        `near` is where ln N is about, so that a search has less to look through; one value a row.
+        `near` is where ln N is about, so that a search has less to look through; one value a row, or one each.
         """
         C = np.asarray(C, dtype=float)
         C = np.broadcast_to(C, np.broadcast_shapes(C.shape, (len(self),)))
         if C.ndim > 1 and not self.closed:
-            found = [self.best(row, near) for row in C]
-            return tuple(np.array([one[k] for one in found]) for k in range(3))  # type: ignore[return-value]
+            return self._best_of_many(C.reshape(-1, len(self)), near, C.shape)
         with np.errstate(all="ignore"):
             if self.closed:
                 assert self.draws.law.allocation is not None and self.cost.factor is not None
@@ -125,26 +131,38 @@ class Surface:
             ok = there & np.isfinite(N) & np.isfinite(D) & (N > 0) & (D > 0)
         return np.where(ok, N, np.nan), np.where(ok, D, np.nan), np.where(there, loss, np.nan)
 
-    def best_within(self, C: float, N_max: float, D_max: float) -> tuple[Array, Array, Array]:
+    def _best_of_many(self, C: Array, near: Array | None, shape: tuple[int, ...]) -> tuple[Array, Array, Array]:
+        """`best` of several budgets a row, (budgets, rows), each taken as a row of its own."""
+        step = max(1, _AT_ONCE // max(len(self), 1))
+        near = None if near is None else np.broadcast_to(near, shape).reshape(C.shape)
+        found = []
+        for k in range(0, len(C), step):
+            part = C[k : k + step]
+            rows = self.rows(np.tile(np.arange(len(self)), len(part)))
+            found.append(rows.best(part.ravel(), None if near is None else near[k : k + step].ravel()))
+        return tuple(np.concatenate(each).reshape(shape) for each in zip(*found, strict=True))  # type: ignore[return-value]
+
+    def best_within(self, C: float | Array, N_max: float, D_max: float) -> tuple[Array, Array, Array]:
         """`best` of a budget with at most N_max parameters and D_max tokens.
 
         The loss rises away from an optimum, so that where that lies beyond a limit the best is at the limit. Where there is no
         optimum, since the loss falls on and on, the best is at the limit that it falls towards. Where both limits are met, not
         all of the budget is spent.
         """
-        N, _, loss = self.best(np.asarray(C))
+        C = np.broadcast_to(np.asarray(C, dtype=float), len(self))
+        N, _, loss = self.best(C)
         with np.errstate(all="ignore"):
             # the sizes that spend the budget within the limits
             high, low = np.full(len(self), N_max), np.zeros(len(self))
             if D_max < np.inf:
-                least = self.cost.size(np.asarray(C), np.asarray(D_max))
+                least = self.cost.size(C, np.asarray(D_max))
                 dear = self.cost(np.exp(LOG_RANGE[0]), np.asarray(D_max)) > C  # with any model
                 low = np.minimum(np.where(np.isnan(least), np.where(dear, 0.0, np.inf), least), high)
             N = np.where(low == high, high, N)  # as much as there may be of both
             if (none := np.isnan(N)).any():
-                N[none], loss[none] = self.rows(none)._between(np.asarray(C), low[none], high[none])
+                N[none], loss[none] = self.rows(none)._between(C[none], low[none], high[none])
             N = np.clip(np.where(np.isinf(N), np.nan, N), low, high)
-            D = np.where(N <= low, D_max, np.minimum(self.cost.data(N, np.asarray(C)), D_max))  # noqa: SIM300
+            D = np.where(N <= low, D_max, np.minimum(self.cost.data(N, C), D_max))  # noqa: SIM300
             return N, D, np.where(np.isnan(N), loss, self.at(N, D))
 
     def _between(self, C: Array, low: Array, high: Array) -> tuple[Array, Array]:
@@ -153,7 +171,7 @@ class Surface:
         first, last = np.log(ends)
         grid = first + np.linspace(0.0, 1.0, len(_GRID))[:, None] * (last - first)
         N, _, found = self._search_on(C, grid)
-        values = scan(lambda x: self.draws.sign * self.at(np.exp(x), self.cost.data(np.exp(x), C)), grid, len(self))
+        values = self._losses(C, grid)
         best = np.fmin.reduce(values) + ROUNDING * np.abs(np.fmin.reduce(values))
         for size, limit, value in zip(ends, (low, high), (values[0], values[-1]), strict=True):
             here = np.isnan(found) & (value <= best) & (size == limit)
@@ -162,13 +180,33 @@ class Surface:
 
     def _search(self, C: Array, near: Array | None) -> tuple[Array, Array, Array]:
         """`best` by a search over ln N; N and D are NaN where the loss is level around them, as where nothing helps any more."""
-        if near is not None:
-            N, D, found = self._search_on(C, near + _LOCAL[:, None])
-            lost = np.isnan(found)
-            if lost.any():
-                N[lost], D[lost], found[lost] = self.rows(lost)._search_on(C[lost], _GRID)
-            return N, D, found
-        return self._search_on(C, _GRID)
+        beyond: Array | None = None
+        if near is None and len(self) >= _MANY:
+            near, beyond = self._about(C), _GRID[::_STRIDE]
+        if near is None:
+            return self._search_on(C, _GRID)
+        N, D, found = self._search_on(C, near + _LOCAL[:, None])
+        lost = np.isnan(found)
+        if beyond is not None:  # another dip, deeper than the one that is near
+            lost |= (self._losses(C, beyond) < self.draws.sign * found).any(axis=0)
+        if lost.any():
+            N[lost], D[lost], found[lost] = self.rows(lost)._search_on(C[lost], _GRID)
+        return N, D, found
+
+    def _about(self, C: Array) -> Array:
+        """Where ln N of many rows is about: between rows of nearly the same budget; NaN where these differ much."""
+        order = np.argsort(C, kind="stable")
+        place = np.linspace(0, len(order) - 1, _PROBES).astype(int)
+        N, _, _ = self.rows(order[place])._search_on(C[order[place]], _GRID)
+        size = np.log(N)
+        size = np.where(np.append(np.abs(np.diff(size)) < _NEIGHBOURS, True), size, np.nan)
+        about = np.empty(len(order))
+        about[order] = np.interp(np.arange(len(order)), place, size)
+        return about
+
+    def _losses(self, C: Array, grid: Array) -> Array:
+        """The prediction at sizes ln N, (sizes, rows), less being better."""
+        return scan(lambda x: self.draws.sign * self.at(np.exp(x), self.cost.data(np.exp(x), C)), grid, len(self))
 
     def _search_on(self, C: Array, grid: Array) -> tuple[Array, Array, Array]:
         sign = self.draws.sign
@@ -261,8 +299,9 @@ def allocate(
     if law.variable_names == ("C",) and law.allocation is not None:
         return _as_fitted(Draws(law, draws, given), budgets[:, None], cost)
     surface = Surface(Draws(law, draws, given), cost)
-    found = [surface.best(budget) for budget in budgets]
-    N, D, loss = (np.array([one[k] for one in found]) for k in range(3))
+    # with the closed form budget by budget, which takes less memory
+    found = [surface.best(budget) for budget in budgets] if surface.closed else [surface.best(budgets[:, None])]
+    N, D, loss = (np.vstack([one[k] for one in found]) for k in range(3))
     with np.errstate(all="ignore"):
         return {"N": N, "D": D, "tokens_per_parameter": D / N, "accuracy" if law.predicts == "accuracy" else "loss": loss}
 

@@ -49,13 +49,27 @@ def floats(value: Any) -> Array:
     Raises
     ------
     TypeError, ValueError
-        They are none, or True or False, which are no 1 and 0 where a size or a budget is asked for.
+        They are none, as None is, or True or False, which are no 1 and 0 where a size or a budget is asked for.
     """
     # a list of True and 2.0 would become one of floats
     each = np.asarray(value) if hasattr(value, "dtype") else np.asarray(value, dtype=object)
     if each.dtype == bool or (each.dtype == object and any(isinstance(one, bool | np.bool_) for one in each.ravel())):
         raise TypeError("True and False are no numbers")
+    refuse_none(each)
     return np.asarray(value, dtype=float)
+
+
+def refuse_none(value: Any) -> None:
+    """Refuse None, of which NumPy makes NaN.
+
+    Raises
+    ------
+    TypeError
+        It is among the values.
+    """
+    each = np.asarray(value, dtype=None if hasattr(value, "dtype") else object)
+    if each.dtype == object and any(one is None for one in each.ravel()):
+        raise TypeError("None is no number")
 
 
 def _read(name: str, value: Any, positive: bool, dimensions: int, what: str) -> Array:

@@ -18,12 +18,16 @@ from fastscale.planning.solve import root
 DEFAULT_COST = "6*N*D"
 # Model sizes and data looked at, logarithms: in parameters and tokens, or in billions of them
 LOG_RANGE = (np.log(1e-9), np.log(1e21))
+# Data by which it is seen whether a cost is linear in them; at the last what does not grow with them is lost beside them.
+_DATA, _FAR = np.logspace(-9.0, 21.0, 13), 1e30
 # Laws whose N is not what a token goes through: 6*N*D would be wrong, and this is a first guess.
 OWN_COST = {"vocab": "6*(N + V*d)*D", "sparse_moe": "6*active*N*D"}
 
 
 class Cost:
     """A cost formula: its value, the D (or N) that a budget leaves, and the factor where it is factor * N * D.
+
+    `linear` says whether it is linear in D, as most costs are.
 
     Parameters
     ----------
@@ -61,6 +65,13 @@ class Cost:
             ratio = at / (N * D)
         constant = np.isfinite(ratio).all() and (ratio > 0).all() and np.ptp(ratio) <= 1e-12 * ratio[0]
         self.factor: float | None = float(ratio[0]) if constant else None
+        self.linear = self._linear()
+
+    def _linear(self) -> bool:
+        N = np.exp(np.linspace(*LOG_RANGE, 7))[:, None]
+        with np.errstate(all="ignore"):
+            fixed, far = self(N, np.asarray(0.0)), self(N, np.asarray(_FAR))
+            return np.allclose(fixed + (far - fixed) * (_DATA / _FAR), self(N, _DATA), rtol=1e-9, atol=0.0)
 
     def __call__(self, N: Array, D: Array) -> Array:
         return np.asarray(evaluate(self.formula, {**self.held, "N": N, "D": D, "one_": 1.0}))
@@ -70,13 +81,11 @@ class Cost:
         with np.errstate(all="ignore"):
             if self.factor is not None:
                 return np.asarray(budget / (self.factor * N))
-            # a cost linear in D, as most are
-            shape = np.broadcast_shapes(np.shape(N), np.shape(budget))
-            first, second, third = (self(N, np.full(shape, D)) for D in (0.0, 1e9, 3e12))
-            slope = (third - first) / 3e12
-            if np.allclose(first + slope * 1e9, second, rtol=1e-9):
-                D = (budget - first) / slope
+            if self.linear:
+                fixed, far = self(N, np.asarray(0.0)), self(N, np.asarray(_FAR))
+                D = (budget - fixed) / (far - fixed) * _FAR
                 return np.where(D > 0, D, np.nan)
+            shape = np.broadcast_shapes(np.shape(N), np.shape(budget))
             return self._invert(lambda x: self(N, np.exp(x)), budget, shape)
 
     def size(self, budget: Array, D: Array) -> Array:

@@ -48,6 +48,8 @@ class Curve:
         As in `Draws`: 1 where less is better.
     monotone
         Whether more is known not to be worse, as of compute that is spent as well as it can be.
+    known
+        The prediction at the coordinates of the grid, (points, rows), where that takes less than asking for it.
     """
 
     name: str
@@ -60,14 +62,15 @@ class Curve:
     origin: float = 0.0
     unit: float = 1.0
     monotone: bool = False
+    known: Callable[[], Array] | None = None
 
     def x(self, u: Array) -> Array:
         """x at a coordinate."""
         return np.exp(u) if self.logarithmic else self.origin + self.unit * u
 
-    def u(self, x: float) -> float:
+    def u(self, x: float | Array) -> Array:
         """The coordinate of x."""
-        return float(np.log(x)) if self.logarithmic else (x - self.origin) / self.unit
+        return np.asarray(np.log(x) if self.logarithmic else (np.asarray(x) - self.origin) / self.unit)
 
     def at(self, x: float | Array) -> Array:
         """The prediction at x, one for all rows or one a row."""
@@ -100,9 +103,9 @@ class Curve:
     @cached_property
     def on_grid(self) -> Array:
         """The prediction at the coordinates of the grid, (points, rows)."""
-        return scan(self.along, self.grid, self.rows)
+        return scan(self.along, self.grid, self.rows) if self.known is None else self.known()
 
-    def for_target(self, target: float | Array, beyond: float | None = None) -> Array:
+    def for_target(self, target: float | Array, beyond: float | Array | None = None) -> Array:
         """The smallest x (`beyond` an x, if given) at which the prediction is the target.
 
         Infinity where it comes closer for ever and does not get there, NaN where it has no such x, or none within the range
@@ -110,8 +113,9 @@ class Curve:
         """
         if beyond is None:
             grid, values = self.grid, self.on_grid - target
-        else:
-            grid = np.concatenate([[self.u(beyond)], self.grid[self.grid > self.u(beyond)]])
+        else:  # a point that lies below stands for the first once more
+            start = np.broadcast_to(self.u(beyond), self.rows)
+            grid = np.maximum(np.append(-np.inf, self.grid)[:, None], start)
             values = scan(self.along, grid, self.rows) - target
         function = lambda u: self.along(u) - target  # noqa: E731
         finite, rows = np.isfinite(values), np.arange(self.rows)
@@ -138,7 +142,8 @@ class Curve:
         late = np.asarray(open_ & (k > 0) & nearer)
         if not late.any():
             return found
-        low, high, start = grid[np.maximum(k - 1, 0)], grid[k], np.full(self.rows, np.nan)
+        points = np.broadcast_to(grid if grid.ndim == 2 else grid[:, None], values.shape)
+        low, high, start = points[np.maximum(k - 1, 0), rows], points[k, rows], np.full(self.rows, np.nan)
         for _ in range(_HALVINGS):
             open_ = late & np.isnan(start)
             if not open_.any():
@@ -189,7 +194,9 @@ def frontier(surface: Surface) -> Curve:
 
     if surface.closed:
         return Curve("C", lambda C: surface.best(C)[2], len(draws), _BUDGETS, ends, draws.sign, monotone=True)
-    return Curve("C", _Searched(surface).loss, len(draws), _FEW_BUDGETS, ends, draws.sign, monotone=True)
+    searched = _Searched(surface)
+    known = lambda: searched.few[1]  # noqa: E731
+    return Curve("C", searched.loss, len(draws), _FEW_BUDGETS, ends, draws.sign, monotone=True, known=known)
 
 
 class _Searched:
@@ -199,18 +206,17 @@ class _Searched:
         self.surface = surface
 
     @cached_property
-    def sizes(self) -> Array:
-        """ln N at the few budgets, (budgets, rows)."""
-        return np.log([self.surface.best(np.exp(x))[0] for x in _FEW_BUDGETS])
+    def few(self) -> tuple[Array, Array]:
+        """(ln N, prediction) at the few budgets, (budgets, rows)."""
+        N, _, loss = self.surface.best(np.exp(_FEW_BUDGETS)[:, None])
+        return np.log(N), loss
 
     def loss(self, C: Array) -> Array:
         """The prediction at budgets, (..., rows)."""
-        if np.ndim(C) > 1:
-            return np.array([self.loss(row) for row in C])
         place = (np.log(C) - _FEW_BUDGETS[0]) / (_FEW_BUDGETS[1] - _FEW_BUDGETS[0])
         k = np.clip(np.nan_to_num(place).astype(int), 0, len(_FEW_BUDGETS) - 2)
         rows = np.arange(len(self.surface))
-        low, high = self.sizes[k, rows], self.sizes[k + 1, rows]
+        low, high = self.few[0][k, rows], self.few[0][k + 1, rows]
         return self.surface.best(C, low + (place - k) * (high - low))[2]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +25,7 @@ SCALE = "scale"
 
 
 class Question:
-    """Rows of a law's parameters, and the numbers that a quantity was asked for with.
+    """Rows of a law's parameters, and the numbers that a quantity was asked for with: one for all rows, or an array of one each.
 
     Attributes
     ----------
@@ -37,11 +38,11 @@ class Question:
     """
 
     def __init__(
-        self, draws: Draws, given: Mapping[str, float], scale: str, cost: str | None, ranges: Mapping[str, tuple[float, float]]
+        self, draws: Draws, given: Mapping[str, Any], scale: str, cost: str | None, ranges: Mapping[str, tuple[float, float]]
     ) -> None:
         self.draws, self.given, self.scale, self.cost, self.ranges = draws, given, scale, cost, ranges
 
-    def __getitem__(self, name: str) -> float:
+    def __getitem__(self, name: str) -> Any:
         return self.given[self.scale if name == SCALE else name]
 
     @cached_property
@@ -141,6 +142,12 @@ class Quantity:
         if self.kind == "law":
             return law.variable_names == ("C",)
         return self.kind != "variable" and named is None and is_surface(law) and self.priced
+
+    def together(self, scale: str) -> frozenset[str]:
+        """Its arguments of which each row of parameters may have a value of its own."""
+        if self.kind == "law":
+            return frozenset()
+        return frozenset(scale if name == SCALE else name for name in self.arguments)
 
     def accepts(self, law: Law, named: str | None = None) -> Mapping[str, float]:
         """Its optional arguments for a law, with what stands for them."""

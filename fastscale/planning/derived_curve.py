@@ -28,13 +28,14 @@ def _doubling(q: Question) -> Array:
 
 
 def _halving(q: Question) -> Array:
-    limit, x = q.curve.limit, q[SCALE]
-    return q.curve.for_target(limit + 0.5 * (q.curve.at(x) - limit), beyond=x) / x if x > 0 else np.full(len(q.draws), np.nan)
+    limit, x = q.curve.limit, np.asarray(q[SCALE])
+    x = np.where(x > 0, x, np.nan)
+    return np.asarray(q.curve.for_target(limit + 0.5 * (q.curve.at(x) - limit), beyond=x) / x)
 
 
 def _diminishing(q: Question) -> Array:
     def excess(x: Array) -> Array:
-        return np.abs(q.curve.value(2 * x) - q.curve.value(x)) - q["gain"]
+        return np.asarray(np.abs(q.curve.value(2 * x) - q.curve.value(x)) - q["gain"])
 
     return q.curve.settles(excess)
 

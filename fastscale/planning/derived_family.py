@@ -23,7 +23,7 @@ def _effective_data(q: Question) -> Array:
     p, D, U = q.draws.params, q["D"], q["U"]
     R = p["R_D"] if "R_D" in p else 1.0 / p["lam"]
     repeats = max(D / U - 1.0, 0.0)
-    return min(D, U) * (1.0 - R * np.expm1(-repeats / R))
+    return np.asarray(min(D, U) * (1.0 - R * np.expm1(-repeats / R)))
 
 
 def _repetition_value(q: Question) -> Array:

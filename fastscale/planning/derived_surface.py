@@ -77,7 +77,7 @@ def _isoloss_data(q: Question) -> Array:
 
 def _isoloss_compute(q: Question) -> Array:
     _, _, size, needed = _isoloss(q)
-    return q.surface.cost(size, needed) / q["C"]
+    return np.asarray(q.surface.cost(size, needed) / q["C"])
 
 
 def _isoloss_at(q: Question) -> dict[str, Array]:
@@ -134,7 +134,7 @@ def _inference(q: Question) -> tuple[Array, Array]:
     def total(x: Array) -> Array:
         size = np.exp(x)
         served = q["price"] * pass_through(size, np.asarray(q["tokens"])) / 3.0
-        return np.log(surface.cost(size, surface.data_for(loss, size, points=9)) + served)
+        return np.asarray(np.log(surface.cost(size, surface.data_for(loss, size, points=9)) + served))
 
     with np.errstate(all="ignore"):
         best = np.exp(minimum(total, np.log(N) + _SMALLER[:, None], len(surface)))

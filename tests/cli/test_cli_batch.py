@@ -46,11 +46,13 @@ def test_json_equals_the_api_bit_for_bit(shell: Shell, archive: Path) -> None:
     document = done.document
     assert done.code == 3 and document["failed"] == len(fits.failures()) > 0
     assert document["laws"] == LAWS and document["seed"] == 5 and document["resamples"] == 20
-    assert len(document["fits"]) == len(fits) == 8
+    assert len(document["fits"]) == len(fits) == 8 and document["choice"] == fits.about["choice"]
+    assert document["choice"] in shell("batch", archive, "--by", "family", *options).out
     for record, (_, row) in zip(document["fits"], fits.iterrows(), strict=True):
         assert record["group"] == {"family": row["family"]} and record["law"] == row["law"]
         assert record["status"] == row["status"] and record["message"] == row["message"] and record["points"] == row["n"]
-        assert equal(record["objective"], row["objective"])
+        assert equal(record["objective"], row["objective"]) and equal(record["held_out"], row["held_out"])
+        assert record["choice"] == row["choice"]
         law = fastscale.laws.get(row["law"])
         assert list(record["parameters"]) == list(law.names)
         for name, values in record["parameters"].items():
@@ -124,6 +126,15 @@ def test_an_interrupt_keeps_the_laws_that_were_finished(
     interrupted_at[:] = ["chinchilla"]
     done = shell(*arguments, "--out", "none.parquet")
     assert done.code == 130 and "no law was finished" in done.err and not (tmp_path / "none.parquet").exists()
+    interrupted_at.clear()
+
+    def stopped(*arguments: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastscale.fitting.group_choice.choices", stopped)
+    done = shell(*arguments, "--out", "all.parquet")
+    assert done.code == 130 and "which one to take in each group was not compared" in done.err
+    assert set(fastscale.load(tmp_path / "all.parquet")["law"]) == {"chinchilla", "power_offset"}
 
 
 @pytest.mark.parametrize(

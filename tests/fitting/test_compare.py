@@ -596,6 +596,29 @@ def test_the_mixture_is_that_of_the_weights() -> None:
     assert ((found.errors @ weights[found.errors.columns]) ** 2).mean() <= (found.errors**2).mean().min() * (1 + 1e-9)
 
 
+def test_a_mixture_without_the_best_law_says_so() -> None:
+    """Two laws that err to either side do better together than the best one, which then has no weight; of two forms of the best
+    law the one that is named as the best has the weight."""
+    laws = ["chinchilla", "kaplan_nd", "chinchilla_tied", "E + A/N**a", "gadre"]  # gadre is chinchilla_tied in other coordinates
+
+    def compared(seed: int) -> fastscale.Comparison:
+        rng = np.random.default_rng(seed)
+        N, D = 10 ** rng.uniform(8, 10.5, 40), 10 ** rng.uniform(9.5, 12, 40)
+        loss = (1.8 + 482 / N**0.348 + 2085 / D**0.366) * np.exp(0.006 * rng.normal(size=40))
+        return fastscale.compare(laws, pd.DataFrame({"N": N, "D": D, "loss": loss}), resamples=0, delta=math.inf)
+
+    found = compared(5)
+    (note,) = [one for one in found.warnings if one.code == "best_left_out"]
+    assert found.table.index[0] == "chinchilla" == note.numbers["law"] and found.table.loc["chinchilla", "weight"] < 0.01
+    assert "the errors of chinchilla_tied, kaplan_nd partly cancel" in note.message
+    mixed = found.errors @ found.table["weight"][found.errors.columns]
+    assert note.numbers["error"] == pytest.approx(math.sqrt((mixed**2).mean()), rel=1e-3)
+    assert note.numbers["error"] < found.table.loc["chinchilla", "error"]
+    twins = compared(1)
+    assert set(twins.table.index[:2]) == {"gadre", "chinchilla_tied"} and twins.table["weight"].iloc[0] > 0.9
+    assert twins.table["weight"].iloc[1] == 0 and not any(one.code == "best_left_out" for one in twins.warnings)
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [

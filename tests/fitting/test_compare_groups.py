@@ -276,3 +276,35 @@ def test_what_is_refused(options: dict, error: type[Exception], match: str) -> N
 def test_a_key_that_is_a_column_of_the_result_is_refused() -> None:
     with pytest.raises(FitError, match="by: 'error' is also the name of a column of the result; rename it first"):
         fastscale.compare(LAWS, curves(2).rename(columns={"task": "error"}), by="error", x="x")
+
+
+@pytest.mark.parametrize("delta", [math.inf, 1e-2])
+def test_many_levels_are_fitted_from_the_optima_of_a_few(monkeypatch: pytest.MonkeyPatch, delta: float) -> None:
+    """No training part is in a worse minimum than a global search of it finds."""
+    from fastscale.fitting import compare_groups
+
+    rng = np.random.default_rng(2)
+    n = 4 * 10 * 6
+    frame = pd.DataFrame({"N": 10 ** rng.uniform(8, 10, n), "D": 10 ** rng.uniform(9, 12, n), "g": np.arange(n) % 4})
+    frame["level"] = np.arange(n) // 4 % 10
+    frame["loss"] = (1.8 + 482 / frame["N"] ** 0.348 + 2085 / frame["D"] ** 0.366) * np.exp(rng.normal(0, 0.01, n))
+    fit_law, near, objectives = compare_groups.fit_law, [], []
+
+    def spy(*arguments):
+        found = fit_law(*arguments)
+        near.append(arguments[-1] is not None)
+        objectives.append(found[0]["objective"].to_numpy())
+        return found
+
+    monkeypatch.setattr(compare_groups, "fit_law", spy)
+    options = {"by": "g", "groups": "level", "delta": delta}
+    found = fastscale.compare(["chinchilla", "kaplan_nd"], frame, **options)
+    assert near == [False] * 6 + [True] * 14
+    monkeypatch.setattr(compare_groups, "_SEARCHED", 10)
+    searched = fastscale.compare(["chinchilla", "kaplan_nd"], frame, **options)
+    assert not any(near[20:])
+    few, all_ = np.array(objectives[:20]), np.array(objectives[20:])
+    assert (few <= all_ * (1 + 1e-9)).all()
+    if (few >= all_ * (1 - 1e-9)).all():
+        same = [one.table.set_index(["g", "law"])["error"].sort_index() for one in (found, searched)]
+        np.testing.assert_allclose(same[0], same[1], rtol=1e-6)

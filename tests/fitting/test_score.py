@@ -248,3 +248,15 @@ def test_stacked_weights_are_the_best_of_a_grid() -> None:
     broken[0, 0] = np.nan
     assert stacked(broken)[0] == 0
     assert np.isnan(stacked(np.full((3, 2), np.nan))).all()
+
+
+def test_of_laws_that_err_alike_the_first_has_the_weight() -> None:
+    """Two forms of one law, each at its own optimum: which of them had the weight was chance."""
+    rng = np.random.default_rng(1)
+    one, other = rng.normal(0.2, 1.0, 100), rng.normal(-0.3, 1.0, 100)
+    alone = stacked(np.column_stack([one, other]))
+    again = one * (1 + 1e-6 * rng.normal(size=100))
+    for errors in ([one, again, other], [again, one, other]):
+        weights = stacked(np.column_stack(errors))
+        assert weights[1] == 0
+        np.testing.assert_allclose(weights[[0, 2]], alone, atol=1e-5)

@@ -43,6 +43,7 @@ class Batch:
     keep: bool = True
     most_failed: int | None = None
     fixed: tuple[int, ...] = ()
+    near: np.ndarray | None = None
 
     def run(self, *cuts: int, tolerance: float = TOLERANCE, evaluations: int = MAX_EVALUATIONS) -> dict[str, np.ndarray]:
         law, G, p = self.law, len(self.groups), len(self.law.names)
@@ -75,7 +76,7 @@ class Batch:
                 grid.values, grid.anchors, grid.rows,
                 linear.astype(np.int64), law.logs.astype(np.int64), *law.box, free, grid.cells,
                 np.array([self.delta, 1.0, 1e-24]), {"log": 0, "linear": 1, "logit": 2}[self.scale], 6, tolerance,
-                evaluations, self.resamples,
+                evaluations, np.empty((G, 0, p)) if self.near is None else self.near, self.resamples,
                 self.resamples if self.most_failed is None else self.most_failed, np.uint64(11), LEVELS, begin, end,
                 out["thetas"], out["values"], out["status"], out["errors"], out["told"], out["endpoints"], out["counts"],
                 out["draws"],
@@ -104,6 +105,23 @@ def test_groups_the_same_bits_however_they_are_cut() -> None:
         cut = batch().run(*cuts)
         for name, values in whole.items():
             np.testing.assert_array_equal(cut[name], values, err_msg=name)
+
+
+def test_from_near_an_optimum_the_same_in_fewer_steps() -> None:
+    whole = batch().run()
+    near = np.stack([np.full_like(whole["thetas"], np.nan), whole["thetas"] + 0.01], axis=1)
+    again = batch(near=np.ascontiguousarray(near)).run()
+    np.testing.assert_allclose(again["values"], whole["values"], rtol=1e-9)
+    np.testing.assert_allclose(again["thetas"], whole["thetas"], rtol=1e-6)
+    assert (again["status"][:, 1] < whole["status"][:, 1]).all()
+
+
+@pytest.mark.parametrize("value", [np.nan, 50.0])
+def test_from_starts_that_lead_nowhere_the_search_is_global(value: float) -> None:
+    whole = batch().run()
+    again = batch(near=np.full((7, 2, 3), value)).run()
+    np.testing.assert_allclose(again["values"], whole["values"], rtol=1e-9)
+    assert (again["status"][:, 0] <= AT_BOUND).all()
 
 
 def test_a_group_alone_is_the_group_among_others() -> None:

@@ -33,7 +33,8 @@ def cases(name: str, rows: int) -> tuple[Draws, dict[str, float], dict[str, tupl
 
 @pytest.mark.parametrize("name", sorted(REGISTRY))
 def test_rows_are_independent_and_numbers_are_what_they_say(name: str) -> None:
-    """A row's value does not depend on the others; a positive quantity is positive; nothing warns.
+    """A row's value does not depend on the others, nor on whether each has arguments of its own; a positive quantity is positive;
+    nothing warns.
 
     Of each law a quarter of its quantities, another quarter of the next law.
     """
@@ -52,7 +53,14 @@ def test_rows_are_independent_and_numbers_are_what_they_say(name: str) -> None:
             warnings.simplefilter("error")
             whole = quantity.of(Question(draws, numbers, scale, cost, ranges))
             alone = quantity.of(Question(Draws(law, draws.natural[1:2]), numbers, scale, cost, ranges))
-        whole = np.broadcast_to(whole, 3)
+            own = quantity.together(scale)
+            several = {k: v * np.array([1.02, 1.0, 0.97]) if k in own else v for k, v in numbers.items()}
+            each = quantity.of(Question(draws, several, scale, cost, ranges))
+            last_row = {k: v * 0.97 if k in own else v for k, v in numbers.items()}
+            last_alone = quantity.of(Question(Draws(law, draws.natural[2:]), last_row, scale, cost, ranges))
+        each, whole = np.broadcast_to(each, 3), np.broadcast_to(whole, 3)
+        expected = [whole[1], np.broadcast_to(last_alone, 1)[0]]
+        np.testing.assert_allclose(each[1:], expected, rtol=1e-9, err_msg=quantity.name)
         np.testing.assert_allclose(np.broadcast_to(alone, 1)[0], whole[1], rtol=1e-9, err_msg=quantity.name)
         if quantity.positive and quantity.name not in ("irreducible_loss", "ceiling", "loss_at_budget"):
             positive_scale = ranges.get(scale, (1.0, 1.0))[0] > 0 and law.predicts != "accuracy"
