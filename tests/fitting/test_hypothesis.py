@@ -12,7 +12,7 @@ from scipy import optimize, stats
 
 import fastscale
 from fastscale.errors import FitError
-from fastscale.fitting.hypothesis import STATEMENTS
+from fastscale.fitting.named import STATEMENTS
 from fastscale.fitting.regime import _exponents
 from fastscale.laws import registry
 from fastscale.laws.evaluate import evaluate
