@@ -213,7 +213,7 @@ def of_group(fit: Fit, label: Any) -> Fit:
         fit, law=shared.base, options=options, theta=theta, objective=objective, search=None,
         coordinate_errors=fit.coordinate_errors[places], n=fit.n if points is None else points.n, columns=columns, points=points,
         problem=problem, other_optima=np.empty((0, 0)), source=None, likelihood=None, saved_warnings=fit.warnings,
-        part=(fit, k),
+        part=(fit, k), stages=None,
     )
 
 

@@ -129,4 +129,5 @@ def with_shared(base: Law, column: str, levels: Sequence[str], names: Sequence[s
         source=base.source,
         note=base.note,
         shared=Shared(base, column, tuple(levels), shared),
+        procedure=base.procedure,
     )

@@ -15,8 +15,8 @@ from support_runs import grid_of_runs
 import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import covariance
+from fastscale.fitting.named import STATEMENTS
 from fastscale.fitting.regime import _exponents
-from fastscale.fitting.statements import STATEMENTS
 from fastscale.laws import registry
 from fastscale.laws.evaluate import evaluate
 

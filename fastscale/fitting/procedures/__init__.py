@@ -21,6 +21,15 @@ if TYPE_CHECKING:
 __all__ = ["Procedure", "fit_by_procedure", "refuse_procedures"]
 
 
+# What to do for groups instead.
+_APART = {
+    "two_step": (
+        "Fit its steps with by= and shared= one after the other, fit('chinchilla', …) to the task loss and fit('sigmoid4', …, "
+        "x='task_loss', loss='accuracy'), or fit two_step_joint, which is one formula"
+    ),
+}
+
+
 @dataclass(frozen=True)
 class Procedure:
     """How a law is fitted that takes more than one objective.
@@ -33,11 +42,15 @@ class Procedure:
         Variables that it reads beside the loss and the run.
     options
         Options of `fastscale.fit` that make sense for it.
+    a_line
+        Whether it ends in a line through optima, of which groups can share a parameter: its stages are then
+        `fastscale.fitting.procedures.together.OfLines`.
     """
 
     fit: Callable[[Law, Runs, Mapping[str, Any], int | None], Fit]
     columns: tuple[str, ...]
     options: tuple[str, ...]
+    a_line: bool = False
 
 
 def procedure_of(law: Law) -> Procedure:
@@ -67,12 +80,22 @@ def fit_by_procedure(law: Law, runs: Runs, given: Mapping[str, Any], threads: in
         An option that the procedure has no use for; and what the procedure raises.
     """
     procedure = procedure_of(law)
+    grouped = tuple(name for name in ("by", "shared") if name in given)
+    if grouped and not procedure.a_line:
+        raise FitError(
+            f"{grouped[0]}={given[grouped[0]]!r}: {law.name!r} is fitted by a procedure of several objectives, which has no "
+            f"groups. {_APART.get(law.name, 'Fit each group by itself.')}"
+        )
     for name, value in given.items():
-        if name not in procedure.options:
+        if name not in (*procedure.options, *grouped):
             raise FitError(
                 f"{name}={value!r}: {law.name!r} is fitted by a procedure of its own, which takes "
                 f"{', '.join(procedure.options)} and no other option"
             )
+    if grouped:
+        from fastscale.fitting.procedures.together import fit_together
+
+        return fit_together(procedure, law, runs, given, threads)
     return procedure.fit(law, runs, given, threads)
 
 

@@ -65,8 +65,18 @@ class Envelope(Stages):
     kinds: ClassVar[tuple[str, ...]] = ("clusters", "jackknife")
     by_points: ClassVar[bool] = False
 
-    def lines(self, present: Array, winners: Ints, threads: int | None = None) -> _Found:
-        """The line through the envelope of each set of runs: present[set, run] is above 0 where a run is in it."""
+    def sums(self, times: Array, threads: int | None) -> tuple[Array, tuple[float, float]]:
+        """See `fastscale.fitting.procedures.together.OfLines`."""
+        sums, _, middle = self._sums(times[:, self.curves.rows], np.zeros((0, 0), np.int64), threads)
+        return sums[:, :6], middle
+
+    def strata(self) -> Ints:
+        """The run of each point: rows are not drawn one by one."""
+        assert self.units is not None
+        return self.units
+
+    def _sums(self, present: Array, winners: Ints, threads: int | None) -> tuple[Array, Ints, tuple[float, float]]:
+        """(sums over the budgets on the envelope and its stretch, sizes on it, what log C and log N are less in the sums)."""
         curves = self.curves
         middle = float(curves.x.mean()), float(curves.log_size.mean())
         sums, distinct = np.zeros((len(present), 8)), np.zeros(len(present), np.int64)
@@ -75,6 +85,11 @@ class Envelope(Stages):
             curves.x - middle[0], np.ascontiguousarray(present),
         )
         run_chunks(lambda a, b: envelope_chunk(*given, a, b, sums, distinct, winners), len(present), threads)
+        return sums, distinct, middle
+
+    def lines(self, present: Array, winners: Ints, threads: int | None = None) -> _Found:
+        """The line through the envelope of each set of runs: present[set, run] is above 0 where a run is in it."""
+        sums, distinct, middle = self._sums(present, winners, threads)
         thetas, enough = Line(sums[:, :5], middle, self.fixed).solve()
         enough &= distinct >= _FEWEST
         n, x, y, xx, xy, yy = sums[:, :6].T
@@ -233,4 +248,4 @@ def _table(points: Points, curves: Curves, winners: Ints, stretch: Ints) -> pd.D
     return pd.DataFrame(rows, columns=columns).set_index("run")
 
 
-PROCEDURE = Procedure(fit_envelope, ("N", "D", "C"), ("fixed", "delta"))
+PROCEDURE = Procedure(fit_envelope, ("N", "D", "C"), ("fixed", "delta"), a_line=True)

@@ -25,6 +25,7 @@ from fastscale.fitting.procedures.stages import (
     Refits,
     Stages,
     chunks_of,
+    few_budgets_note,
     few_runs_note,
     fit_of_line,
     held_note,
@@ -43,8 +44,6 @@ from fastscale.laws.law import Array, Flags, Ints
 GAP, WIDEST, _CLOSEST = math.log(1.1), math.log(1.3), math.log(1.01)
 # Spread of C within a budget that is worth a word.
 _UNEVEN = 0.05
-# Budgets a parameter below which little is left to tell errors by.
-_PER_PARAMETER = 3
 _SAID = {
     "few_sizes": f"fewer than {FEWEST_SIZES} sizes",
     "opens_down": "the parabola opens downward",
@@ -198,6 +197,22 @@ class IsoFlop(Stages):
         found = [sweep.parabolas(loss[rows], factors[:, rows]) for rows, sweep in self.used.sweeps]
         return np.column_stack([one.log_size for one in found]), np.column_stack([one.reason for one in found])
 
+    def sums(self, times: Array, threads: int | None) -> tuple[Array, tuple[float, float]]:
+        """See `fastscale.fitting.procedures.together.OfLines`."""
+        assert self.points is not None
+        log_size, reason = self.optima(self.points.y, times)
+        used, middle = reason == OK, self.used.sweeps[0][1].middle
+        line = Line.through(self.log_budgets, log_size, used, middle, {})
+        squares = (np.where(used, log_size - middle, 0.0) ** 2).sum(axis=1)
+        return np.column_stack([line.sums, squares]), line.middle
+
+    def strata(self) -> Ints:
+        """The budget of each point."""
+        found = np.empty(len(self.used.D), np.int64)
+        for k, (rows, _) in enumerate(self.used.sweeps):
+            found[rows] = k
+        return found
+
     def lines(self, loss: Array, factors: Array, fixed: Mapping[str, float]) -> tuple[Array, Array, Ints, Ints]:
         """(coordinates, objective, status, why budgets have no optimum) under each set of factors."""
         log_size, reason = self.optima(loss, factors)
@@ -257,13 +272,7 @@ class IsoFlop(Stages):
                 "Add runs on both sides of the optimum there, or leave these budgets out knowingly.",
                 {"refused": [float(C) for C in out.index], "status": out["status"].tolist(), "budgets": len(table)},
             ))
-        if fit.n < _PER_PARAMETER * free:
-            few = fit.n <= free
-            found.append(Note(
-                "P06", f"{plural(fit.n, 'budget')} for {plural(free, 'free parameter')} "
-                f"{'leave nothing' if few else 'leave little'} to tell the errors by.", fit.n, "error" if few else "warning",
-                "Add budgets.", {"budgets": fit.n, "parameters": free},
-            ))
+        found += few_budgets_note(fit.n, free)
         uneven = table["spread"][table["status"] == "ok"]
         if (wide := uneven[uneven > _UNEVEN]).size:
             found.append(Note(
@@ -309,4 +318,4 @@ def _through(law: Law, used: _Used, table: pd.DataFrame, options: Options) -> Fi
     )
 
 
-PROCEDURE = Procedure(fit_isoflop, ("N", "D", "C"), ("fixed", "weights", "delta"))
+PROCEDURE = Procedure(fit_isoflop, ("N", "D", "C"), ("fixed", "weights", "delta"), a_line=True)

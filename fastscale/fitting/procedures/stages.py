@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from fastscale.archive import Note, Points
+from fastscale.archive.notes import plural
 from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import MOST_FAILED
 from fastscale.fitting.diagnose import FEW_RUNS
@@ -23,6 +24,8 @@ from fastscale.laws.law import Array, Flags, Ints
 
 # Factors on points' weights that are held at a time.
 CELLS = 4_000_000
+# Budgets a parameter below which little is left to tell errors by.
+_PER_PARAMETER = 3
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,18 @@ def few_runs_note(runs: int) -> list[Note]:
     error = runs < FEWEST_RUNS
     what = "too few to draw from: there is no interval over runs" if error else "few to draw from"
     return [Note("P08", f"{runs} runs are {what}.", runs, "error" if error else "warning", ADVICE_FEW_RUNS, {"runs": runs})]
+
+
+def few_budgets_note(budgets: int, free: int) -> list[Note]:
+    """P06 for optima that are few for so many free parameters."""
+    if budgets >= _PER_PARAMETER * free:
+        return []
+    few = budgets <= free
+    return [Note(
+        "P06", f"{plural(budgets, 'budget')} for {plural(free, 'free parameter')} "
+        f"{'leave nothing' if few else 'leave little'} to tell the errors by.", budgets, "error" if few else "warning",
+        "Add budgets.", {"budgets": budgets, "parameters": free},
+    )]
 
 
 def ended_note(fit: Fit) -> list[Note]:
