@@ -10,7 +10,7 @@ import numpy as np
 
 from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Flags
 from fastscale.laws.shared import refuse_groups
 from fastscale.planning.asked import number, numbers
 from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
@@ -182,6 +182,11 @@ class Surface:
         """`best` by a search over ln N; N and D are NaN where the loss is level around them, as where nothing helps any more."""
         beyond: Array | None = None
         if near is None and len(self) >= _MANY:
+            if not (can := self._affordable(C)).all():
+                N, D, found = np.full((3, len(self)), np.nan)
+                if can.any():
+                    N[can], D[can], found[can] = self.rows(can)._search(C[can], None)
+                return N, D, found
             near, beyond = self._about(C), _GRID[::_STRIDE]
         if near is None:
             return self._search_on(C, _GRID)
@@ -192,6 +197,14 @@ class Surface:
         if lost.any():
             N[lost], D[lost], found[lost] = self.rows(lost)._search_on(C[lost], _GRID)
         return N, D, found
+
+    def _affordable(self, C: Array) -> Flags:
+        """Which budgets buy any data, with any of the sizes looked at; of budgets that are many, all."""
+        budgets, place = np.unique(C, return_inverse=True)
+        if len(budgets) > _PROBES:
+            return np.ones(len(C), dtype=bool)
+        there = np.isfinite(self.cost.data(np.exp(_GRID)[:, None], budgets))
+        return np.asarray(there.any(axis=0))[place]
 
     def _about(self, C: Array) -> Array:
         """Where ln N of many rows is about: between rows of nearly the same budget; NaN where these differ much."""

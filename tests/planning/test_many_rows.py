@@ -10,10 +10,13 @@ from scipy import optimize
 from support_derived import ask
 
 from fastscale import laws
+from fastscale.planning.allocation import Surface
 from fastscale.planning.cost import Cost
+from fastscale.planning.draws import Draws
 
 BESIROGLU = dict(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658)
 C = 1e22
+LAW = laws.get("chinchilla")
 
 
 @pytest.mark.parametrize("cost, fixed, by_size", [("6*N*D + 1e18", 1e18, 0.0), ("6*N*D + 2e12*N", 0.0, 2e12)])
@@ -34,6 +37,18 @@ def test_thousands_of_rows_are_scipys_one_by_one(cost: str, fixed: float, by_siz
         smallest = math.log(A / (2.4 - E)) / a
         best = optimize.minimize_scalar(least, bounds=(smallest + 1e-6, smallest + 8), method="bounded", options={"xatol": 1e-9})
         assert found[k] == pytest.approx(math.exp(best.fun), rel=1e-9)
+
+
+def test_budgets_that_buy_nothing_among_others() -> None:
+    """As each row is alone, whatever budgets stand beside its own."""
+    rng = np.random.default_rng(0)
+    natural = np.array([BESIROGLU[name] for name in LAW.names]) * np.exp(0.03 * rng.normal(size=(5_000, 5)))
+    budgets = rng.choice([1e15, 1e17, 3e18, 1e21, 1e24], 5_000)
+    found = Surface(Draws(LAW, natural), "6*N*D + 1e18").best(budgets)
+    assert (np.isnan(found[0]) == (budgets < 1e18)).all()
+    for k in range(0, 5_000, 307):
+        alone = Surface(Draws(LAW, natural[k : k + 1]), "6*N*D + 1e18").best(budgets[k : k + 1])
+        np.testing.assert_allclose([part[k] for part in found], [part[0] for part in alone], rtol=1e-9)
 
 
 def test_a_deeper_dip_far_from_that_of_most_rows() -> None:
