@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -29,14 +28,9 @@ def process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_version_at_once(tmp_path: Path) -> None:
-    spent = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        done = process("--version", cwd=tmp_path)
-        spent.append(time.perf_counter() - begin)
+def test_version(tmp_path: Path) -> None:
+    done = process("--version", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"fastscale {fastscale.__version__}\n", "")
-    assert min(spent) < 1.0  # 0.1 s on an idle machine
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"]])
