@@ -9,11 +9,13 @@ import os
 import sys
 import tempfile
 import types as python_types
+import warnings
 from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
 from fastscale.codegen.formula import Formula
+from fastscale.errors import FastscaleWarning
 from fastscale.kernels.compiling import (
     OBJECTIVE_SIGNATURE,
     PREDICT_SIGNATURE,
@@ -49,6 +51,12 @@ class Definition(NamedTuple):
     own: tuple[bool, ...] = ()  # of a law of several groups: which parameters each has of its own
 
 
+class SlowWarning(FastscaleWarning):
+    """Something that is about to start takes long."""
+
+
+# a formula of more parameters takes several seconds to compile
+_MANY = 40
 _SEAL = "\n# seal: "
 _built: dict[str, Kernels] = {}
 _lock = Lock()
@@ -68,6 +76,16 @@ def kernels(definition: Definition) -> Kernels:
         return _built[key]
 
 
+def warn_slow(parameters: int) -> None:
+    """Say, before it starts, that compiling takes long: the Hessian's entries go with the square of the parameters."""
+    seconds = 5 * max(1, round(3 * (parameters / 100) ** 2))
+    warnings.warn(
+        f"a formula of {parameters} parameters takes about {seconds} seconds to compile, the first time for each residual scale",
+        SlowWarning,
+        stacklevel=2,
+    )
+
+
 def _key(d: Definition) -> str:
     source = ""
     if d.point is not None:
@@ -84,6 +102,8 @@ def _generate(d: Definition) -> str:
     if d.formula is not None:
         from fastscale.codegen.emit import kernel_source  # needs SymPy: only where nothing is cached
 
+        if len(d.parameters) > _MANY:
+            warn_slow(len(d.parameters))
         return kernel_source(d.formula, d.log_parameters, d.positive, d.scale, d.own)
     from fastscale.codegen.point import point_source
 

@@ -91,9 +91,9 @@ class _Lowering:
                 with cgutils.for_range(self.builder, self.whole(count)) as loop:
                     self.values[name] = loop.index
                     self.block(body)
-            case ast.If(test=test, body=body, orelse=[]):
-                # only a return stands in there
-                with self.builder.if_then(self.truth(test), likely=False):
+            case ast.If(test=test, body=body, orelse=[]):  # a return, or sums in memory
+                likely = False if isinstance(body[0], ast.Return) else None
+                with self.builder.if_then(self.truth(test), likely=likely):
                     self.block(body)
             case ast.Return(value=value) if value is not None:
                 self.builder.store(self.number(value), self.result)

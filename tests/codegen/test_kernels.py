@@ -12,6 +12,8 @@ from numba import njit
 from support import Points
 
 from fastscale import laws
+from fastscale.codegen import emit
+from fastscale.codegen.build import Definition, SlowWarning, _generate
 from fastscale.codegen.emit import SCALES, kernel_source
 from fastscale.errors import FormulaError
 from fastscale.kernels.loops import refine_starts
@@ -259,6 +261,42 @@ def test_the_short_way_into_llvm_is_what_numba_makes_of_the_same_text(scale: str
     # and what lies outside is refused by both
     arguments = np.array([0.2, 400.0, 1.5, 0.3]), *arguments[1:]
     assert (kernels.objective(*arguments, g, H) == np.inf) == (theirs["objective"](*arguments, *expected) == np.inf)
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+@pytest.mark.parametrize("own", [(), (False, True, True, False)])
+def test_a_hessian_summed_in_memory_is_the_same(monkeypatch: pytest.MonkeyPatch, scale: str, own: tuple[bool, ...]) -> None:
+    """As that of laws with many parameters is; by groups too, in which some parameters are each group's own."""
+    law, rng = Law("E + A*exp(-k*x) + b*x"), np.random.default_rng(4)
+    points = Points(law, [rng.uniform(0.2, 3.0, 30)], rng.uniform(1.2, 2.8, 30), rng.uniform(0.5, 2.0, 30), scale)
+    theta = np.array([1.5, 0.4, 0.7, 0.1] + [0.5, 0.6] * bool(own))
+    X = np.vstack([points.rows, np.repeat([0.0, 1.0], 15)]) if own else points.rows
+    found = []
+    for most in (48, 2):
+        monkeypatch.setattr(emit, "MOST_IN_REGISTERS", most)
+        text = kernel_source(law.parsed, frozenset(), frozenset(), scale, own)
+        assert ("h0_0" in text) == (most == 48)
+        g, H = np.full(theta.size, 9.0), np.full((theta.size, theta.size), 9.0)
+        names: dict = {"TEXT": text}
+        exec(text, names)
+        f = njit(error_model="numpy")(names["objective"])(theta, X, points.y, points.w, 30, points.rho, g, H)
+        found.append((f, g, np.triu(H)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-13)
+    assert np.isfinite(found[0][0]) and np.count_nonzero(found[0][2]) > 9
+    if not own:
+        np.testing.assert_allclose(found[1][1], points.gradient(theta), rtol=1e-11)
+
+
+def test_many_parameters_are_said_to_take_long() -> None:
+    """Before the work begins."""
+    def definition(terms: int) -> Definition:
+        law = Law("E + " + " + ".join(f"A{k}*x" for k in range(terms)))
+        return Definition(law.parsed, None, law.names, ("x",), frozenset(), frozenset(), "linear")
+
+    with pytest.warns(SlowWarning, match="a formula of 101 parameters takes about 15 seconds to compile, the first time"):
+        _generate(definition(100))
+    _generate(definition(30))  # warnings are errors here
 
 
 def test_a_formula_of_a_user_fits() -> None:
