@@ -66,7 +66,8 @@ def before_parsing(text: str) -> tuple[int, str] | None:
     if (found := re.search(r"[·⋅×∗]\*|\*[·⋅×∗]|[·⋅×∗]{2}", text)) is not None:  # would be read as a power
         return found.start(), "two signs stand side by side"
     if (found := re.match(rf"{_NAME}\s*(?:\([\w\s,]*\))?\s*(=|~)(?!=)\s*(.+)", text)) is not None:
-        return found.start(1), f"a formula is what stands to the right of the {found[1]}: write {found[2]!r} alone"
+        right = found[2].replace("^", "**")
+        return found.start(1), f"a formula is what stands to the right of the {found[1]}: write {right!r} alone"
     return None
 
 

@@ -67,6 +67,7 @@ HINTS = {
     "a₁*N": r"at position 2\. The index ₁ is written _1\.$",
     "loss = E + A/N**alpha": r"at position 6: a formula is what stands to the right of the =: write 'E \+ A/N\*\*alpha' alone$",
     "L(N, D) = E + A/N**a": r"at position 9: .* write 'E \+ A/N\*\*a' alone$",
+    "L = E + A/N^a": r"at position 3: .* write 'E \+ A/N\*\*a' alone$",
     "loss ~ E + A/N**a": r"at position 6: .* right of the ~: write 'E \+ A/N\*\*a' alone$",
     "E + 2a*N": r"at position 5\. A product is written with its sign: 2\*a\.$",
     "1.5e-3N*a": r"at position 1\. A product is written with its sign: 1\.5e-3\*N\.$",
