@@ -15,6 +15,8 @@ from fastscale.fitting.holdout import Scheme
 from fastscale.fitting.schedules import follows
 
 SEVERAL, NOT_COMPARED = "not distinguishable", "not compared"
+# A comparison takes some milliseconds a group, ten times as long as to fit it: of more groups than these only where asked for.
+MOST_GROUPS = 10_000
 
 
 def add_choices(
@@ -33,12 +35,15 @@ def add_choices(
 def choices(chosen: Chosen, by: list[str], level: float, seed: int, given: dict[str, Any]) -> tuple[pd.DataFrame, str]:
     """(held_out, choice; a row a group and law, laws in the order that they are asked for in; the comparison in words).
 
-    As `compare(by=)` has it, upper third of each group held out: where that cannot be, held_out is NaN, and the words say why.
+    As `compare(by=)` has it, upper third of each group held out: where that cannot be, or there are more than MOST_GROUPS groups,
+    held_out is NaN, and the words say why.
     """
     laws = resolve_all(chosen)
     names = [law.name for law, _ in laws]
     groups = len(chosen.runs.frame[by].drop_duplicates())
     try:
+        if groups > MOST_GROUPS:
+            raise FitError(f"{groups:,} groups are more than {MOST_GROUPS:,}; compare(laws, runs, by=…) does it")
         if along := [law.name for law, runs in laws if follows(law, runs)]:
             raise FitError(f"{along[0]!r} follows the learning rate of whole runs, none of which lies above a cut")
         found = compared(chosen, by, Scheme.of(None, None, None, None, None), 0, level, seed, given)

@@ -87,3 +87,13 @@ def test_keys_may_have_the_names_of_a_comparisons_columns() -> None:
     assert table["choice"].tolist() == fastscale.fit_groups(LAWS, frame, **OPTIONS)["choice"].tolist()
     with pytest.raises(FitError, match="by: 'choice' is also the name of a column of the result"):
         fastscale.fit_groups(LAWS, frame.rename(columns={"curve": "choice"}), **{**OPTIONS, "by": "choice"})
+
+
+def test_very_many_groups_are_compared_only_where_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = curves()
+    monkeypatch.setattr("fastscale.fitting.group_choice.MOST_GROUPS", 4)
+    table = fastscale.fit_groups(LAWS, frame, **OPTIONS)
+    assert (table["choice"] == "not compared").all() and table["held_out"].isna().all()
+    assert table.about["choice"] == "not compared: 5 groups are more than 4; compare(laws, runs, by=…) does it"
+    few = fastscale.fit_groups(LAWS, frame[frame["curve"] != "c4"], **OPTIONS)
+    assert "power_offset" in few["choice"].tolist()
