@@ -111,6 +111,7 @@ def _aicc(one: Fit) -> float:
 
 
 def verdict_of(table: pd.DataFrame, scale: str) -> str:
+    """Which law predicts best, and from which others it cannot be told apart, in a sentence."""
     best = table.index[0]
     if not math.isfinite(table["error"].iloc[0]):
         if (table["failed"] == 0).any():
@@ -184,6 +185,7 @@ def not_scored(divisions: list[Division], of: int) -> Note:
 def notes_of(
     table: pd.DataFrame, errors: pd.DataFrame, scale: str, failures: Mapping[str, Mapping[str, str]], splits: int, level: float
 ) -> tuple[Note, ...]:
+    """What a reader of the ranking has to know."""
     found = []
     inner = str(table.index[int(np.argmin(table["in_sample"].to_numpy()))])
     best = str(table.index[0])

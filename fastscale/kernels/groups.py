@@ -50,6 +50,14 @@ def own_options(rho, scale, X, y, w, n, own):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
+def _refined(staged, objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations):
+    """The solver from theta, in place, by stages or straight: (objective, status, evaluations)."""
+    if staged:
+        return descend(objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations)
+    return newton(objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations)
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
 def solve_group(
     objective, predict, X, y, w, n, padded, Xs, ys, ws, ns, padded_s, row_kinds, grid, anchors, rows, linear, logs, lo, hi, free,
     cells, rho, scale, wanted, tolerance, max_evaluations, near, theta, trial, value, J, target, weight, work, small, starts,
@@ -89,14 +97,9 @@ def solve_group(
             continue
         for j in range(p):
             trial[j] = near[c, j]
-        if staged:
-            f, state, evaluations = descend(
-                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-            )
-        else:
-            f, state, evaluations = newton(
-                objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-            )
+        f, state, evaluations = _refined(
+            staged, objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+        )
         spent += evaluations
         if f < best:
             best, status = f, state
@@ -127,14 +130,9 @@ def solve_group(
                 continue
             for j in range(p):
                 trial[j] = starts[chosen[c], j]
-            if staged:
-                f, state, evaluations = descend(
-                    objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-                )
-            else:
-                f, state, evaluations = newton(
-                    objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
-                )
+            f, state, evaluations = _refined(
+                staged, objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+            )
             spent += evaluations
             if f < best:
                 best, status = f, state

@@ -183,11 +183,6 @@ class IsoFlop(Stages):
         return "clusters" if self.by_run else "strata"
 
     @property
-    def by_run(self) -> bool:
-        """Whether some run has several rows."""
-        return self.units is not None and int(self.units.max()) + 1 < len(self.units)
-
-    @property
     def log_budgets(self) -> Array:
         """log C of each budget."""
         return np.log([sweep.budget for _, sweep in self.used.sweeps])

@@ -76,6 +76,11 @@ class Stages:
         """How resamples are drawn unless told otherwise."""
         return self.kinds[0]
 
+    @property
+    def by_run(self) -> bool:
+        """Whether some run has several rows."""
+        return self.units is not None and int(self.units.max()) + 1 < len(self.units)
+
     def refit(self, drawn: Resampling, seed: int, threads: int | None, progress: bool) -> Refits:
         """The whole procedure on every resample."""
         raise NotImplementedError

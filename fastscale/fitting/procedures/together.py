@@ -73,11 +73,6 @@ class Together(Stages):
         """As each group would be drawn by itself."""
         return "clusters" if self.by_run else "strata"
 
-    @property
-    def by_run(self) -> bool:
-        """Whether some run has several rows, in one group or in several: whole runs are then left out and drawn."""
-        return self.units is not None and int(self.units.max()) + 1 < len(self.units)
-
     @cached_property
     def edges(self) -> Ints:
         """Where the points of each group begin, and where the last ones end."""
