@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from fastscale.errors import FitError
-from fastscale.fitting.analytic import analytic_interval, robust_covariance, withheld
+from fastscale.fitting.analytic import analytic_interval, on_one_run, robust_covariance, withheld
 from fastscale.fitting.fit import fit_points
 from fastscale.fitting.objective import posterior_unit
 from fastscale.fitting.quantities import Quantities, difference_steps
@@ -148,6 +148,8 @@ def _wald(fit: Fit, quantities: Quantities) -> float:
         return math.nan
     V = np.where(np.isfinite(V), V, 0.0)
     slope = quantities.gradient(fit, fit.theta, difference_steps(fit.theta, np.sqrt(np.diag(V))))
+    if on_one_run(fit, slope).any():
+        return math.nan
     middle = quantities.of(fit.params.to_numpy()[None])[0]
     q = len(middle)
     scale = 1.0
