@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from fastscale.archive.columns import listed
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import bread, covariance, from_one_run
 from fastscale.fitting.intervals import tails_of, why_none
@@ -49,7 +50,7 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str,
             variance = np.einsum("qi,ij,qj->q", slope, V, slope)
             if (alone := on_one_run(fit, slope)).any():
                 variance[alone] = np.nan
-                named = ", ".join(map(str, quantities.index[alone]))
+                named = listed([str(name) for name in quantities.index[alone]], 6)
                 why = f"known from one run alone, whose error nothing shows: {named}; add runs"
             t = float(special.stdtrit(degrees, tail))
             middle = quantities.transformed(estimate)

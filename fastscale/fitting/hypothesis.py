@@ -43,7 +43,8 @@ class Test:
         estimated in their logarithm, log(left/right).
     p_wald
         From the sandwich covariance of these differences, over runs where they are known: t or F with its degrees of freedom; of
-        several statements over runs Hotelling's, NaN where there are no more runs than statements.
+        several statements over runs Hotelling's, NaN where there are no more runs than statements, or one is of what a single
+        run says.
     p_profile
         From the objective with and without the hypothesis, F with (statements, n - p) degrees of freedom; for least squares the
         textbook F test. NaN where points of one run go together, which it would not see.
