@@ -41,7 +41,7 @@ def kernel_source(
         "from fastscale.kernels.elementary import EXPONENT_LIMIT, bounded, exp, exp_clamped, expm1, log, log1p\n"
         "from fastscale.kernels.elementary import POWER_LIMIT, digamma, lbeta, power, power_inverse, power_log, trigamma\n"
         "from fastscale.codegen.straight import straight\n"
-        "from fastscale.kernels.epochs import epochs_room, epochs_table, halving0, halving1, halving2\n"
+        "from fastscale.kernels.epochs import epochs_release, epochs_room, epochs_table, halving0, halving1, halving2\n"
         "from math import inf, nan, sqrt\n\nfrom numpy import floor\n\n\n"
     )
     places = Places(own or (False,) * len(formula.parameters)) if any(own) else None
@@ -154,7 +154,7 @@ def _objective(tape: Tape, scale: str, places: Places | None = None) -> str:
     body += ["f = 0.0"] + [f"g{j} = 0.0" for j in range(p)]
     if not (in_memory and places):  # which begins with zeros, and adds
         body += [f"{total[pair]} = 0.0" for pair in upper]
-    body += points + [f"    {line}" for line in loop]
+    body += points + [f"    {line}" for line in loop] + steps.released
     body += ["if outside > 0.0:", "    return inf"] * can_leave
     start = ["delta = rho[0]", "penalty = rho[1]"]
     if places is None:
@@ -249,6 +249,7 @@ def _predict(tape: Tape, places: Places | None = None) -> str:
     body += ["    outside = 0.0"] * steps.leaves + [f"    {line}" for line in steps.inner]
     body += [f"    value[i] = {f'nan if outside > 0.0 else {texts[0]}' if steps.leaves else texts[0]}"]
     body += [f"    {f'J{j}[i]' if places else f'J[{j}, i]'} = {texts[j + 1]}" for j in range(p)]
+    body += steps.released
     if places is None:
         return _straight("predict", "theta, X, n, value, J", body)
     lines = ["for j in range(theta.size):", "    for i in range(n):", "        J[j, i] = 0.0"]

@@ -127,7 +127,7 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     try:
         tree = _tree(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
-        place, hint = hints.for_syntax(text) or (None, "")
+        place, hint = hints.for_syntax(text, (*FUNCTIONS, "ln")) or (None, "")
         if place is None and isinstance(error, SyntaxError) and error.offset:
             place = error.offset - 1
         where = "" if place is None else f" at position {place + 1}"

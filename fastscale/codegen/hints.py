@@ -18,16 +18,21 @@ _LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 OTHER_FUNCTIONS = {
     "abs": "max(u, -u)", "pow": "a**b", "power": "a**b", "relu": "max(u, 0)", "maximum": "max(a, b)", "minimum": "min(a, b)",
     "logistic": "sigmoid(u)", "expit": "sigmoid(u)", "cbrt": "u**(1/3)", "logaddexp": "log(exp(a) + exp(b))", "square": "u**2",
-    "lg": "log10(u), log2(u) or log(u)", "betaln": "lbeta(a, b)",
+    "lg": "log10(u), log2(u) or log(u)", "betaln": "lbeta(a, b)", "logit": "log(u/(1 - u))",
+    "beta": "exp(lbeta(a, b)), or beta*(…) where it is a factor",
 }
 _NUMBER = r"(?>\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+)"
 _NAME = r"[^\W\d]\w*"
+# what undoes a logarithm that is written to the left of the equals sign
+_UNDONE = {"log": "exp({})", "ln": "exp({})", "log10": "10**({})", "log2": "2**({})"}
 
 
 def for_functions(name: str, known: Iterable[str]) -> str:
     """What to write instead of a function that is not known."""
     if name in OTHER_FUNCTIONS:
         return f". {name} is written {OTHER_FUNCTIONS[name]}"
+    if name.lower() in (*known, "ln"):
+        return f". Did you mean {name.lower()}?"
     if len(name) > 3 and (close := near(name, known, 1)):
         return f". Did you mean {close[0]}?"
     is_symbol = len(name) <= 2 or name[0].isupper() or not name.isascii()
@@ -65,14 +70,16 @@ def before_parsing(text: str) -> tuple[int, str] | None:
         return found.start(), rf"LaTeX{command} is not read: \frac{{a}}{{b}} is written a/b, x^{{p}} x**p, \alpha alpha"
     if (found := re.search(r"[·⋅×∗]\*|\*[·⋅×∗]|[·⋅×∗]{2}", text)) is not None:  # would be read as a power
         return found.start(), "two signs stand side by side"
-    if (found := re.match(rf"{_NAME}\s*(?:\([\w\s,]*\))?\s*(=|~)(?!=)\s*(.+)", text)) is not None:
-        right = found[2].replace("^", "**")
-        return found.start(1), f"a formula is what stands to the right of the {found[1]}: write {right!r} alone"
+    if (found := re.match(rf"({_NAME})\s*(?:\([\w\s,]*\))?\s*(=|~)(?!=)\s*(.+)", text)) is not None:
+        right = _UNDONE.get(found[1], "{}").format(found[3].replace("^", "**"))
+        of = "; of the prediction, not of its logarithm" if found[1] in _UNDONE else ""
+        return found.start(2), f"a formula is what stands to the right of the {found[2]}{of}: write {right!r} alone"
     return None
 
 
-def for_syntax(text: str) -> tuple[int, str] | None:
+def for_syntax(text: str, functions: Iterable[str]) -> tuple[int, str] | None:
     """(place, advice) for a text that does not parse; None where nothing is known."""
+    text = plain(text)
     if "^" in text:
         return text.index("^"), "Powers are written a**b."
     for word in re.finditer(r"\w+", text):
@@ -85,6 +92,10 @@ def for_syntax(text: str) -> tuple[int, str] | None:
         return found.start(), f"The index {found[0]} is written _{found[0].translate(_LOWERED)}."
     if (found := re.search(r"√", text)) is not None:
         return found.start(), "A root is written sqrt(…)."
+    if (found := re.search(r"[{}\[\]]", text)) is not None:
+        return found.start(), "Brackets are written ( )."
+    if (found := re.search(rf"(?<!\w)({'|'.join(functions)})\s+({_NAME}|{_NUMBER})", text)) is not None:
+        return found.start(), f"What a function is of stands in brackets: {found[1]}({found[2]})."
     # a product without its sign: 2a, 2(a + b), a N, )(, )a
     product = re.search(
         rf"(?<![\w.])({_NUMBER})\s*({_NAME}|\()|(?<!\w)({_NAME})\s+({_NAME}|{_NUMBER})|(\))\s*({_NAME}|{_NUMBER}|\()", text

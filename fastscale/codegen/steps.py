@@ -85,6 +85,7 @@ class Steps:
         self.tape, self.checked, self.points = tape, checked, points  # the last: the head of a loop over them
         self.hoisted: list[str] = []
         self.inner: list[str] = []
+        self.released: list[str] = []  # what follows the loop over the points
         self.checks: list[str] = []
         self.leaves = False  # whether a function may turn out to have no value
         self._done: set[sp.Symbol] = set()
@@ -215,9 +216,11 @@ class Steps:
             epochs = Steps(self.tape, [atom.arguments[0]], False, self.points, f"{name}_k")
             text = epochs.require(epochs.results[0])
             body = [line for line in epochs.inner if not line.startswith("outside")]  # the loop itself counts these
-            body += [f"{name}_e = {text}", f"{table}_most = {table}_most if {table}_most > {name}_e else {name}_e"]
+            body += [f"{name}_e = {text}", f"{table}_most = {name}_e if {name}_e > {table}_most else {table}_most"]
             self.hoisted += [f"{table}_most = 0.0", *self.points, *(f"    {line}" for line in body)]
-            self.hoisted += [f"{table} = epochs_room()", f"{table}_last = epochs_table({table}, {tau}, {table}_most)"]
+            self.hoisted += [f"{table} = epochs_room({table}_most)"]
+            self.hoisted += [f"{table}_last = epochs_table({table}, {tau}, {table}_most)"]
+            self.released.append(f"{table}_gone = epochs_release({table})")
         return self._tables[atom.arguments[:2]]
 
     def _rest(self, atom: Atom, name: str) -> str:

@@ -110,8 +110,15 @@ class Tape:
                 if isinstance(base, Larger | Smaller) and (whole := self._positive_log(base)) is not None:
                     exponent += self._atomise(power) * whole
                     continue
-                # a base that may be negative has integer powers but no logarithm
-                if power.is_Integer and (abs(power) <= 4 or (abs(power) <= _PRODUCT and self._positive_log(base) is None)):
+                # a base that may be negative has integer powers but no logarithm; high ones are even powers of its size
+                signed = power.is_Integer and abs(power) > 4 and self._positive_log(base) is None
+                if signed and abs(power) > _PRODUCT:
+                    if power.is_odd:
+                        factor = self._atomise(base)
+                        rest, below = (rest * factor, below) if power > 0 else (rest, below * factor)
+                        power -= sp.sign(power)
+                    base, signed = Larger(base, -base), False
+                if power.is_Integer and (abs(power) <= 4 or signed):
                     if power > 0:
                         rest *= self._atomise(base) ** power
                     else:

@@ -9,12 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from fastscale.archive.columns import listed
 from fastscale.errors import FitError
-from fastscale.fitting.covariance import bread, covariance
+from fastscale.fitting.covariance import bread, covariance, from_one_run
 from fastscale.fitting.intervals import tails_of, why_none
 from fastscale.fitting.quantities import Quantities, difference_steps, table
 from fastscale.fitting.verify import derivatives
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Flags
 
 if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
@@ -47,6 +48,10 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str,
             steps = difference_steps(fit.theta, np.sqrt(np.diag(V)))
             slope = quantities.gradient(fit, fit.theta, steps)
             variance = np.einsum("qi,ij,qj->q", slope, V, slope)
+            if (alone := on_one_run(fit, slope)).any():
+                variance[alone] = np.nan
+                named = listed([str(name) for name in quantities.index[alone]], 6)
+                why = f"known from one run alone, whose error nothing shows: {named}; add runs"
             t = float(special.stdtrit(degrees, tail))
             middle = quantities.transformed(estimate)
             if kind == "sandwich":
@@ -88,6 +93,20 @@ def robust_covariance(fit: Fit, over_runs: str = "CR1") -> tuple[Array | None, f
     moves = np.isfinite(np.diag(V)) & (np.diag(V) > 0)
     m = int(problem.space.free_count - (~moves & (problem.space.free >= 0)).sum())
     return V, float(problem.n - m if runs is None else runs.max())
+
+
+def on_one_run(fit: Fit, slope: Array) -> Flags:
+    """Of quantities of these gradients, those that rest on one run alone, however many points it has: see `from_one_run`."""
+    if fit.part is not None:
+        whole, group = fit.part
+        assert whole.law.shared is not None
+        of_whole = np.zeros((len(slope), len(whole.theta)))
+        of_whole[:, whole.law.shared.places[group]] = slope
+        return on_one_run(whole, of_whole)
+    if fit.units is None or fit.stages is not None or fit.options.priors:
+        return np.zeros(len(slope), dtype=bool)
+    assert fit.problem is not None
+    return from_one_run(fit.problem, fit.theta, fit.units, slope)
 
 
 def withheld(fit: Fit) -> str | None:

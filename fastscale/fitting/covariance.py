@@ -6,10 +6,13 @@ import numpy as np
 
 from fastscale.fitting.problem import Problem
 from fastscale.fitting.verify import derivatives, moving
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Flags
 
 # What is this much shorter than the longest direction of scaled derivatives is none
 SPANS = 1e-12
+# A combination of parameters of which the other runs know less than this share is known from one run alone; a quantity depends on
+# it where more than this part of its standard error lies along it
+_ALONE, _PART = 1e-6, 1e-3
 
 
 def predictions(problem: Problem, theta: Array) -> tuple[Array, Array]:
@@ -112,21 +115,47 @@ def leverages(problem: Problem, theta: Array, spread: Array) -> tuple[Array, Arr
     return (U**2).sum(axis=1), U
 
 
-def adjusted(values: Array, U: Array, units: np.ndarray, power: float) -> Array:
+def adjusted(values: Array, U: Array, units: np.ndarray, power: float, least: float = 1e-3) -> Array:
     """(I - H_gg)^-power times the values of each unit g, H_gg being the unit's block of the hat matrix U U'.
+
+    What is left beside a unit counts as `least` at least.
 
     power 1/2 makes residuals of homoscedastic data unbiased in size (HC2, CR2: Bell, McCaffrey 2002), 1 is HC3 and CR3.
     """
     if len(np.unique(units)) == len(units):
-        left = np.maximum(1.0 - (U**2).sum(axis=1), 1e-3)
+        left = np.maximum(1.0 - (U**2).sum(axis=1), least)
         return np.asarray(values / left**power)
     out = np.array(values)
     order = np.argsort(units, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(units[order])) + 1):
         left_vectors, sizes, _ = np.linalg.svd(U[rows], full_matrices=False)
-        grown = np.maximum(1.0 - sizes**2, 1e-3) ** -power - 1.0
+        grown = np.maximum(1.0 - sizes**2, least) ** -power - 1.0
         out[rows] += left_vectors @ (grown * (left_vectors.T @ values[rows]))
     return out
+
+
+def from_one_run(problem: Problem, theta: Array, runs: np.ndarray, slope: Array) -> Flags:
+    """Of quantities of these gradients (quantities, coordinates), those that some run alone says anything of.
+
+    Without that run a combination of parameters they depend on is not known. The run's scores add to 0 along it, however far off
+    the run is; so no covariance over runs shows how well it is known.
+    """
+    if (found := bread(problem, theta)) is None:
+        return np.zeros(len(slope), dtype=bool)
+    _, spread = found
+    _, J = predictions(problem, theta)
+    weighted = np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)
+    lengths = np.linalg.norm(weighted, axis=0)
+    lengths = np.where(lengths > 0, lengths, 1.0)
+    U, sizes, turn = np.linalg.svd(weighted / lengths, full_matrices=False)
+    spans = sizes > SPANS * sizes.max(initial=0.0)
+    U, along = U[:, spans], (slope @ spread / lengths) @ turn[spans].T / sizes[spans]
+    alone = np.zeros(len(slope), dtype=bool)
+    for run in np.flatnonzero(np.bincount(runs, (U**2).sum(axis=1)) > 1 - _ALONE):
+        _, held, right = np.linalg.svd(U[runs == run], full_matrices=False)
+        lost = right[held**2 > 1 - _ALONE]
+        alone |= np.linalg.norm(along @ lost.T, axis=1) > _PART * np.linalg.norm(along, axis=1)
+    return alone
 
 
 def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: str = "HC1") -> Array | None:
@@ -156,7 +185,7 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
         root = np.sqrt(problem.w[:n])
         root = np.where(root > 0, root, 1.0)
         _, U = leverages(problem, theta, spread)
-        scores = (adjusted(_slopes(problem, residual) / root, U, runs, 1.0) * root)[:, None] * (J @ spread)
+        scores = (adjusted(_slopes(problem, residual) / root, U, runs, 1.0, _ALONE) * root)[:, None] * (J @ spread)
         factor = (count - 1) / count
     totals = np.zeros((count, m))
     np.add.at(totals, units, scores)

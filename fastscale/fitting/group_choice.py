@@ -58,7 +58,7 @@ def choices(chosen: Chosen, by: list[str], level: float, seed: int, given: dict[
     # of laws that predict the same the one of fewest parameters
     best, parameters = won.reshape(groups, L), np.array([len(law.names) for law, _ in laws])
     law = np.array(names, dtype=object)[np.where(best == best.max(axis=1, keepdims=True), -parameters, -np.inf).argmax(axis=1)]
-    scored = table["held_out"].to_numpy().reshape(groups, L)[:, 0] > 0
+    scored = table["error"].notna().to_numpy().reshape(groups, L).sum(axis=1) > 1
     choice = np.where(alone_of(table, L), law, np.where(scored, SEVERAL, NOT_COMPARED))
     words = verdict_of(found.summary, found.pairs, by, found.ground, level)
     return pd.DataFrame({"held_out": held_out, "choice": choice.repeat(L)}), words

@@ -48,8 +48,8 @@ class GroupFits(pd.DataFrame):
     Of several laws also held_out, the root mean square error on the upper third of the group when the law is fitted to the rest,
     and choice, the law to take in the group: the one that is distinguishably better there than each other, all tests of all
     groups corrected for false discoveries at 1 - level, as `compare(laws, runs, by=)` has it. Where there is none it says
-    "not distinguishable", and "not compared" where the group cannot be divided, or there are more than 10,000 groups (`compare`
-    with by= does it); ``about["choice"]`` says in words what came out.
+    "not distinguishable", and "not compared" where the group cannot be divided, fewer than two laws can be fitted to its lower
+    part, or there are more than 10,000 groups (`compare` with by= does it); ``about["choice"]`` says in words what came out.
     """
 
     _metadata: ClassVar[list[str]] = ["about", "draws"]

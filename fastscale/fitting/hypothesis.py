@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from fastscale.errors import FitError
-from fastscale.fitting.analytic import analytic_interval, robust_covariance, withheld
+from fastscale.fitting.analytic import analytic_interval, on_one_run, robust_covariance, withheld
 from fastscale.fitting.fit import fit_points
 from fastscale.fitting.objective import posterior_unit
 from fastscale.fitting.quantities import Quantities, difference_steps
@@ -43,7 +43,8 @@ class Test:
         estimated in their logarithm, log(left/right).
     p_wald
         From the sandwich covariance of these differences, over runs where they are known: t or F with its degrees of freedom; of
-        several statements over runs Hotelling's, NaN where there are no more runs than statements.
+        several statements over runs Hotelling's, NaN where there are no more runs than statements, or one is of what a single
+        run says.
     p_profile
         From the objective with and without the hypothesis, F with (statements, n - p) degrees of freedom; for least squares the
         textbook F test. NaN where points of one run go together, which it would not see.
@@ -148,6 +149,8 @@ def _wald(fit: Fit, quantities: Quantities) -> float:
         return math.nan
     V = np.where(np.isfinite(V), V, 0.0)
     slope = quantities.gradient(fit, fit.theta, difference_steps(fit.theta, np.sqrt(np.diag(V))))
+    if on_one_run(fit, slope).any():
+        return math.nan
     middle = quantities.of(fit.params.to_numpy()[None])[0]
     q = len(middle)
     scale = 1.0

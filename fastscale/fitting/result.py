@@ -273,7 +273,8 @@ class Fit:
         kind
             "sandwich": t times the robust standard error, HC3 over points (MacKinnon, White 1985), or over runs where they
             are known CR1 with t(G - 1) for G runs (Cameron, Miller 2015). "profile": where the objective, minimised over
-            all else, stays below a threshold that the sandwich calibrates.
+            all else, stays below a threshold that the sandwich calibrates. NaN for what is known from one run alone, whose own
+            error nothing shows (``attrs["withheld"]``).
         C, cost
             Instead of the parameters, the compute-optimal N, D, tokens per parameter and loss at this budget; see `optimal`.
         """

@@ -17,6 +17,8 @@ DRAWS = 1999
 MOST_UNITS = 2_000
 # Mean squares that differ by less than this share of the smaller are the same: rounding of two forms of one law.
 SAME = 1e-6
+# Errors of this share of a response are rounding, by which no law of a constant, say, is better than another.
+ROUNDING = 1e-13
 # Errors that differ by less than this share of their size are those of one law in two forms, each at its own optimum.
 ALIKE = 1e-4
 _WORDS = {"log": "log loss", "linear": "the response's own unit"}
@@ -36,9 +38,10 @@ def unit_of_errors(scale: str) -> str:
 
 
 def errors_of(predicted: Array, response: Array, scale: str) -> Array:
-    """Prediction minus response on a scale; not finite where there is none."""
+    """Prediction minus response on a scale; not finite where there is none, and 0 where it is rounding."""
     with np.errstate(all="ignore"):
-        return np.asarray(np.log(predicted) - np.log(response) if scale == "log" else predicted - response)
+        found = np.asarray(np.log(predicted) - np.log(response) if scale == "log" else predicted - response)
+    return np.where(np.abs(found) <= ROUNDING * (1.0 if scale == "log" else np.abs(response)), 0.0, found)
 
 
 def squares(errors: Array) -> Array:

@@ -6,8 +6,7 @@ every whole number of epochs are tabulated once a call, and a point costs two re
 """
 
 from llvmlite import ir
-from numba import int32, njit, types
-from numba.core import cgutils
+from numba import int32, int64, njit, types
 from numba.extending import intrinsic
 
 from fastscale.kernels.elementary import exp, log
@@ -18,14 +17,32 @@ _LN_2 = 0.6931471805599453
 
 
 @intrinsic
-def epochs_room(typingctx):
-    """A pointer to a table's room on the stack of the calling function, of which only what is filled is touched."""
+def _allocated(typingctx, numbers):
+    """A pointer to room for so many numbers."""
 
     def codegen(context, builder, signature, args):
-        # by number, not as an array, which Numba would fill with zeros
-        return cgutils.alloca_once(builder, ir.DoubleType(), size=ir.Constant(ir.IntType(64), 4 * (MOST_EPOCHS + 1)))
+        room = context.nrt.allocate(builder, builder.mul(args[0], ir.Constant(ir.IntType(64), 8)))
+        return builder.bitcast(room, ir.DoubleType().as_pointer())
 
-    return types.CPointer(types.float64)(), codegen
+    return types.CPointer(types.float64)(types.int64), codegen
+
+
+@intrinsic
+def epochs_release(typingctx, table):
+    """Free a table; 0, so that it can be assigned."""
+
+    def codegen(context, builder, signature, args):
+        context.nrt.free(builder, builder.bitcast(args[0], ir.IntType(8).as_pointer()))
+        return ir.Constant(ir.DoubleType(), 0.0)
+
+    return types.float64(types.CPointer(types.float64)), codegen
+
+
+@njit(forceinline=True, error_model="numpy")
+def epochs_room(most):
+    """A pointer to the room of a table up to `most` epochs. Not on the stack: of ten thousand it needs more than small threads
+    have."""
+    return _allocated(4 * (int64(most if most < MOST_EPOCHS else MOST_EPOCHS) + 1))
 
 
 @njit(error_model="numpy", fastmath={"contract"})
@@ -52,12 +69,13 @@ def epochs_table(table, tau, most):
 @njit(forceinline=True, error_model="numpy", fastmath={"contract"})
 def _at(table, last, e):
     """(place of the epochs that are whole, their number, what the last one in part adds)."""
-    m = e if e < last else last
+    begun = e if e > 1.0 else 1.0  # places before the table's first are none
+    m = begun if begun < last else last
     place = 4 * int32(m)
     m = float(int32(m))
     below = m if m > 1.0 else 1.0
-    part, whole = e / below, 1.0 + 1.0 / below
-    return place, m, log(part if part < whole else whole) * table[place + 3]
+    part, whole = begun / below, 1.0 + 1.0 / below
+    return place, m, log(part if part < whole else whole) * table[place + 3] if e == e else e
 
 
 @njit(forceinline=True, error_model="numpy", fastmath={"contract"})

@@ -93,6 +93,14 @@ HINTS = {
     "max(a, b, N)": r"calls max with 3 arguments; it takes 2\. max\(a, b, c\) is written max\(a, max\(b, c\)\)$",
     "0,5*a*N": r"A decimal has a point$",
     "A/N**[alpha]": r"the part '\[alpha\]'.* Brackets are written \( \)$",
+    "a + b*log N": r"at position 7\. What a function is of stands in brackets: log\(N\)\.$",
+    "a*ln N": r"at position 3\. What a function is of stands in brackets: ln\(N\)\.$",
+    "log(L) = a + b*log(N)": r"at position 8: .* not of its logarithm: write 'exp\(a \+ b\*log\(N\)\)' alone$",
+    "log10(L) = a + b*N": r"at position 10: .* not of its logarithm: write '10\*\*\(a \+ b\*N\)' alone$",
+    "a*Exp(N)": r"calls Exp; .* Did you mean exp\?$",
+    "a*logit(N)": r"calls logit; .* logit is written log\(u/\(1 - u\)\)$",
+    "E + beta(N + 1)": r"calls beta; .* beta is written exp\(lbeta\(a, b\)\), or beta\*\(…\) where it is a factor$",
+    "a*exp{−N}": r"at position 6\. Brackets are written \( \)\.$",
     "a*N if N > b else a": r"A threshold is written with min or max: max\(x - c, 0\) is 0 up to c$",
 }
 

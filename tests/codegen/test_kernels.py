@@ -29,6 +29,8 @@ FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
     "sqrt(a + b/x)": ((1.0, 1e3), dict(a=0.2, b=3.0), "a b"),
     "sqrt(a - b*x)": ((0.1, 2.0), dict(a=3.0, b=1.1), ""),
     "a + b*x + c*x**2 - d*x**3": ((0.1, 2.0), dict(a=2.0, b=-0.5, c=0.3, d=0.1), ""),
+    "a + b*(x - c)**40": ((0.1, 1.9), dict(a=2.0, b=0.5, c=1.0), ""),
+    "a + b*(x - c)**33": ((0.1, 1.9), dict(a=2.0, b=0.5, c=1.0), ""),
     "E + A*(x + d)**-alpha": ((1.0, 1e4), dict(E=0.5, A=4.0, d=20.0, alpha=0.4), "A d alpha"),
     "E + A*(x + d)**alpha": ((1.0, 1e4), dict(E=0.5, A=4.0, d=20.0, alpha=-0.4), ""),
     "A*(1/x + g)**alpha": ((1.0, 1e4), dict(A=4.0, g=0.01, alpha=0.5), "A g alpha"),

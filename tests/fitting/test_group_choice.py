@@ -81,6 +81,25 @@ def test_groups_that_cannot_be_divided_are_not_compared(tmp_path: Path) -> None:
     assert back.about["choice"] == table.about["choice"]
 
 
+def test_no_law_of_a_constant_is_the_better_for_its_rounding() -> None:
+    """A score that never moves: both laws say so, one of them up to the last digit."""
+    frame = pd.DataFrame({"curve": "flat", "x": np.geomspace(1, 1e4, 30), "loss": 2.0})
+    for residual in ("log", "linear"):
+        table = fastscale.fit_groups(["power_law", "log_law"], frame, **OPTIONS, residual=residual)
+        assert (table["status"] == "ok").all()
+        assert table["held_out"].tolist() == [0.0, 0.0] and (table["choice"] == "not distinguishable").all()
+
+
+def test_one_law_alone_is_not_compared() -> None:
+    """Of four points the lower three carry two parameters, and no third."""
+    x = np.array([1.0, 10.0, 100.0, 1000.0])
+    frame = pd.concat([curves(), pd.DataFrame({"curve": "four", "x": x, "loss": 1 + 2 * x**-0.3})])
+    table = fastscale.fit_groups(["power_law", "power_offset"], frame, **OPTIONS)
+    few = table[table["curve"] == "four"]
+    assert np.isfinite(few["held_out"].iloc[0]) and np.isnan(few["held_out"].iloc[1])
+    assert (few["choice"] == "not compared").all() and table["choice"].iloc[0] == "power_offset"
+
+
 def test_keys_may_have_the_names_of_a_comparisons_columns() -> None:
     frame = curves()
     table = fastscale.fit_groups(LAWS, frame.rename(columns={"curve": "train"}), **{**OPTIONS, "by": "train"})

@@ -535,3 +535,41 @@ def test_many_statements_are_not_spelt_out() -> None:
     assert len(found.hypothesis) == len(found.differences) == 9
     assert "in 'k[7] = k[0]'" in found.verdict and found.verdict.count("a factor of about") == 4
     assert "less in 5 others" in found.verdict and "k[4] = k[0] and 5 more:" in repr(found)
+
+
+def _line_of_runs(at: list[float], seed: int = 0) -> pd.DataFrame:
+    """20 points of each run at its x, which err together by far more than each by itself."""
+    rng = np.random.default_rng(seed)
+    runs = [(f"r{k}", x, rng.normal(0, 0.1) + rng.normal(0, 0.02, 20)) for k, x in enumerate(at)]
+    return pd.DataFrame([(run, x, 2 + x + error) for run, x, errors in runs for error in errors], columns=["run", "x", "loss"])
+
+
+def test_over_runs_the_covariance_is_what_leaving_each_out_says_though_one_run_tells_nearly_all() -> None:
+    """The jackknife over runs by NumPy's least squares: a run at 10 beside others between 1 and 1.02."""
+    frame = _line_of_runs([1.0, 1.0, 1.0, 1.0, 1.0, 1.01, 1.02, 10.0])
+    fit = fastscale.fit("a + b*x", frame, x="x", loss="loss", run="run", residual="linear", delta=np.inf)
+    whole = np.polyfit(frame["x"], frame["loss"], 1)[0]
+    rests = [frame[frame["run"] != run] for run in frame["run"].unique()]
+    without = [np.polyfit(rest["x"], rest["loss"], 1)[0] for rest in rests]
+    reach = stats.t.ppf(0.975, 7) * np.sqrt(7 / 8 * ((np.array(without) - whole) ** 2).sum())
+    found = fit.test("b = 1").differences.iloc[0]
+    assert (found["upper"] - found["lower"]) / 2 == pytest.approx(reach, rel=1e-4)
+
+
+@pytest.mark.parametrize("at", [[1.0, 2.0], [1.0] + [2.0] * 7])
+def test_what_one_run_alone_tells_is_not_told_how_well(at: list[float]) -> None:
+    """The run at 1 is met exactly however far off it is: its scores add to 0, and of the slope's error nothing shows."""
+    fit = fastscale.fit("a + b*x", _line_of_runs(at), x="x", loss="loss", run="run", residual="linear", delta=np.inf)
+    said = fit.test("b = 1")
+    assert math.isnan(said.p_wald) and said.verdict == "cannot be told with these data"
+    table = fit.interval(kind="sandwich")
+    assert table[["lower", "upper"]].isna().all(axis=None) and "from one run alone" in table.attrs["withheld"]
+
+
+def test_what_several_runs_tell_has_its_interval_beside_what_one_alone_tells() -> None:
+    frame = _line_of_runs([1.0, 1.5, 2.0, 2.5, 3.0, 3.0])
+    frame["z"] = (frame["run"] == "r5").astype(float)
+    law = fastscale.Law("a + b*x + c*z", variables=("x", "z"))
+    fit = fastscale.fit(law, frame, x="x", z="z", loss="loss", run="run", residual="linear", delta=np.inf)
+    assert fit.interval(kind="sandwich")["lower"].isna().to_dict() == {"a": False, "b": False, "c": True}
+    assert math.isfinite(fit.test("b = 1").p_wald) and math.isnan(fit.test("c = 0").p_wald)

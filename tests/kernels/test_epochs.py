@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import mpmath
 import numpy as np
 import pandas as pd
@@ -46,6 +49,41 @@ def test_a_half_life_that_is_none() -> None:
         law.kernels("linear").predict(theta, law.rows([EPOCHS, np.ones(EPOCHS.size)]), EPOCHS.size, value, J)
         np.testing.assert_array_equal(value, 2.0)
     assert np.isnan(halving(np.nan, 1.0)) and np.isnan(halving(2.0, np.nan))
+
+
+def test_epochs_that_are_none() -> None:
+    """Before the first epoch nothing comes again, however far before; and what is no number touches no other point."""
+    law = Law("a + b*halving(x, tau)", positive=("tau",))
+    epochs = np.array([-1e9, -1.2, 0.0, 0.7, 40.0, np.nan, 3.7, -np.inf])
+    value, J = np.empty(epochs.size), np.empty((3, epochs.size))
+    theta = law.to_coordinates(np.array([dict(a=0.0, b=1.0, tau=6.0)[name] for name in law.names]))
+    law.kernels("linear").predict(theta, law.rows([epochs]), epochs.size, value, J)
+    expected = [0.0, 0.0, 0.0, 0.0, exact(40.0, 6.0), np.nan, exact(3.7, 6.0), 0.0]
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    np.testing.assert_allclose(halving(epochs, 6.0), expected, rtol=1e-12)
+
+
+def test_in_a_thread_with_a_small_stack() -> None:
+    """The table of ten thousand epochs is larger than such a thread's stack."""
+    program = """
+import threading
+import numpy as np
+from fastscale import Law
+
+def run():
+    law = Law("a + b*halving(D/U, tau)", positive=("tau",))
+    value, J = np.empty(1), np.empty((3, 1))
+    law.kernels("linear").predict(np.zeros(3), law.rows([np.array([9_999.5]), np.ones(1)]), 1, value, J)
+
+run()  # compiled here
+threading.stack_size(128 * 1024)
+thread = threading.Thread(target=run)
+thread.start()
+thread.join()
+print("done")
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
+    assert (found.returncode, found.stdout) == (0, "done\n"), found.stderr
 
 
 @pytest.mark.parametrize("formula", ["a + halving(D/n0, tau)", "a + halving(D/U, tau*D)", "a + halving(b, tau)*D"])
