@@ -77,7 +77,8 @@ def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: fl
     if fit.part is not None:
         whole, k = fit.part
         assert whole.law.shared is not None
-        own = whole.law.shared.expand(whole.law.shared.own[0])[k]
+        shared = whole.law.shared
+        own = shared.expand(shared.own[0])[k] if whole.stages is None else shared.names[0]  # what a procedure can hold
         refuse_part(fit, f"fit.test('{own} = …')")
     if (why := withheld(fit)) is not None:
         raise FitError(f"no hypothesis can be tested on this fit: {why}")

@@ -159,6 +159,9 @@ def test_hypotheses_and_files(runs: pd.DataFrame, tmp_path) -> None:
     again = fastscale.load(tmp_path / "draws.parquet")
     pd.testing.assert_frame_equal(again.interval(), boot.interval())
     assert again.fit.group("web").params.equals(fit.group("web").params) and again.fit.stages.table.equals(fit.stages.table)
+    assert [n.message for n in again.fit.group("web").warnings] == [n.message for n in fit.group("web").warnings]
+    with pytest.raises(FitError, match=r"ask that, as in fit.test\('a = …'\)"):
+        fit.group("web").test("a = 1/2")
     assert "a the same in all groups" in repr(fit) and "web: 3 budgets of 21 points" in repr(fit)
 
 
@@ -193,6 +196,8 @@ def test_notes_are_of_all_groups_or_of_one(runs: pd.DataFrame) -> None:
     lost = runs.drop(index=first.index[2:])
     messages = [note.message for note in fastscale.fit("isoflop", lost, by="domain", shared="a").warnings]
     assert any(message.startswith("code: 1 of 5 budgets refused: 1e+18") for message in messages)
+    assert [n.message for n in fit.group("web").warnings if n.code == "P10"] == [said["P10"]]  # and of one group, that
+    assert {n.code for n in fit.group("web").warnings} == {n.code for n in fit.warnings}
     with pytest.raises(FitError, match="sensitivity takes laws with one objective"):
         fit.sensitivity()
 

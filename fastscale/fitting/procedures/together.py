@@ -147,7 +147,10 @@ class Together(Stages):
         for level, part in zip(shared.levels, self.parts, strict=True):
             told = part.stages.notes(part) if part.stages is not None else []
             found += [
-                replace(note, message=f"{level}{', fitted alone' * (note.code == 'P10')}: {note.message}")
+                replace(
+                    note, message=f"{level}{', fitted alone' * (note.code == 'P10')}: {note.message}",
+                    numbers={**note.numbers, "group": level},
+                )
                 for note in told if note.code not in _OF_ALL
             ]
         return found
