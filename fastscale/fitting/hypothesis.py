@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from fastscale.archive.notes import plural
 from fastscale.errors import FitError
 from fastscale.fitting.analytic import analytic_interval, robust_covariance, withheld
 from fastscale.fitting.fit import fit_points
@@ -219,4 +220,4 @@ def _sizes(differences: pd.DataFrame, ratios: np.ndarray, sizes: Array) -> str:
     if len(texts) <= _SPELT_OUT:
         return ", ".join(texts)
     largest = np.sort(np.argsort(-sizes, kind="stable")[:_SPELT_OUT])
-    return f"{', '.join(texts[k] for k in largest)}, and less in {len(texts) - _SPELT_OUT} others"
+    return f"{', '.join(texts[k] for k in largest)}, and less in {plural(len(texts) - _SPELT_OUT, 'other')}"
