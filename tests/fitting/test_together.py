@@ -219,3 +219,20 @@ def test_two_step_says_what_to_do_and_that_works() -> None:
     second = fastscale.fit("sigmoid4", frame, x="task_loss", loss="accuracy", by="task", shared=["k"])
     assert first.ok and first.params["alpha"] == pytest.approx(0.28, abs=0.05)
     assert second.ok and second.params["k"] == pytest.approx(7.0, rel=0.1)
+
+
+def test_budgets_that_resamples_lose_are_counted(runs: pd.DataFrame) -> None:
+    """As often as of the groups alone. With three sizes a budget where a resample has not all of them: 1 - 3!/3^3 of them."""
+
+    def lost(boot: fastscale.Bootstrap) -> float:
+        return sum(note.numbers["share"] for note in boot.warnings if note.code == "P11" and "In the resamples" in note.message)
+
+    alone = [fastscale.fit("isoflop", runs[runs["domain"] == level]) for level in LEVELS]
+    expected = sum(fit.n * lost(fit.bootstrap(2000)) for fit in alone) / sum(fit.n for fit in alone)
+    share = lost(fastscale.fit("isoflop", runs, by="domain", shared="a").bootstrap(2000))
+    assert 0 < share == pytest.approx(expected, abs=0.005)
+    few = runs[runs.groupby(["domain", "C"])["N"].rank().isin([2, 4, 6])]
+    boot = fastscale.fit("isoflop", few, by="domain", shared="a").bootstrap(2000)
+    (note,) = [note for note in boot.warnings if note.code == "P11"]
+    assert note.severity == "warning" and note.numbers["share"] == pytest.approx(1 - 6 / 27, abs=0.02)
+    assert note.message.startswith("In the resamples 7") and note.message.endswith("had no optimum and were left out.")
