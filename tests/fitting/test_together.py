@@ -144,6 +144,10 @@ def test_a_group_with_one_budget_takes_its_slope_from_the_others(runs: pd.DataFr
     x, y = vertices(few)["web"]
     assert fit.params["a"] == pytest.approx(stacked({k: v for k, v in vertices(few).items() if k != "web"}, "a")[0][0], rel=1e-7)
     assert math.log(fit.params["N0[web]"]) == pytest.approx(y[0] - fit.params["a"] * x[0], rel=1e-6)
+    # with that budget left out it has none, one in eleven of these fits: no interval, and why
+    for one in (fit, fit.group("books")):
+        table = one.interval()
+        assert table["lower"].isna().all() and "with a run or a budget left out too many" in table.attrs["withheld"]
 
 
 def test_hypotheses_and_files(runs: pd.DataFrame, tmp_path) -> None:
