@@ -50,8 +50,10 @@ SEVERITIES = ("error", "warning", "info")
 
 
 @dataclass(frozen=True)
-class Note:
+class Note(dict[str, Any]):
     """One warning, as data: something about the data or the fit that a reader has to know.
+
+    It is a record as well, that of `as_dict`: pandas writes a table to Parquet only if JSON has a word for all of its attrs.
 
     Attributes
     ----------
@@ -81,6 +83,7 @@ class Note:
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
             raise ValueError(f"severity={self.severity!r}: one of {', '.join(SEVERITIES)}")
+        self.update(self.as_dict())
 
     @property
     def name(self) -> str:

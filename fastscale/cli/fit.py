@@ -91,6 +91,11 @@ def fit(
     keywords |= o.objective_keywords(prior, errors, offset, fit_scale, strict, weights)
     if bool(by) != bool(shared):
         raise FitError("--by COLUMN and --shared NAME go together; fastscale batch --by fits groups that share nothing")
+    if by and budget:
+        raise FitError(
+            "--budget is about one law, and --by with --shared fits one for each group: --save FILE.json, and in Python "
+            "fastscale.load('FILE.json').group('…').optimal(…)"
+        )
     keywords |= {"by": by, "shared": shared} if by else {}
     columns = o.column_keywords(n, d, c, x, loss, run, column)
     from fastscale.cli import results

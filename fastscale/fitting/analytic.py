@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
 
 KINDS = ("sandwich", "profile")
+# Of procedures, whose covariance is that of fits with a run or a budget left out.
+_NO_JACKKNIFE = "with a run or a budget left out too many of the fits have no optimum, as where a group has only one"
 
 
 def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str, over_runs: str = "CR1") -> pd.DataFrame:
@@ -37,7 +39,8 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str,
         assert problem is not None
         V, degrees = robust_covariance(fit, over_runs)
         if V is None:
-            why = "the objective is flat in some direction"
+            whole = fit if fit.part is None else fit.part[0]
+            why = "the objective is flat in some direction" if whole.stages is None else _NO_JACKKNIFE
         elif kind == "profile" and fit.part is not None:
             why = "one group's points alone forget what the others say of the shared parameters: profile the fit of all groups"
         elif kind == "profile" and fit.stages is not None:

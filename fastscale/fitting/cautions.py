@@ -9,11 +9,14 @@ import numpy as np
 from fastscale.archive import Note
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from fastscale.fitting.bootstrap import Bootstrap
 
 _FAILED = 0.01  # share of resamples without an optimum that is worth a word
 _FEW = 400
 _DIFFER = 1.5
+_LISTED = 4  # parameters that are named
 _BY_ROW = ("pairs", "strata", "residual", "wild")
 
 
@@ -94,4 +97,19 @@ def _compare(boot: Bootstrap) -> list[Note]:
             advice="The objective is far from quadratic within the interval, or few runs decide; trust the wider one.",
             numbers=apart,
         ))
-    return found
+    return found + _outside(slow)
+
+
+def _outside(interval: pd.DataFrame) -> list[Note]:
+    """Where the interval of a parameter does not hold its estimate, by more than rounding."""
+    middle, low, high = (interval[column].to_numpy(dtype=float) for column in ("estimate", "lower", "upper"))
+    slack = 1e-9 * np.abs(middle)
+    names = interval.index[(middle < low - slack) | (middle > high + slack)]
+    if not len(names):
+        return []
+    listed = ", ".join(map(str, names[:_LISTED])) + (f" and {len(names) - _LISTED} more" if len(names) > _LISTED else "")
+    return [Note(
+        "estimate_outside", f"The bootstrap interval does not hold the estimate of {listed}: resampling moves it to one side.",
+        len(names), advice="Quote neither before it is known why; resamples may lose what holds the estimate, such as budgets.",
+        numbers={"parameters": list(map(str, names))},
+    )]

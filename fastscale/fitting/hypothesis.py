@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from fastscale.archive.notes import plural
 from fastscale.errors import FitError
 from fastscale.fitting.analytic import analytic_interval, on_one_run, robust_covariance, withheld
 from fastscale.fitting.fit import fit_points
@@ -78,7 +79,8 @@ def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: fl
     if fit.part is not None:
         whole, k = fit.part
         assert whole.law.shared is not None
-        own = whole.law.shared.expand(whole.law.shared.own[0])[k]
+        shared = whole.law.shared
+        own = shared.expand(shared.own[0])[k] if whole.stages is None else shared.names[0]  # what a procedure can hold
         refuse_part(fit, f"fit.test('{own} = …')")
     if (why := withheld(fit)) is not None:
         raise FitError(f"no hypothesis can be tested on this fit: {why}")
@@ -221,4 +223,4 @@ def _sizes(differences: pd.DataFrame, ratios: np.ndarray, sizes: Array) -> str:
     if len(texts) <= _SPELT_OUT:
         return ", ".join(texts)
     largest = np.sort(np.argsort(-sizes, kind="stable")[:_SPELT_OUT])
-    return f"{', '.join(texts[k] for k in largest)}, and less in {len(texts) - _SPELT_OUT} others"
+    return f"{', '.join(texts[k] for k in largest)}, and less in {plural(len(texts) - _SPELT_OUT, 'other')}"

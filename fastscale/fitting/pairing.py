@@ -133,6 +133,8 @@ def _together(
 
 
 def _as_they_are(a: Bootstrap, b: Bootstrap) -> Pairing:
+    if a.fit.part is not None and b.fit.part is not None and a.fit.part[0] is b.fit.part[0] and a.status is b.status:
+        return _usable(a, b, True, "paired: two groups of one bootstrap, in which they were drawn together")
     if a.drawn is not None and b.drawn is not None and a.seed == b.seed and len(a) == len(b) and a.kind == b.kind:
         keys = _keys(a.fit, b.fit, None)
         same = keys is not None and np.array_equal(keys[0], keys[1]) and np.array_equal(a.drawn.units, b.drawn.units)

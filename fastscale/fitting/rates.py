@@ -11,6 +11,8 @@ from fastscale.laws.law import Array
 
 # Below it, 1.2 say, the odd value above 1 is no per cent.
 _LEAST = 2.0
+# A mean of ones may be above 1 by rounding, also in single precision.
+_ONE = 1 + 1e-6
 
 
 def per_cent_hint(response: Array) -> str:
@@ -22,7 +24,7 @@ def per_cent_hint(response: Array) -> str:
 def rates_note(law: Law, points: Points, column: str) -> Note | None:
     """P15 where a law of accuracies gets more than 1: information where it has any scale, or a warning."""
     top = float(points.y.max(initial=0.0))
-    if law.predicts != "accuracy" or top <= 1:
+    if law.predicts != "accuracy" or top <= _ONE:
         return None
     per_cent = _LEAST < top <= 100
     whole = "100" if per_cent else "what all would be"

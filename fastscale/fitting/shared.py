@@ -187,7 +187,7 @@ def _each(
 def of_group(fit: Fit, label: Any) -> Fit:
     """See `Fit.group`."""
     shared, k = _group(fit.law, label)
-    places = shared.places[k]
+    places, own = shared.places[k], shared.levels[k]
     options = own_options(fit.law, fit.options)
     fixed = {}
     for name, place in zip(shared.base.names, places, strict=True):
@@ -212,8 +212,8 @@ def of_group(fit: Fit, label: Any) -> Fit:
     return replace(
         fit, law=shared.base, options=options, theta=theta, objective=objective, search=None,
         coordinate_errors=fit.coordinate_errors[places], n=fit.n if points is None else points.n, columns=columns, points=points,
-        problem=problem, other_optima=np.empty((0, 0)), source=None, likelihood=None, saved_warnings=fit.warnings,
-        part=(fit, k), stages=None,
+        problem=problem, other_optima=np.empty((0, 0)), source=None, likelihood=None, part=(fit, k), stages=None,
+        saved_warnings=tuple(note for note in fit.warnings if note.numbers.get("group", own) == own),
     )
 
 

@@ -13,16 +13,16 @@ from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags
 from fastscale.laws.shared import refuse_groups
 from fastscale.planning.asked import number, numbers
-from fastscale.planning.cost import DEFAULT_COST, LOG_RANGE, Cost, cost_of
+from fastscale.planning.cost import DEFAULT_COST, FINE, LOG_RANGE, Cost, cost_of
 from fastscale.planning.draws import Draws, improves
-from fastscale.planning.solve import ROUNDING, changes, minimum, root_in, scan
+from fastscale.planning.solve import ROUNDING, changes, dips, minimum, root_in, scan
 
 __all__ = ["DEFAULT_COST", "Surface", "allocate"]
 
 _GRID = np.linspace(*LOG_RANGE, 80)  # model sizes tried before the search narrows down: a factor of 2.4 apart
 _LOCAL = np.linspace(-3.0, 3.0, 9)  # the same around a size that is about right
 # Of so many rows some are searched in full; rows between two of them whose sizes differ by less than so much, in ln N, are
-# searched around these, and looked at beyond at each so manyth size
+# searched around these, and looked at beyond at each so manyth size; not where one of these has several dips
 _MANY, _PROBES, _NEIGHBOURS, _STRIDE = 4_000, 64, 1.5, 4
 _AT_ONCE = 32_768  # rows that are searched at once
 _BESIDE = 1e-5  # in ln N: what a search leaves open is less
@@ -180,6 +180,8 @@ class Surface:
 
     def _search(self, C: Array, near: Array | None) -> tuple[Array, Array, Array]:
         """`best` by a search over ln N; N and D are NaN where the loss is level around them, as where nothing helps any more."""
+        if not self.cost.convex:
+            return self._search_on(C, FINE, several=2)
         beyond: Array | None = None
         if near is None and len(self) >= _MANY:
             if not (can := self._affordable(C)).all():
@@ -191,7 +193,7 @@ class Surface:
         if near is None:
             return self._search_on(C, _GRID)
         N, D, found = self._search_on(C, near + _LOCAL[:, None])
-        lost = np.isnan(found)
+        lost = np.isnan(N)
         if beyond is not None:  # another dip, deeper than the one that is near
             lost |= (self._losses(C, beyond) < self.draws.sign * found).any(axis=0)
         if lost.any():
@@ -206,11 +208,17 @@ class Surface:
         there = np.isfinite(self.cost.data(np.exp(_GRID)[:, None], budgets))
         return np.asarray(there.any(axis=0))[place]
 
-    def _about(self, C: Array) -> Array:
-        """Where ln N of many rows is about: between rows of nearly the same budget; NaN where these differ much."""
+    def _about(self, C: Array) -> Array | None:
+        """Where ln N of many rows is about: between rows of nearly the same budget; NaN where these differ much.
+
+        None where one of these has several dips: which is the deepest may differ from row to row.
+        """
         order = np.argsort(C, kind="stable")
         place = np.linspace(0, len(order) - 1, _PROBES).astype(int)
-        N, _, _ = self.rows(order[place])._search_on(C[order[place]], _GRID)
+        probes, budgets = self.rows(order[place]), C[order[place]]
+        if (dips(probes._losses(budgets, FINE)) > 1).any():
+            return None
+        N, _, _ = probes._search_on(budgets, _GRID)
         size = np.log(N)
         size = np.where(np.append(np.abs(np.diff(size)) < _NEIGHBOURS, True), size, np.nan)
         about = np.empty(len(order))
@@ -221,13 +229,13 @@ class Surface:
         """The prediction at sizes ln N, (sizes, rows), less being better."""
         return scan(lambda x: self.draws.sign * self.at(np.exp(x), self.cost.data(np.exp(x), C)), grid, len(self))
 
-    def _search_on(self, C: Array, grid: Array) -> tuple[Array, Array, Array]:
+    def _search_on(self, C: Array, grid: Array, several: int = 1) -> tuple[Array, Array, Array]:
         sign = self.draws.sign
 
         def loss(x: Array) -> Array:
             return sign * self.at(np.exp(x), self.cost.data(np.exp(x), C))
 
-        x = minimum(loss, grid, len(self))
+        x = minimum(loss, grid, len(self), several)
         # what is best beside sizes without a value is no optimum: their D lies beyond the data looked at
         x = np.where(np.isnan(loss(x - _BESIDE) + loss(x + _BESIDE)), np.nan, x)
         least = loss(x)

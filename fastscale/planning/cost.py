@@ -18,6 +18,8 @@ from fastscale.planning.solve import root
 DEFAULT_COST = "6*N*D"
 # Model sizes and data looked at, logarithms: in parameters and tokens, or in billions of them
 LOG_RANGE = (np.log(1e-9), np.log(1e21))
+# Sizes by which a step is seen, or dips, logarithms
+FINE = np.linspace(*LOG_RANGE, 320)
 # Data by which it is seen whether a cost is linear in them; at the last what does not grow with them is lost beside them.
 _DATA, _FAR = np.logspace(-9.0, 21.0, 13), 1e30
 # Laws whose N is not what a token goes through: 6*N*D would be wrong, and this is a first guess.
@@ -27,7 +29,8 @@ OWN_COST = {"vocab": "6*(N + V*d)*D", "sparse_moe": "6*active*N*D"}
 class Cost:
     """A cost formula: its value, the D (or N) that a budget leaves, and the factor where it is factor * N * D.
 
-    `linear` says whether it is linear in D, as most costs are.
+    `linear` says whether it is linear in D, as most costs are; `convex` whether its logarithm is convex in that of N, as of a sum
+    of powers. One with a step is not: the loss of a budget may then have several dips.
 
     Parameters
     ----------
@@ -66,6 +69,9 @@ class Cost:
         constant = np.isfinite(ratio).all() and (ratio > 0).all() and np.ptp(ratio) <= 1e-12 * ratio[0]
         self.factor: float | None = float(ratio[0]) if constant else None
         self.linear = self._linear()
+        with np.errstate(all="ignore"):
+            bend = np.diff(np.log(self(np.exp(FINE)[:, None], _DATA)), n=2, axis=0)
+        self.convex = not bool((bend < -1e-9).any())
 
     def _linear(self) -> bool:
         N = np.exp(np.linspace(*LOG_RANGE, 7))[:, None]

@@ -38,6 +38,18 @@ def changes(values: Array) -> Flags:
     return np.asarray(((values[:-1] > 0) != (values[1:] > 0)) & finite[:-1] & finite[1:])
 
 
+def dips(values: Array) -> Ints:
+    """How many dips there are along the first axis of (points, rows), what is level within rounding being none of its own."""
+    with np.errstate(all="ignore"):
+        values = np.where(np.isnan(values), np.inf, values)
+        step = np.diff(values, axis=0)
+        there = np.abs(step) > ROUNDING * np.fmin(np.abs(values[:-1]), np.abs(values[1:]))
+    # each level step as the last one that is not
+    last = np.maximum.accumulate(np.where(there, np.arange(len(step))[:, None], 0), axis=0)
+    falls = np.take_along_axis(np.where(there, step, 0.0), last, axis=0)
+    return np.asarray(((falls[:-1] < 0) & (falls[1:] > 0)).sum(axis=0))
+
+
 def root(function: Function, grid: Array, rows: int) -> Array:
     """Where the function is 0: in the first cell of the grid over which its sign changes; NaN where there is none.
 
@@ -89,7 +101,7 @@ def root_in(function: Function, grid: Array, values: Array, cell: Ints, there: F
     return np.where(there & np.isfinite(fa), best, np.nan)
 
 
-def minimum(function: Function, grid: Array, rows: int) -> Array:
+def minimum(function: Function, grid: Array, rows: int, several: int = 1) -> Array:
     """Where the function is least: the best cell of the grid, Newton's steps on five-point differences, golden section where
     these do not settle.
 
@@ -99,6 +111,9 @@ def minimum(function: Function, grid: Array, rows: int) -> Array:
         From x, (..., rows), to one value each; infinite or NaN where it does not exist.
     grid
         Ascending x to look at, (points,) or (points, rows), in units in which the function is smooth over 0.05.
+    several
+        How many dips of the grid are followed down, of which the deepest is taken: one that is nearly as deep on the grid may be
+        deeper between its points.
 
     Returns
     -------
@@ -112,16 +127,27 @@ def minimum(function: Function, grid: Array, rows: int) -> Array:
     with np.errstate(all="ignore"):
         points = np.broadcast_to(grid if np.ndim(grid) == 2 else np.asarray(grid)[:, None], (len(grid), rows))
         values = scan(at, points, rows)
-        # the best cell inside: a dip between points of the grid may be below an end that they are not below
-        dips = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
-        k = np.where(dips, values[1:-1], np.inf).argmin(axis=0) + 1
-        low, start, high = (points[k + side, np.arange(rows)] for side in (-1, 0, 1))
-        x, settled = _newton(at, start, low, high)
-        if not (settled | np.isinf(values[k, np.arange(rows)])).all():
-            x = np.where(settled, x, _golden(at, low, high))
-        least = at(x)
+        # the best cells inside: a dip between points of the grid may be below an end that they are not below
+        inner = (values[1:-1] <= values[:-2]) & (values[1:-1] <= values[2:])
+        depth = np.where(inner, values[1:-1], np.inf)
+        x, least = np.full((2, rows), np.nan)
+        for k in depth.argmin(axis=0)[None] if several == 1 else depth.argsort(axis=0, kind="stable")[:several]:
+            one = _least_in(at, points, values, k + 1)
+            value = at(one)
+            better = ~(value >= least)
+            x, least = np.where(better, one, x), np.where(better, value, least)
         inside = np.isfinite(least) & (np.minimum(values[0], values[-1]) > least + ROUNDING * np.abs(least))
     return np.where(inside, x, np.nan)
+
+
+def _least_in(function: Function, points: Array, values: Array, k: Ints) -> Array:
+    """The minimum between the neighbours of a point of the grid in each row."""
+    rows = np.arange(values.shape[1])
+    low, start, high = (points[k + side, rows] for side in (-1, 0, 1))
+    x, settled = _newton(function, start, low, high)
+    if not (settled | np.isinf(values[k, rows])).all():
+        x = np.where(settled, x, _golden(function, low, high))
+    return x
 
 
 def _newton(function: Function, x: Array, low: Array, high: Array) -> tuple[Array, Flags]:

@@ -214,6 +214,7 @@ def test_groups_that_share_parameters(shell: Shell, tmp_path: Path) -> None:
     [
         (["--by", "domain"], "--by COLUMN and --shared NAME go together; fastscale batch --by fits groups that share nothing"),
         (["--shared", "alpha"], "--by COLUMN and --shared NAME go together"),
+        (["--by", "domain", "--shared", "alpha", "--budget", "1e22"], "--budget is about one law, and --by with --shared"),
         (["--by", "domains", "--shared", "alpha"], "--by: there is no column 'domains'. Did you mean 'domain'?"),
         (["--by", "domain", "--shared", "gamma"], "--shared: 'chinchilla' has no parameter 'gamma'; it has E,"),
     ],

@@ -531,10 +531,12 @@ def test_many_statements_are_not_spelt_out() -> None:
     x, code = np.exp(rng.uniform(0, 8, 300)), np.arange(300) % 10
     loss = 3 * np.where(code == 7, 2.0, 1.0) * x**-0.45 * np.exp(rng.normal(0, 0.1, 300))
     frame = pd.DataFrame({"x": x, "loss": loss, "domain": code.astype(str)})
-    found = fastscale.fit("power_law", frame, x="x", by="domain", shared="e", delta=math.inf).test("k = k[0]")
+    fit = fastscale.fit("power_law", frame, x="x", by="domain", shared="e", delta=math.inf)
+    found = fit.test("k = k[0]")
     assert len(found.hypothesis) == len(found.differences) == 9
     assert "in 'k[7] = k[0]'" in found.verdict and found.verdict.count("a factor of about") == 4
     assert "less in 5 others" in found.verdict and "k[4] = k[0] and 5 more:" in repr(found)
+    assert fit.test("k[1] = k[2], k[3] = k[0], k[4] = k[0], k[7] = k[0], k[5] = k[0]").verdict.count("less in 1 other,") == 1
 
 
 def _line_of_runs(at: list[float], seed: int = 0) -> pd.DataFrame:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,3 +95,25 @@ def test_a_saved_fit_says_the_same(line: Fit, tmp_path: Any) -> None:
     with pytest.warns(UnidentifiedWarning):
         found, again = line.optimal(1e21), loaded.optimal(1e21)
     assert no_value(found) == no_value(again)
+
+
+def test_tables_with_notes_are_written_and_read(tmp_path) -> None:
+    """pandas writes what is in attrs as JSON, and refuses a table that has there what is none."""
+    fit = fastscale.fit("chinchilla", grid_of_runs())
+    boot = fit.bootstrap(50)
+    tables = [
+        fit.optimal([1e22, 1e30]), fit.interval(C=1e30), boot.optimal([1e30]), boot.band(N=[1e15], D=[1e15], kind="pointwise"),
+        fastscale.derive(boot, "optimal_size", C=[1e20, 1e30], cost="6*N*D + 1e21"),
+    ]
+    for table in tables:
+        table.to_parquet(tmp_path / "table.parquet")
+        again = pd.read_parquet(tmp_path / "table.parquet")
+        pd.testing.assert_frame_equal(again, table, check_freq=False)
+        notes = table.attrs["warnings"]
+        assert [note["code"] for note in again.attrs["warnings"]] == [note.code for note in notes] != []
+        assert [note["message"] for note in again.attrs["warnings"]] == [note.message for note in notes]
+    note = tables[0].attrs["warnings"][0]
+    for same in (copy.deepcopy(note), pickle.loads(pickle.dumps(note)), replace(note)):
+        assert same == note and hash(same) == hash(note) and dict(same) == note.as_dict()
+    other = replace(note, message="another")
+    assert other != note and other["message"] == "another" and note["message"] != "another"

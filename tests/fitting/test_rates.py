@@ -47,6 +47,16 @@ def test_a_law_of_rates_is_a_warning(name: str) -> None:
     assert scores is not None and "per cent" not in scores.message and "100" not in scores.advice
 
 
+def test_a_one_that_rounding_lifts_is_a_rate() -> None:
+    """Three times a third of 0.1 over 0.1, and a mean in single precision."""
+    frame = rates()
+    for one in (np.mean([0.1] * 3) / 0.1, float(np.float32(1) + np.finfo(np.float32).eps)):
+        assert 1 < one < 1 + 1e-6
+        assert note_of(fastscale.fit("sigmoid4", frame.assign(acc=frame["acc"].where(frame.index > 1, one)), loss="acc")) is None
+    above = note_of(fastscale.fit("sigmoid4", frame.assign(acc=frame["acc"].where(frame.index > 1, 1.01)), loss="acc"))
+    assert above is not None and "goes up to 1.01, which is no rate" in above.message
+
+
 def test_losses_and_errors_have_any_scale() -> None:
     for name in ("chinchilla", "rosenfeld", "exp_error"):
         found = [note for note in fastscale.fit(name, rates().assign(loss=rates()["loss"] * 3)).warnings if note.code == "P15"]

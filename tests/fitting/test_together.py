@@ -144,6 +144,10 @@ def test_a_group_with_one_budget_takes_its_slope_from_the_others(runs: pd.DataFr
     x, y = vertices(few)["web"]
     assert fit.params["a"] == pytest.approx(stacked({k: v for k, v in vertices(few).items() if k != "web"}, "a")[0][0], rel=1e-7)
     assert math.log(fit.params["N0[web]"]) == pytest.approx(y[0] - fit.params["a"] * x[0], rel=1e-6)
+    # with that budget left out it has none, one in eleven of these fits: no interval, and why
+    for one in (fit, fit.group("books")):
+        table = one.interval()
+        assert table["lower"].isna().all() and "with a run or a budget left out too many" in table.attrs["withheld"]
 
 
 def test_hypotheses_and_files(runs: pd.DataFrame, tmp_path) -> None:
@@ -159,6 +163,9 @@ def test_hypotheses_and_files(runs: pd.DataFrame, tmp_path) -> None:
     again = fastscale.load(tmp_path / "draws.parquet")
     pd.testing.assert_frame_equal(again.interval(), boot.interval())
     assert again.fit.group("web").params.equals(fit.group("web").params) and again.fit.stages.table.equals(fit.stages.table)
+    assert [n.message for n in again.fit.group("web").warnings] == [n.message for n in fit.group("web").warnings]
+    with pytest.raises(FitError, match=r"ask that, as in fit.test\('a = …'\)"):
+        fit.group("web").test("a = 1/2")
     assert "a the same in all groups" in repr(fit) and "web: 3 budgets of 21 points" in repr(fit)
 
 
@@ -193,6 +200,8 @@ def test_notes_are_of_all_groups_or_of_one(runs: pd.DataFrame) -> None:
     lost = runs.drop(index=first.index[2:])
     messages = [note.message for note in fastscale.fit("isoflop", lost, by="domain", shared="a").warnings]
     assert any(message.startswith("code: 1 of 5 budgets refused: 1e+18") for message in messages)
+    assert [n.message for n in fit.group("web").warnings if n.code == "P10"] == [said["P10"]]  # and of one group, that
+    assert {n.code for n in fit.group("web").warnings} == {n.code for n in fit.warnings}
     with pytest.raises(FitError, match="sensitivity takes laws with one objective"):
         fit.sensitivity()
 
@@ -214,3 +223,20 @@ def test_two_step_says_what_to_do_and_that_works() -> None:
     second = fastscale.fit("sigmoid4", frame, x="task_loss", loss="accuracy", by="task", shared=["k"])
     assert first.ok and first.params["alpha"] == pytest.approx(0.28, abs=0.05)
     assert second.ok and second.params["k"] == pytest.approx(7.0, rel=0.1)
+
+
+def test_budgets_that_resamples_lose_are_counted(runs: pd.DataFrame) -> None:
+    """As often as of the groups alone. With three sizes a budget where a resample has not all of them: 1 - 3!/3^3 of them."""
+
+    def lost(boot: fastscale.Bootstrap) -> float:
+        return sum(note.numbers["share"] for note in boot.warnings if note.code == "P11" and "In the resamples" in note.message)
+
+    alone = [fastscale.fit("isoflop", runs[runs["domain"] == level]) for level in LEVELS]
+    expected = sum(fit.n * lost(fit.bootstrap(2000)) for fit in alone) / sum(fit.n for fit in alone)
+    share = lost(fastscale.fit("isoflop", runs, by="domain", shared="a").bootstrap(2000))
+    assert 0 < share == pytest.approx(expected, abs=0.005)
+    few = runs[runs.groupby(["domain", "C"])["N"].rank().isin([2, 4, 6])]
+    boot = fastscale.fit("isoflop", few, by="domain", shared="a").bootstrap(2000)
+    (note,) = [note for note in boot.warnings if note.code == "P11"]
+    assert note.severity == "warning" and note.numbers["share"] == pytest.approx(1 - 6 / 27, abs=0.02)
+    assert note.message.startswith("In the resamples 7") and note.message.endswith("had no optimum and were left out.")

@@ -133,6 +133,25 @@ def test_matched_runs_are_drawn_alike_whatever_else_there_is() -> None:
     np.testing.assert_allclose(again.b.draws, again.a.draws, rtol=1e-5)
 
 
+def test_two_groups_of_one_bootstrap_go_together(tmp_path) -> None:
+    """Draw i of one group with draw i of the other, which are of one resample, whether or not the bootstrap was in a file."""
+    frame = pd.concat([runs(NEW, 1).assign(task="x"), runs(OLD, 2).assign(task="y")], ignore_index=True)
+    boot = fastscale.fit("chinchilla", frame, by="task", shared=["alpha", "beta"], delta=math.inf).bootstrap(60)
+    boot.save(tmp_path / "draws.parquet")
+    for one in (boot, fastscale.load(tmp_path / "draws.parquet")):
+        found = fastscale.versus(one.group("x"), one.group("y"))
+        assert found.paired and found.pairing.how == "paired: two groups of one bootstrap, in which they were drawn together"
+        draws = one.draws[one.usable]
+        sides = [
+            [least({**dict(row[["alpha", "beta"]]), **{n: row[f"{n}[{g}]"] for n in "EAB"}}, 2.5) for _, row in draws.iterrows()]
+            for g in "xy"
+        ]
+        ends = np.quantile(np.divide(*sides[::-1]), [0.025, 0.975])
+        np.testing.assert_allclose(found.multiplier(2.5)[["lower", "upper"]].to_numpy()[0], ends, rtol=1e-8)
+    other = boot.fit.bootstrap(60, seed=1)
+    assert not fastscale.versus(boot.group("x"), other.group("y")).paired
+
+
 def test_bootstraps_as_they_are(fits: tuple[fastscale.Fit, fastscale.Fit]) -> None:
     boots = [fit.bootstrap(40, seed=3) for fit in fits]
     apart = fastscale.versus(*boots)

@@ -266,6 +266,17 @@ def test_P29_replicates_tell_lack_of_fit(delta):
 # -- where they show
 
 
+def test_an_interval_without_its_estimate():
+    """Draws that are moved to one side by many of their standard deviations, in one parameter."""
+    boot = fastscale.fit("chinchilla", grid(), delta=math.inf).bootstrap(200)
+    assert not any(note.code == "estimate_outside" for note in boot.warnings)
+    k = list(boot.fit.law.names).index("beta")
+    moved = boot.thetas.copy()
+    moved[:, k] += 6 * moved[:, k].std()
+    (note,) = [note for note in replace(boot, thetas=moved).warnings if note.code == "estimate_outside"]
+    assert "does not hold the estimate of beta:" in note.message and note.numbers["parameters"] == ["beta"]
+
+
 def test_strict_turns_warnings_into_an_error():
     assert fastscale.fit("chinchilla", grid(), strict=True).ok
     with pytest.raises(FitError, match="(?s)strict=True.*P04 unidentified_line") as caught:

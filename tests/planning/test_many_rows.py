@@ -11,8 +11,9 @@ from support_derived import ask
 
 from fastscale import laws
 from fastscale.planning.allocation import Surface
-from fastscale.planning.cost import Cost
+from fastscale.planning.cost import LOG_RANGE, Cost
 from fastscale.planning.draws import Draws
+from fastscale.planning.solve import dips
 
 BESIROGLU = dict(E=1.8172, A=482.01, B=2085.43, alpha=0.3478, beta=0.3658)
 C = 1e22
@@ -62,6 +63,68 @@ def test_a_deeper_dip_far_from_that_of_most_rows() -> None:
         loss = 482.01 * np.exp(-0.3478 * x) + 2085.43 * (C / 6 / np.exp(x)) ** -0.3658
         loss -= g[k] * np.exp(-((x - np.log(1e14)) ** 2) / 9)
         assert found[k] == pytest.approx(np.exp(x[np.argmin(loss)]), rel=1e-4), k
+
+
+STEP = "6*N*D*(1 + sigmoid(40*(log(N) - 24)))"  # models beyond 26 billion cost twice as much
+
+
+def _rows(count: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return np.array([BESIROGLU[name] for name in LAW.names]) * np.exp(0.03 * rng.normal(size=(count, 5)))
+
+
+def _apart(E: float, A: float, alpha: float, B: float, beta: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(ln N, the cost of a token, the loss but for the data's share) on a fine grid."""
+    x = np.linspace(np.log(1e7), np.log(1e14), 100_001)
+    return x, 6 * np.exp(x) * (1 + 1 / (1 + np.exp(-40 * (x - 24)))), E + A * np.exp(-alpha * x)
+
+
+@pytest.mark.parametrize("count", [12, 5_000])
+def test_a_cost_with_a_step_has_the_deeper_of_two_dips(count: int) -> None:
+    """The best size lies below the step or beyond it, by NumPy on a fine grid, however many rows are searched together."""
+    natural = _rows(count)
+    assert tuple(LAW.names) == ("E", "A", "alpha", "B", "beta")
+    for budget in (1e23, 10**23.5, 1e24):
+        found = Surface(Draws(LAW, natural), STEP).best(np.asarray(budget))
+        for k in range(0, count, max(1, count // 40)):
+            x, token, size = _apart(*natural[k])
+            loss = size + natural[k][3] * (budget / token) ** -natural[k][4]
+            assert found[2][k] == pytest.approx(loss.min(), rel=1e-7), k
+            assert found[0][k] == pytest.approx(np.exp(x[loss.argmin()]), rel=3e-3), k
+
+
+def test_the_least_compute_for_a_loss_with_a_step_in_the_cost() -> None:
+    natural = _rows(40)
+    p = dict(zip(LAW.names, natural.T, strict=True))
+    for above in (0.2, 0.15):
+        found = ask("chinchilla", p, "compute_for_loss", loss=1.8172 + above, cost=STEP)
+        for k, row in enumerate(natural):
+            _, token, size = _apart(*row)
+            with np.errstate(all="ignore"):
+                least = np.nanmin(token * (row[3] / (1.8172 + above - size)) ** (1 / row[4]))
+            assert found[k] == pytest.approx(least, rel=1e-5), k
+
+
+def test_of_two_dips_of_the_law_itself_each_row_has_the_deeper() -> None:
+    """Beside the wide dip of every row is a narrow one, at hundreds of times its size, which in a third of the rows is deeper."""
+    at = float(np.linspace(*LOG_RANGE, 80)[57])
+    law = laws.get(f"E + A/N**alpha + B/D**beta - g*exp(-6*(log(N) - {at!r})**2)")
+    x = np.linspace(15, 35, 400_001)
+    base = 482.01 * np.exp(-0.3478 * x) + 2085.43 * (C / 6 / np.exp(x)) ** -0.3658
+    assert at - x[base.argmin()] > 4
+    level = base[np.abs(x - at).argmin()] - base.min()
+    g = level * np.random.default_rng(0).choice([0.9, 0.95, 1.05], 4_500)
+    p = {**{name: np.full(4_500, value) for name, value in BESIROGLU.items()}, "g": g}
+    found = ask(law, p, "optimal_size", C=C)
+    for k in range(0, 4_500, 50):
+        assert found[k] == pytest.approx(np.exp(x[(base - g[k] * np.exp(-6 * (x - at) ** 2)).argmin()]), rel=1e-3), k
+
+
+def test_dips_are_counted() -> None:
+    x = np.linspace(-3, 3, 61)[:, None]
+    levels = np.clip(np.abs(x), 1, 2)  # level, falling, level, rising, level
+    values = np.hstack([x**2, np.cos(4 * x), x, levels, np.where(x > 1, np.nan, -x), 1 + 1e-15 * np.cos(9 * x)])
+    assert dips(values).tolist() == [1, 4, 0, 1, 1, 0]
 
 
 def test_a_cost_with_a_kink_is_not_taken_for_a_linear_one() -> None:

@@ -21,6 +21,8 @@ from fastscale.fitting.procedures.bias import bias_note
 from fastscale.fitting.procedures.compute import Spent, size_codes, spent
 from fastscale.fitting.procedures.parabola import FEWEST_SIZES, OK, REASONS, Sweep
 from fastscale.fitting.procedures.stages import (
+    ADVICE_LOST,
+    OFTEN_LOST,
     Line,
     Refits,
     Stages,
@@ -290,8 +292,8 @@ def _lost_note(reason: Ints) -> tuple[Note, ...]:
     listed = ", ".join(f"{count:,} {_SAID[name]}" for name, count in counts.items())
     return (Note(
         "P11", f"In the resamples {lost:.1%} of the budgets had no optimum and were left out ({listed}).",
-        int((reason != OK).sum()), "warning" if lost > 0.1 else "info",
-        "More sizes a budget, closer to the optimum, would hold it.", {"share": lost, **counts},
+        int((reason != OK).sum()), "warning" if lost > OFTEN_LOST else "info", ADVICE_LOST,
+        {"share": lost, **counts},
     ),)
 
 

@@ -24,6 +24,8 @@ from fastscale.laws.law import Array, Flags, Ints
 
 # Factors on points' weights that are held at a time.
 CELLS = 4_000_000
+# The share of the budgets of resamples without an optimum that is a warning.
+OFTEN_LOST, ADVICE_LOST = 0.1, "More sizes a budget, closer to the optimum, would hold it."
 # Budgets a parameter below which little is left to tell errors by.
 _PER_PARAMETER = 3
 

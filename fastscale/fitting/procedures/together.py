@@ -17,6 +17,8 @@ from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.prepare import label_texts
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.procedures.stages import (
+    ADVICE_LOST,
+    OFTEN_LOST,
     Refits,
     Stages,
     chunks_of,
@@ -78,22 +80,34 @@ class Together(Stages):
         """Where the points of each group begin, and where the last ones end."""
         return np.cumsum([0, *(part.sampled.n for part in self.parts if part.sampled is not None)])
 
-    def lines(self, times: Array, threads: int | None = None) -> tuple[Array, Array, Ints]:
-        """(coordinates, objective, status) under each set of factors on the points."""
+    def lines(self, times: Array, threads: int | None = None) -> tuple[Array, Array, Ints, Array]:
+        """(coordinates, objective, status, how many optima they go through) under each set of factors on the points."""
         found = [
             _of(part).sums(np.ascontiguousarray(times[:, a:b]), threads)
             for part, a, b in zip(self.parts, self.edges[:-1], self.edges[1:], strict=True)
         ]
         thetas, objectives, enough = through([sums for sums, _ in found], [m for _, m in found], self.name, self.fixed)
-        return thetas, objectives, status_of_lines(enough)
+        return thetas, objectives, status_of_lines(enough), np.sum([sums[:, 0] for sums, _ in found], axis=0)
 
     def refit(self, drawn: Resampling, seed: int, threads: int | None, progress: bool) -> Refits:
         """Every group's optima and the lines through them on every resample."""
         assert self.points is not None
         chunks = chunks_of(drawn.count, self.points.n)
         parts = [self.lines(factors(drawn, seed, a, b), threads) for a, b in chunks]
-        thetas, objectives, status = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return Refits(thetas, objectives, status)
+        thetas, objectives, status, optima = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Refits(thetas, objectives, status, notes=self._lost_note(optima))
+
+    def _lost_note(self, optima: Array) -> tuple[Note, ...]:
+        """P11 for resamples, as of one group: how often a budget had no optimum. Not of an envelope."""
+        budgets = sum(part.n for part in self.parts) * len(optima)
+        lost = budgets - int(optima.sum())
+        if not self.by_points or lost == 0:
+            return ()
+        share = lost / budgets
+        return (Note(
+            "P11", f"In the resamples {share:.1%} of the budgets had no optimum and were left out.", lost,
+            "warning" if share > OFTEN_LOST else "info", ADVICE_LOST, {"share": share},
+        ),)
 
     @cached_property
     def left_out(self) -> Array | None:
@@ -101,7 +115,7 @@ class Together(Stages):
         units = self._left
         G = int(units.max()) + 1
         parts = [self.lines((units != np.arange(a, b)[:, None]).astype(float)) for a, b in chunks_of(G, len(units))]
-        thetas, _, status = (np.concatenate(column) for column in zip(*parts, strict=True))
+        thetas, _, status, _ = (np.concatenate(column) for column in zip(*parts, strict=True))
         return jackknife(thetas, status)
 
     @property
@@ -142,7 +156,10 @@ class Together(Stages):
         for level, part in zip(shared.levels, self.parts, strict=True):
             told = part.stages.notes(part) if part.stages is not None else []
             found += [
-                replace(note, message=f"{level}{', fitted alone' * (note.code == 'P10')}: {note.message}")
+                replace(
+                    note, message=f"{level}{', fitted alone' * (note.code == 'P10')}: {note.message}",
+                    numbers={**note.numbers, "group": level},
+                )
                 for note in told if note.code not in _OF_ALL
             ]
         return found
@@ -253,7 +270,7 @@ def _through(law: Law, parts: tuple[Fit, ...], options: Options) -> Fit:
         parts=parts, name=shared.names[0],
     )
     assert stages.points is not None
-    thetas, objectives, status = stages.lines(np.ones((1, stages.points.n)))
+    thetas, objectives, status, _ = stages.lines(np.ones((1, stages.points.n)))
     optima = [part.points for part in parts if part.points is not None]
     C, N = (np.concatenate(columns) for columns in zip(*((p.X[0], p.y) for p in optima), strict=True))
     codes = np.repeat(np.arange(len(parts)), [p.n for p in optima]).astype(float)
