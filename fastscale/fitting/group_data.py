@@ -13,6 +13,7 @@ from fastscale.archive import Points, Runs, group_codes
 from fastscale.archive.groups import MISSING_KEY
 from fastscale.errors import DataError, FastscaleError, FitError
 from fastscale.fitting.data import select
+from fastscale.fitting.prepare import canonical
 from fastscale.fitting.problem import Options
 from fastscale.fitting.schedules import GIVEN, column_names
 from fastscale.fitting.status import Status
@@ -43,11 +44,6 @@ def refuse_alike(option: str, labels: pd.DataFrame) -> None:
                 )
     if labels.duplicated().any():
         raise FitError(f"{option}: rows without a key are the group {MISSING_KEY!r}, and there is a key of that name; rename it")
-
-
-def canonical(label: Any) -> str:
-    """A key as a text; 1 and 1.0 name the same group: a missing key elsewhere may have turned integers to floats."""
-    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
 
 
 def _kind(label: Any) -> str:

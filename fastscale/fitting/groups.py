@@ -18,11 +18,12 @@ from fastscale.fitting.choose import choose, resolve_all
 from fastscale.fitting.data import open_runs
 from fastscale.fitting.group_checks import codes as codes_of
 from fastscale.fitting.group_checks import few_levels, on_lines
-from fastscale.fitting.group_data import canonical, names_of, refuse_alike, select_groups
+from fastscale.fitting.group_data import names_of, refuse_alike, select_groups
 from fastscale.fitting.group_identify import conditions, noise_of
 from fastscale.fitting.identify import LOST
 from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
+from fastscale.fitting.prepare import canonical
 from fastscale.fitting.problem import ROUNDING, SCALE_CODE, Options, Space, delta_of, transform
 from fastscale.fitting.procedures import refuse_procedures
 from fastscale.fitting.resampling import FEWEST_RUNS

@@ -81,10 +81,15 @@ def offset_levels(law: Law, points: Points, runs: Runs, name: str) -> tuple[Law,
     return law, label_rows(law.offset, texts)
 
 
+def canonical(label: Any) -> str:
+    """A label as a text; 1 and 1.0 are the same: a missing one elsewhere may have turned integers to floats."""
+    return str(int(label)) if isinstance(label, float) and label.is_integer() else str(label)
+
+
 def label_texts(labels: Any) -> np.ndarray:
-    """Labels as texts; 1 and 1.0 are the same."""
+    """Labels as texts, each `canonical`."""
     array = np.asarray(labels, dtype=object)
-    flat = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in array.ravel().tolist()]
+    flat = [canonical(v) for v in array.ravel().tolist()]
     out = np.empty(array.size, dtype=object)
     out[:] = flat
     return out.reshape(array.shape)

@@ -27,7 +27,7 @@ def rates_note(law: Law, points: Points, column: str) -> Note | None:
     if law.predicts != "accuracy" or top <= _ONE:
         return None
     per_cent = _LEAST < top <= 100
-    whole = "100" if per_cent else "what all would be"
+    whole = "100" if per_cent else "the most that is possible"
     message = f"column '{column}' goes up to {top:.3g}, which is no rate from 0 to 1{': per cent?' if per_cent else '.'}"
     if _any_scale(law):
         advice = f"Divide by {whole}, or read delta, scales and ceilings in the column's own unit."

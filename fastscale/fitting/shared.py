@@ -11,13 +11,14 @@ import numpy as np
 
 from fastscale.archive import Points, Runs
 from fastscale.errors import DataError, FitError
+from fastscale.fitting.group_data import refuse_alike
 from fastscale.fitting.prepare import label_rows, label_texts
 from fastscale.fitting.problem import ROUNDING, Options, Problem, Space
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops
 from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
 from fastscale.laws import Law
-from fastscale.laws.law import Array
+from fastscale.laws.law import Array, Ints
 from fastscale.laws.shared import Shared, with_shared
 
 if TYPE_CHECKING:
@@ -31,23 +32,34 @@ _CANDIDATES = 12
 _REFINED = 16
 
 
+def group_labels(runs: Runs, column: str, rows: Ints) -> np.ndarray:
+    """The label of each of these rows, as a text.
+
+    Raises
+    ------
+    DataError, FitError
+        A label is missing; two of them look the same, such as 1 and "1".
+    """
+    labels = runs.frame[runs.column_of(column)].iloc[rows]
+    missing = np.flatnonzero(labels.isna().to_numpy())
+    if len(missing):
+        where = runs.origin.where(rows[missing])
+        raise DataError(f"by: column {column!r} has no label in {where}; name the group, or drop the rows")
+    refuse_alike("by", labels.drop_duplicates().to_frame())
+    return np.asarray(label_texts(labels).astype(str))
+
+
 def share(law: Law, points: Points, runs: Runs, column: str, names: Sequence[str]) -> tuple[Law, Points]:
     """The law of all groups, and the points sorted by group with the group's number as last variable.
 
     Raises
     ------
-    DataError
-        A label is missing.
+    DataError, FitError
+        See `group_labels`.
     LawError
         See `fastscale.laws.shared.with_shared`.
     """
-    labels = runs.frame[runs.column_of(column)].iloc[points.rows]
-    missing = np.flatnonzero(labels.isna().to_numpy())
-    if len(missing):
-        where = runs.origin.where(points.rows[missing])
-        raise DataError(f"by: column {column!r} has no label in {where}; name the group, or drop the rows")
-    texts = label_texts(labels).astype(str)
-    levels, codes = np.unique(texts, return_inverse=True)
+    levels, codes = np.unique(group_labels(runs, column, points.rows), return_inverse=True)
     law = with_shared(law, column, levels.tolist(), names)
     order = np.argsort(codes, kind="stable")
     return law, replace(

@@ -50,11 +50,23 @@ def own_options(rho, scale, X, y, w, n, own):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def _refined(staged, objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations):
-    """The solver from theta, in place, by stages or straight: (objective, status, evaluations)."""
+def _improved(
+    start, staged, best, status, objective, theta, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+):
+    """(best objective so far, its status, evaluations) after one more way down, by stages or straight; theta is where that is."""
+    for j in range(theta.size):
+        trial[j] = start[j]
     if staged:
-        return descend(objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations)
-    return newton(objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations)
+        f, state, evaluations = descend(
+            objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+        )
+    else:
+        f, state, evaluations = newton(objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations)
+    if not f < best:
+        return best, status, evaluations
+    for j in range(theta.size):
+        theta[j] = trial[j]
+    return f, state, evaluations
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -95,16 +107,11 @@ def solve_group(
         c, staged = way // 2, way % 2 == 1
         if not np.isfinite(near[c]).all() or (staged and status <= AT_BOUND and n >= _MANY * needed):
             continue
-        for j in range(p):
-            trial[j] = near[c, j]
-        f, state, evaluations = _refined(
-            staged, objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+        best, status, evaluations = _improved(
+            near[c], staged, best, status, objective, theta, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance,
+            max_evaluations,
         )
         spent += evaluations
-        if f < best:
-            best, status = f, state
-            for j in range(p):
-                theta[j] = trial[j]
     if status <= AT_BOUND and not best > _ROUGH * rho[0] * rho[0] * total:
         return best, status, spent
     projection_targets(ys, ws, ns, scale, target, weight)
@@ -128,16 +135,11 @@ def solve_group(
                 continue
             if wider == 0 and staged and c == 0 and status <= AT_BOUND and n >= _MANY * needed:
                 continue
-            for j in range(p):
-                trial[j] = starts[chosen[c], j]
-            f, state, evaluations = _refined(
-                staged, objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+            best, status, evaluations = _improved(
+                starts[chosen[c]], staged, best, status, objective, theta, trial, lo, hi, free, X, y, w, padded, rho, work,
+                tolerance, max_evaluations,
             )
             spent += evaluations
-            if f < best:
-                best, status = f, state
-                for j in range(p):
-                    theta[j] = trial[j]
     if not np.isfinite(best):
         return np.nan, NONFINITE, spent
     if status == NOT_CONVERGED:

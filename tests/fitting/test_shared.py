@@ -370,3 +370,23 @@ def test_a_point_function_of_several_groups_is_saved_and_loaded(tmp_path) -> Non
         scale = fit.params["n0[filtered]"] / fit.params["n0[raw]"]
         other = fit.predict(D=[2e6 * scale], U=[1e9], pool="filtered")[0]
         assert fit.predict(D=[2e6], U=[1e9], pool="raw")[0] == pytest.approx(other, rel=1e-9)
+
+
+@pytest.mark.parametrize("law", ["power_offset", "isoflop"])
+def test_labels_that_look_the_same_are_refused(law: str) -> None:
+    """The number 1 and the text "1" would be groups of one name; 1 and 1.0 are one."""
+    rng = np.random.default_rng(0)
+    C, ratio = np.repeat([1e18, 1e19, 1e20], 6), np.tile(np.geomspace(0.2, 5, 6), 3)
+    N = 0.09 * C**0.5 * ratio
+    loss = 2 + 0.1 * np.log(ratio) ** 2 + 0.001 * rng.normal(size=18)
+    one = pd.DataFrame({"N": N, "D": C / 6 / N, "C": C, "x": N, "loss": loss})
+    columns = {"x": "x"} if law == "power_offset" else {"C": "C"}
+    shared = ["alpha"] if law == "power_offset" else ["a"]
+    for other, alike in (("1", True), (1.0, False)):
+        frame = pd.concat([one.assign(g=[1] * 9 + [other] * 9), one.assign(g="b")], ignore_index=True)
+        frame["g"] = frame["g"].astype(object)
+        if alike:
+            with pytest.raises(FitError, match=r"by: g has the number 1 and the text 1, groups of one name"):
+                fastscale.fit(law, frame, by="g", shared=shared, **columns)
+        else:
+            assert fastscale.fit(law, frame, by="g", shared=shared, **columns).law.shared.levels == ("1", "b")

@@ -14,7 +14,6 @@ import pandas as pd
 from fastscale.archive import Note, Points, Runs
 from fastscale.archive.notes import join_dropped, plural, unique_notes
 from fastscale.errors import DataError, FastscaleError, FitError
-from fastscale.fitting.prepare import label_texts
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.procedures.stages import (
     ADVICE_LOST,
@@ -32,7 +31,7 @@ from fastscale.fitting.procedures.stages import (
 )
 from fastscale.fitting.resampling import Resampling, factors
 from fastscale.fitting.result import Fit
-from fastscale.fitting.shared import expand_options
+from fastscale.fitting.shared import expand_options, group_labels
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags, Ints
@@ -222,19 +221,15 @@ def fit_together(procedure: Procedure, law: Law, runs: Runs, given: Mapping[str,
     FitError
         ``by=`` without ``shared=`` or the reverse, or a group's own parameter is fixed.
     DataError
-        A row without a label; and what the procedure raises, with the group.
+        What `group_labels` and the procedure raise, the latter with the group.
     LawError
         See `fastscale.laws.shared.with_shared`.
     """
     by, shared = given.get("by"), given.get("shared")
     if by is None or shared is None:
         raise FitError("by= and shared= go together: the groups' column, and what they share")
-    labels = runs.frame[runs.column_of(by)]
-    used = np.arange(len(labels)) if runs.keep is None else np.asarray(runs.keep)
-    missing = used[labels.isna().to_numpy()[used]]
-    if len(missing):
-        raise DataError(f"by: column {by!r} has no label in {runs.origin.where(missing)}; name the group, or drop the rows")
-    texts = np.asarray(label_texts(labels.iloc[used]).astype(str))
+    used = np.arange(len(runs.frame)) if runs.keep is None else np.asarray(runs.keep)
+    texts = group_labels(runs, by, used)
     levels = np.unique(texts).tolist()
     whole = with_shared(law, by, levels, [shared] if isinstance(shared, str) else shared)
     options = expand_options(whole, Options(math.inf, law.residual, fixed=dict(given.get("fixed", {}))))
