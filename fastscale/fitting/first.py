@@ -9,7 +9,7 @@ import numpy as np
 from fastscale.fitting.problem import Problem
 from fastscale.fitting.threads import run_chunks
 from fastscale.kernels import loops
-from fastscale.kernels.solver import AT_BOUND, CONVERGED, MAX_EVALUATIONS, NOT_CONVERGED, PATIENCE, SINGULAR, TOLERANCE
+from fastscale.kernels.solver import AT_BOUND, CONVERGED, MAX_EVALUATIONS, NOT_CONVERGED, PATIENCE, SINGULAR, STILL, TOLERANCE
 from fastscale.laws.law import Array, Ints
 
 _REFINED_ON_ALL = 8
@@ -93,7 +93,8 @@ def refine(
     run_chunks(
         lambda a, b: loops.refine_starts(
             problem.kernels.objective, thetas, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
-            problem.padded, problem.rho, TOLERANCE, patience * MAX_EVALUATIONS, int(staged), a, b, values, status, spent,
+            problem.padded, problem.rho, TOLERANCE, patience * MAX_EVALUATIONS, STILL if patience > 1 else 0.0, int(staged), a, b,
+            values, status, spent,
         ),
         len(thetas),
         threads,

@@ -9,6 +9,7 @@ the same bits.
 import numpy as np
 from numba import njit, types, uint64
 
+from fastscale.kernels.box import gather_free
 from fastscale.kernels.compiling import (
     INT_MATRIX,
     INTS,
@@ -42,7 +43,6 @@ from fastscale.kernels.solver import (
     PATIENCE,
     descend,
     factor,
-    gather_free,
     newton,
     solve_factored,
     workspace,

@@ -3,6 +3,7 @@
 import numpy as np
 from numba import njit
 
+from fastscale.kernels.box import gather_free
 from fastscale.kernels.elementary import log
 from fastscale.kernels.search import choose, place, project, projection_targets, weighted_dot
 from fastscale.kernels.solver import (
@@ -11,10 +12,10 @@ from fastscale.kernels.solver import (
     NONFINITE,
     NOT_CONVERGED,
     PATIENCE,
+    STILL,
     TOO_FEW,
     descend,
     factor,
-    gather_free,
     newton,
     smoothing_delta,
     solve_factored,
@@ -144,7 +145,7 @@ def solve_group(
         return np.nan, NONFINITE, spent
     if status == NOT_CONVERGED:
         best, status, evaluations = newton(
-            objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, PATIENCE * max_evaluations
+            objective, theta, lo, hi, free, X, y, w, padded, rho, work, tolerance, PATIENCE * max_evaluations, STILL
         )
         spent += evaluations
     return best, status, spent

@@ -72,22 +72,23 @@ def choose_starts(cells, values, wanted, chosen):
 
 
 @entry(
-    OBJECTIVE, OUT_MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, REAL, INT, INT, INT, INT, OUT, OUT_INTS,
-    OUT_INTS,
+    OBJECTIVE, OUT_MATRIX, VECTOR, VECTOR, INTS, MATRIX, VECTOR, VECTOR, INT, VECTOR, REAL, INT, REAL, INT, INT, INT, OUT,
+    OUT_INTS, OUT_INTS,
 )
 def refine_starts(
-    objective, thetas, lo, hi, free, X, y, w, n, rho, tolerance, max_evaluations, staged, begin, end, values, status, evaluations
+    objective, thetas, lo, hi, free, X, y, w, n, rho, tolerance, max_evaluations, creep, staged, begin, end, values, status,
+    evaluations,
 ):
-    """Run the solver from each of thetas[begin:end], in place: by stages (see solver.descend) or straight."""
+    """Run the solver from each of thetas[begin:end], in place: by stages (see solver.descend) or straight; `creep` as there."""
     work = workspace(thetas.shape[1])
     for s in range(begin, end):
         if staged:
             values[s], status[s], evaluations[s] = descend(
-                objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
+                objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep
             )
         else:
             values[s], status[s], evaluations[s] = newton(
-                objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations
+                objective, thetas[s], lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep
             )
 
 

@@ -11,17 +11,18 @@ nothing in it depends on the scale of the objective, of the data or of a paramet
 import numpy as np
 from numba import njit
 
+from fastscale.kernels.box import gather_free, hold_pushed, place_trial
+
 # status of one fit; fastscale.fitting.status holds the sentences
 CONVERGED, AT_BOUND, NOT_CONVERGED, SINGULAR, NONFINITE, TOO_FEW, DEGENERATE, INVALID = range(8)
 
 TOLERANCE = 1e-13
 MAX_EVALUATIONS = 300
-# The best of several starts, if none converged, gets so many times as many: near least absolute deviations the objective can be
-# a narrow winding valley of small steps.
+# The best of several starts, if none converged, gets so many times as many: near least absolute deviations valleys wind.
 PATIENCE = 10
 # A fit that falls by less than this share over so many evaluations creeps along a valley that the data do not close. Resamples of
-# batches give up there: what is left to gain is far below what their noise is worth.
-CREEP, CREEP_EVALUATIONS = 1e-4, 100
+# batches give up there: their noise is worth more. Other fits go on until it is less than STILL, which is flat.
+CREEP, STILL, CREEP_EVALUATIONS = 1e-4, 1e-8, 100
 # The first damping that is tried, the least that is worth trying, and the objective's multiple that a step may promise.
 _DAMPING, _LEAST_DAMPING, _MOST_PROMISED = 1e-4, 1e-12, 2.0
 # How much of the curvature of a coordinate is remembered, step after step: near least absolute deviations the points within
@@ -84,63 +85,6 @@ def solve_factored(L, m, b, x):
         for k in range(i + 1, m):
             s -= L[k, i] * x[k]
         x[i] = s
-
-
-@njit(nogil=True, fastmath=False, error_model="numpy")
-def gather_free(theta, lo, hi, free, g, H, gf, Hf, slot):
-    """Gradient and lower triangle of the Hessian of the free coordinates that are not held by a bound.
-
-    slot[k] is the position of free coordinate k among them, or -1 while a bound holds it. Returns (how many move, how many
-    are held).
-    """
-    p = theta.size
-    tied_or_fixed = False
-    for j in range(p):
-        tied_or_fixed = tied_or_fixed or free[j] != j
-    if tied_or_fixed:
-        return gather_tied(theta, lo, hi, free, g, H, gf, Hf, slot)
-    m = 0
-    for j in range(p):
-        if (theta[j] <= lo[j] and g[j] >= 0.0) or (theta[j] >= hi[j] and g[j] <= 0.0):
-            slot[j] = -1
-            continue
-        slot[j] = m
-        gf[m] = g[j]
-        for i in range(j + 1):
-            if slot[i] >= 0:
-                Hf[m, slot[i]] = H[i, j]
-        m += 1
-    return m, p - m
-
-
-@njit(nogil=True, fastmath=False, error_model="numpy")
-def gather_tied(theta, lo, hi, free, g, H, gf, Hf, slot):
-    """`gather_free` where parameters are fixed or tied: those that share an index are summed."""
-    p = theta.size
-    k_count = 0
-    for j in range(p):
-        k_count = max(k_count, free[j] + 1)
-    gf[:] = 0.0
-    Hf[:, :] = 0.0
-    for j in range(p):
-        if free[j] >= 0:
-            gf[free[j]] += g[j]
-    m = 0
-    for k in range(k_count):
-        first = 0
-        while free[first] != k:
-            first += 1
-        if (theta[first] <= lo[first] and gf[k] >= 0.0) or (theta[first] >= hi[first] and gf[k] <= 0.0):
-            slot[k] = -1
-        else:
-            slot[k] = m
-            gf[m] = gf[k]  # m <= k: nothing that is still needed is overwritten
-            m += 1
-    for i in range(p):
-        for j in range(p):
-            if free[i] >= 0 and free[j] >= 0 and slot[free[j]] >= 0 and slot[free[i]] >= slot[free[j]]:
-                Hf[slot[free[i]], slot[free[j]]] += H[min(i, j), max(i, j)]
-    return m, k_count - m
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
@@ -228,23 +172,6 @@ def set_scale(theta, free, slot, gf, Hf, share, scale, seen):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def place_trial(theta, lo, hi, free, slot, step, trial):
-    """trial = theta + step within the box; where the box cuts it the step is cut too. Returns whether it was."""
-    cut = False
-    for j in range(theta.size):
-        trial[j] = theta[j]
-        if free[j] >= 0 and slot[free[j]] >= 0:
-            full = theta[j] + step[slot[free[j]]]
-            trial[j] = min(max(full, lo[j]), hi[j])
-            cut = cut or trial[j] != full
-    if cut:
-        for j in range(theta.size):
-            if free[j] >= 0 and slot[free[j]] >= 0:
-                step[slot[free[j]]] = trial[j] - theta[j]
-    return cut
-
-
-@njit(nogil=True, fastmath=False, error_model="numpy")
 def promised_decrease(gf, Hf, m, step):
     """By how much the quadratic model says that the objective falls."""
     promised = 0.0
@@ -261,8 +188,8 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
     """Minimise from theta, in place. Returns (objective, status, evaluations).
 
     rho[2] is the objective below which a fit counts as perfect (rounding error of the residuals), so that noiseless data
-    converge too. Priors stand in rho behind the ranges of the rows of X: see `add_priors`. With `creep` a fit that falls by less
-    than that share of itself over CREEP_EVALUATIONS evaluations is given up, as not converged.
+    converge too. Priors stand in rho behind the ranges of X's rows: see `add_priors`. With `creep` a fit that falls by less than
+    that share of itself over CREEP_EVALUATIONS evaluations is given up: not converged, or singular if by less than STILL.
     """
     g, H, gf, Hf, L, steps, trial, slot = work
     p = theta.size
@@ -282,7 +209,12 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
     status = NOT_CONVERGED
     before, check = f, CREEP_EVALUATIONS
     m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+    # coordinates were put at bounds for this step; may be; the step was made shorter until the box no longer cuts it
+    pushed, may_hold, shortened = False, True, False
     for _ in range(4 * max_evaluations):
+        if pushed:
+            m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+            pushed = False
         if m == 0:
             status = CONVERGED
             break
@@ -301,9 +233,19 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             damping = max(damping * 10.0, _DAMPING)
             continue
         solve_factored(L, m, gf, step)
-        cut = place_trial(theta, lo, hi, free, slot, step, trial)
-        promised = promised_decrease(gf, Hf, m, step)
+        cut, promised = place_trial(theta, lo, hi, free, slot, step, trial), 0.0
+        while cut and may_hold:
+            pushed = True
+            m, gained = hold_pushed(lo, hi, free, slot, gf, Hf, scale, step, trial, m)
+            promised += gained
+            factor(Hf, m, damping, scale, L)
+            solve_factored(L, m, gf, step)
+            cut = place_trial(theta, lo, hi, free, slot, step, trial)
+        promised += promised_decrease(gf, Hf, m, step)
         if promised * (1.0 + damping) <= tolerance * f + 1e-3 * rho[2]:
+            if pushed:  # too many may have been put at their bounds
+                may_hold = False
+                continue
             if cut:
                 # a step cut by the box can promise nothing although a shorter one would; with strong damping it is
                 # the scaled gradient that is cut, and that is stationarity
@@ -312,9 +254,9 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
                     break
                 if damping > 1e12:
                     break
-                damping = max(damping * 10.0, 1e-2)
+                damping, shortened = max(damping * 30.0, _LEAST_DAMPING), True
                 continue
-            if damping == 0.0:
+            if damping == 0.0 or shortened:
                 status = CONVERGED
                 break
             damping = 0.0
@@ -333,6 +275,7 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             break
         if evaluations >= check and creep > 0.0:
             if before - f < creep * f:
+                status = SINGULAR if before - f < STILL * f else NOT_CONVERGED
                 break
             before, check = f, check + CREEP_EVALUATIONS
         f_trial = objective(trial, X, y, w, n, rho, g_trial, L)
@@ -348,6 +291,7 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
                     H[i, j] = L[i, j]
             f = f_trial
             m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+            pushed, may_hold, shortened = False, True, False
             if damping > 0.0:
                 worked = damping
             if gain < 0.25:

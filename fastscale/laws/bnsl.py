@@ -1,5 +1,7 @@
 """Broken neural scaling laws: power laws whose exponent changes at breaks."""
 
+import math
+
 from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import Reduction
@@ -48,7 +50,8 @@ def _bnsl(breaks: int, c0: tuple[float, ...], places: tuple[float, ...], changes
         parameters=(
             Parameter("E", "limit", positive=True),
             Parameter("b", "scale", positive=True),
-            Parameter("c0", "exponent before the first break", start=c0, latex="c_0"),
+            # without a bound a break before the first point makes for ever steeper rises, with ever less b, and no optimum
+            Parameter("c0", "exponent before the first break", bounds=(-2.0, math.inf), start=c0, latex="c_0"),
             *parameters,
         ),
         latex=rf"L = E + b\,x^{{-c_0}} {product}\left(1 + (x/d_{index})^{{1/f_{index}}}\right)^{{-c_{index} f_{index}}}",

@@ -421,7 +421,7 @@ def test_kernels_are_values_that_other_functions_take() -> None:
     status, spent = np.empty(1, np.int64), np.empty(1, np.int64)
     refine_starts(
         points.law.kernels("log").objective, thetas, *points.law.box, np.arange(3), X, y, w, n, points.rho, 1e-13, 300,
-        False, 0, 1, values, status, spent,
+        0.0, False, 0, 1, values, status, spent,
     )
     best, _ = support.scipy_best(points, theta[None], *points.law.box, np.arange(3))
     assert status[0] == 0 and values[0] <= best * (1 + 1e-9)

@@ -282,7 +282,7 @@ def optimum(points: Points) -> np.ndarray:
     values, status, evaluations = np.empty(1), np.empty(1, np.int64), np.empty(1, np.int64)
     loops.refine_starts(
         points.law.kernels("log").objective, theta, *points.law.box, np.arange(5), X, y, w, n, points.rho, TOLERANCE,
-        MAX_EVALUATIONS, 1, 0, 1, values, status, evaluations,
+        MAX_EVALUATIONS, 0.0, 1, 0, 1, values, status, evaluations,
     )
     assert status[0] == CONVERGED
     return theta[0]

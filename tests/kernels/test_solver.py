@@ -7,10 +7,11 @@ import pytest
 import support
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import optimize
 from support import Points
 
 from fastscale import laws
-from fastscale.kernels import loops, solver
+from fastscale.kernels import box, loops, solver
 from fastscale.kernels.solver import (
     AT_BOUND,
     CONVERGED,
@@ -63,7 +64,7 @@ def solve(points: Points, starts, free=None, lo=None, hi=None, staged=False, mos
     box = points.law.box
     loops.refine_starts(
         points.law.kernels(points.scale).objective, thetas, box[0] if lo is None else lo, box[1] if hi is None else hi,
-        np.arange(p) if free is None else np.array(free), X, y, w, n, points.rho, TOLERANCE, most, staged, 0,
+        np.arange(p) if free is None else np.array(free), X, y, w, n, points.rho, TOLERANCE, most, 0.0, staged, 0,
         len(thetas), values, status, spent,
     )
     return thetas, values, status, spent
@@ -326,9 +327,55 @@ def test_gather_free_like_numpy(seed: int, p: int, tied: bool) -> None:
         held[k] = (where == 1 and pulled[k] >= 0) or (where == 2 and pulled[k] <= 0)
     H = np.triu(full) + np.tril(np.full((p, p), np.nan), -1)
     gf, Hf, slot = np.full(p, np.nan), np.full((p, p), np.nan), np.full(p, -7)
-    m, held_count = solver.gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
+    m, held_count = box.gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
     assert m == (~held).sum() and held_count == held.sum()
     assert slot[:count].tolist() == np.where(held, -1, np.cumsum(~held) - 1).tolist()
     np.testing.assert_allclose(gf[:m], pulled[~held], rtol=1e-13, atol=1e-14)
     expected = (spread.T @ full @ spread)[~held][:, ~held]
     np.testing.assert_allclose(np.tril(Hf[:m, :m]), np.tril(expected), rtol=1e-12, atol=1e-13)
+
+
+@settings(max_examples=120)
+@given(SEEDS, st.integers(1, 6))
+def test_hold_pushed_is_the_model_with_some_coordinates_given(seed: int, p: int) -> None:
+    """gf, Hf and the gain are those of the quadratic with the steps of what the box has cut put in, by NumPy."""
+    rng = np.random.default_rng(seed)
+    g, root = rng.normal(size=p), rng.normal(size=(p, p))
+    full, scale, theta = root @ root.T, rng.uniform(1, 2, p), rng.normal(size=p)
+    lo, hi = theta - rng.uniform(0, 1, p), theta + rng.uniform(0, 1, p)
+    step, trial, slot, free = 2 * rng.normal(size=p), np.full(p, np.nan), np.arange(p), np.arange(p)
+    gf, Hf, wanted = g.copy(), np.tril(full), step.copy()
+    assert box.place_trial(theta, lo, hi, free, slot, step, trial) == ((theta + wanted < lo) | (theta + wanted > hi)).any()
+    np.testing.assert_array_equal(trial, np.clip(theta + wanted, lo, hi))
+    cut = (trial == lo) | (trial == hi)
+    given, units = step[cut].copy(), scale.copy()
+    m, gained = box.hold_pushed(lo, hi, free, slot, gf, Hf, scale, step, trial, p)
+    assert m == (~cut).sum() and (slot[cut] < 0).all() and slot[~cut].tolist() == list(range(m))
+    np.testing.assert_allclose(gained, -given @ g[cut] - 0.5 * given @ full[cut][:, cut] @ given, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(gf[:m], g[~cut] + full[~cut][:, cut] @ given, rtol=1e-10, atol=1e-12)
+    np.testing.assert_array_equal(np.tril(Hf[:m, :m]), np.tril(full[~cut][:, ~cut]))
+    np.testing.assert_array_equal(scale[:m], units[~cut])
+    step[:m] = 0.0
+    assert not box.place_trial(theta, lo, hi, free, slot, step, trial)  # what is held goes to its bound, the others stay
+    np.testing.assert_array_equal(trial[cut], np.clip(theta + wanted, lo, hi)[cut])
+    np.testing.assert_array_equal(trial[~cut], theta[~cut])
+
+
+def test_a_step_that_the_box_cuts_is_that_of_the_model_in_the_box() -> None:
+    """Least squares in a box along a narrow valley, against SciPy. Steps that are merely cut short point uphill there: from the
+    middle of the box they took 30 evaluations in the mean, and some did not arrive in 300."""
+    law = laws.Law("a*u + b*v + c*z + d", name="plane", variables=("u", "v", "z"), residual="linear")
+    evaluations = []
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        near, n = 10.0 ** rng.uniform(-6, -1), 40
+        u, z = rng.normal(size=n), rng.normal(size=n)
+        v = u + near * rng.normal(size=n)
+        z = u - v / 2 + near * z
+        hi = np.append(rng.uniform(0.1, 2, 3), np.inf)
+        points = Points(law, [u, v, z], rng.normal(size=n) + u, np.ones(n), scale="linear")
+        _, values, status, spent = solve(points, np.zeros((1, 4)), lo=-hi, hi=hi)
+        exact = optimize.lsq_linear(np.column_stack([u, v, z, np.ones(n)]), points.y, (-hi, hi), tol=1e-14)
+        assert values[0] <= exact.cost * (1 + 1e-9) and status[0] in (CONVERGED, AT_BOUND), seed
+        evaluations.append(spent[0])
+    assert np.mean(evaluations) < 8
