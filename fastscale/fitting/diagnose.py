@@ -17,6 +17,7 @@ from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS
 from fastscale.fitting.residuals import alike_in_rows, break_in_level, replicates_disagree
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
+from fastscale.fitting.threads import one_blas_thread
 
 # Runs below which an interval over runs is doubtful (Cameron, Gelbach, Miller 2008).
 FEW_RUNS = 12
@@ -43,6 +44,7 @@ def refuse_warnings(fit: Fit) -> None:
         raise error
 
 
+@one_blas_thread
 def fit_notes(fit: Fit) -> list[Note]:
     """Every note about a fit, errors first."""
     if fit.stages is not None:

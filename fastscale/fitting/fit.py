@@ -26,6 +26,7 @@ from fastscale.fitting.schedules import column_names
 from fastscale.fitting.shared import expand_options, share
 from fastscale.fitting.shared import starts as group_starts
 from fastscale.fitting.status import Status
+from fastscale.fitting.threads import one_blas_thread
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 from fastscale.planning.asked import is_number
@@ -203,6 +204,7 @@ def _delta_note(delta: float, residual: str) -> Note:
     return Note("auto_delta", message, severity="info", numbers={"delta": delta})
 
 
+@one_blas_thread
 def fit_points(
     law: Law,
     points: Points,

@@ -18,6 +18,7 @@ from fastscale.fitting.objective import posterior_unit
 from fastscale.fitting.quantities import Quantities, difference_steps
 from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.statements import statements_of
+from fastscale.fitting.threads import one_blas_thread
 from fastscale.fitting.verify import derivatives
 from fastscale.laws.law import Array
 
@@ -74,6 +75,7 @@ class Test:
         return f"{said}: {self.verdict}\n{self.differences}\n{numbers}"
 
 
+@one_blas_thread
 def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: float = 0.05) -> Test:
     """See `Fit.test`."""
     if fit.part is not None:

@@ -22,6 +22,7 @@ from fastscale.kernels.compiling import (
     VECTOR,
     entry,
 )
+from fastscale.kernels.factor import factor, solve_factored
 from fastscale.kernels.groups import slopes
 from fastscale.kernels.resample import (
     compress,
@@ -41,10 +42,8 @@ from fastscale.kernels.solver import (
     NOT_CONVERGED,
     PATIENCE,
     descend,
-    factor,
     gather_free,
     newton,
-    solve_factored,
     workspace,
 )
 

@@ -4,6 +4,7 @@ import numpy as np
 from numba import njit
 
 from fastscale.kernels.elementary import log
+from fastscale.kernels.factor import factor, solve_factored
 from fastscale.kernels.search import choose, place, project, projection_targets, weighted_dot
 from fastscale.kernels.solver import (
     AT_BOUND,
@@ -13,11 +14,9 @@ from fastscale.kernels.solver import (
     PATIENCE,
     TOO_FEW,
     descend,
-    factor,
     gather_free,
     newton,
     smoothing_delta,
-    solve_factored,
 )
 
 
