@@ -110,7 +110,8 @@ def fit(
         ``by="domain", shared=["alpha", "beta"]``: one fit of all groups that the column names, with these parameters the same in
         every group and the others each group's own, called ``E[code]`` (with `fixed` and the like plain ``E`` means all of
         them). `Fit.group` is one group's law; `fit_groups` fits groups that share nothing. With isoflop and envelope every group
-        has optima of its own, and the lines through them share a or N0.
+        has optima of its own, and the lines through them share a or N0. Groups that contradict what they share have a warning,
+        groups_differ (see `fastscale.fitting.alike.agreement`).
     starts
         "screen" (default), "all" to refine every start of the grids, or a DataFrame of start points, a column a parameter.
     strict

@@ -14,6 +14,7 @@ import pandas as pd
 from fastscale.archive import Note, Points, Runs
 from fastscale.archive.notes import join_dropped, plural, unique_notes
 from fastscale.errors import DataError, FastscaleError, FitError
+from fastscale.fitting.alike import groups_differ
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.procedures.stages import (
     ADVICE_LOST,
@@ -152,6 +153,8 @@ class Together(Stages):
             found += few_runs_note(int(self.units.max()) + 1)
         elif self.by_points:
             found += few_budgets_note(fit.n, len(fit.law.names) - len(self.fixed))
+        if not self.fixed and (note := groups_differ(fit)) is not None:
+            found.append(note)
         for level, part in zip(shared.levels, self.parts, strict=True):
             told = part.stages.notes(part) if part.stages is not None else []
             found += [
