@@ -91,8 +91,8 @@ class Stages:
         """Covariance of the coordinates without resampling, 0 for fixed ones and NaN at bounds; and its degrees of freedom."""
         raise NotImplementedError
 
-    def under(self, fit: Fit, options: Options) -> Fit:
-        """The procedure on the same points, with other parameters fixed or tied."""
+    def under(self, fit: Fit, options: Options) -> Fit | None:
+        """The procedure on the same points, with other parameters fixed or tied; None where it knows no such fit."""
         raise NotImplementedError
 
     def notes(self, fit: Fit) -> list[Note]:

@@ -128,8 +128,10 @@ class Together(Stages):
         free = len(fit.law.names) - len(self.fixed)
         return self.left_out, float(self._left.max()) if self.by_run else float(fit.n - free)
 
-    def under(self, fit: Fit, options: Options) -> Fit:
-        _refuse(fit.law, options)
+    def under(self, fit: Fit, options: Options) -> Fit | None:
+        """Lines with the shared parameter held; of groups' own ones only the covariance and the resamples know."""
+        if _beyond(fit.law, options):
+            return None
         return replace(_through(fit.law, self.parts, options), source=fit.source)
 
     def why_none(self, fit: Fit) -> str | None:
@@ -250,11 +252,16 @@ def fit_together(procedure: Procedure, law: Law, runs: Runs, given: Mapping[str,
 
 
 def _refuse(law: Law, options: Options) -> None:
+    for name in _beyond(law, options):
+        common = "" if law.shared is None else " and ".join(law.shared.names)
+        raise FitError(f"{name}: of groups with {common} in common only that can be held at a number")
+
+
+def _beyond(law: Law, options: Options) -> list[str]:
+    """Parameters that are fixed or tied and cannot be."""
     shared = law.shared
     assert shared is not None
-    for name in (*options.fixed, *options.tied):
-        if name not in shared.names or name in options.tied:
-            raise FitError(f"{name}: of groups with {' and '.join(shared.names)} in common only that can be held at a number")
+    return [name for name in (*options.fixed, *options.tied) if name not in shared.names or name in options.tied]
 
 
 def _through(law: Law, parts: tuple[Fit, ...], options: Options) -> Fit:
