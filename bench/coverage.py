@@ -113,7 +113,7 @@ def coverage(cell: Cell, simulations: int, resamples: int) -> tuple[pd.DataFrame
 
 
 def _analytic(cell: Cell, made: str) -> str:
-    return f"{made} {'CR1, t(G - 1)' if cell.design.startswith('ckpt') else 'HC3, t(n - p)'}"
+    return f"{made} {'CR3, t(G - 1)' if cell.design.startswith('ckpt') else 'HC3, t(n - p)'}"
 
 
 def bands(simulations: int, resamples: int, noise: str = "norm5", name: str = "grid50") -> dict[str, float]:

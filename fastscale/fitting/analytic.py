@@ -25,8 +25,8 @@ KINDS = ("sandwich", "profile")
 _NO_JACKKNIFE = "with a run or a budget left out too many of the fits have no optimum, as where a group has only one"
 
 
-def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str, over_runs: str = "CR1") -> pd.DataFrame:
-    """See `Fit.interval`; `over_runs` as for `robust_covariance`."""
+def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str) -> pd.DataFrame:
+    """See `Fit.interval`."""
     if kind not in KINDS:
         raise FitError(f"kind={kind!r}: one of {', '.join(KINDS)}; intervals from resamples are those of fit.bootstrap()")
     tail = tails_of(level)[1]
@@ -37,7 +37,7 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str,
     if why is None:
         problem = fit.problem
         assert problem is not None
-        V, degrees = robust_covariance(fit, over_runs)
+        V, degrees = robust_covariance(fit)
         if V is None:
             whole = fit if fit.part is None else fit.part[0]
             why = "the objective is flat in some direction" if whole.stages is None else _NO_JACKKNIFE
@@ -75,22 +75,23 @@ def analytic_interval(fit: Fit, quantities: Quantities, level: float, kind: str,
     )
 
 
-def robust_covariance(fit: Fit, over_runs: str = "CR1") -> tuple[Array | None, float]:
-    """(sandwich covariance of the coordinates, HC3 or over runs CR1 or CR3; its degrees of freedom); of a procedure its own.
+def robust_covariance(fit: Fit) -> tuple[Array | None, float]:
+    """(sandwich covariance of the coordinates, HC3 or over runs CR3; its degrees of freedom); of a procedure its own.
 
-    Of one group among several that share parameters: its part of theirs.
+    Of one group among several that share parameters: its part of theirs. CR1, the usual factor over runs, would do for
+    hundreds of them: with 6 to 30 runs of 25 checkpoints its intervals cover 72 to 93 % by simulation, these 94 to 99 %.
     """
     if fit.stages is not None:
         return fit.stages.covariance(fit)
     if fit.part is not None:
         whole, group = fit.part
-        V, degrees = robust_covariance(whole, over_runs)
+        V, degrees = robust_covariance(whole)
         assert whole.law.shared is not None
         places = whole.law.shared.places[group]
         return (None if V is None else V[np.ix_(places, places)]), degrees
     problem, runs = fit.problem, fit.units
     assert problem is not None
-    V = covariance(problem, fit.theta, runs, "HC3" if runs is None else over_runs)
+    V = covariance(problem, fit.theta, runs, "HC3")
     if V is None:
         return None, math.nan
     moves = np.isfinite(np.diag(V)) & (np.diag(V) > 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from fastscale.fitting.problem import Problem
@@ -134,6 +136,25 @@ def adjusted(values: Array, U: Array, units: np.ndarray, power: float, least: fl
     return out
 
 
+def left_out_scores(problem: Problem, theta: Array, spread: Array, runs: np.ndarray | None) -> Array:
+    """Scores of the points by the coordinates that move, with residuals as large as where their point, or run, is left out.
+
+    Squared, over runs summed first, they are the middle of HC3 (MacKinnon, White 1985), over runs of CR3 with its factor
+    (G - 1)/G (Bell, McCaffrey 2002), which is the jackknife's.
+    """
+    residual, J = predictions(problem, theta)
+    leverage, U = leverages(problem, theta, spread)
+    slopes = _slopes(problem, residual)
+    if runs is None:
+        slopes = slopes / np.maximum(1.0 - leverage, 1e-3)
+    else:
+        count = int(runs.max()) + 1
+        root = np.sqrt(problem.w[: problem.n])
+        root = np.where(root > 0, root, 1.0)
+        slopes = adjusted(slopes / root, U, runs, 1.0, _ALONE) * root * math.sqrt((count - 1) / count)
+    return np.asarray(slopes[:, None] * (J @ spread))
+
+
 def from_one_run(problem: Problem, theta: Array, runs: np.ndarray, slope: Array) -> Flags:
     """Of quantities of these gradients (quantities, coordinates), those that some run alone says anything of.
 
@@ -162,9 +183,9 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
     """Sandwich covariance of the coordinates: H^-1 (sum of squared scores) H^-1, summed over runs where they are known.
 
     "HC1" has the factor G/(G - 1) * (n - 1)/(n - m) for G runs (or points) and m parameters that move (Cameron, Miller 2015,
-    their CR1); "HC3" divides each point's score by 1 minus its leverage instead (MacKinnon, White 1985; with runs it is CR1 all
-    the same); "CR3" over runs makes them as far off as those of a run that is left out (Bell, McCaffrey 2002). 0 for fixed
-    parameters, NaN for those at a bound; None where the Hessian is singular or the points too few.
+    their CR1); "HC3" divides each point's score by 1 minus its leverage instead (MacKinnon, White 1985), and over runs makes
+    them as far off as those of a run that is left out (CR3: Bell, McCaffrey 2002). 0 for fixed parameters, NaN for those at a
+    bound; None where the Hessian is singular or the points too few.
     """
     if not np.isfinite(theta).all() or (found := bread(problem, theta)) is None:
         return None
@@ -174,19 +195,10 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
     count = int(units.max()) + 1
     if n <= m or count < 2:
         return None
-    scores = point_scores(problem, theta) @ spread
-    factor = count / (count - 1) * (n - 1) / (n - m)
-    if kind == "HC3" and runs is None:
-        leverage, _ = leverages(problem, theta, spread)
-        scores = scores / np.maximum(1.0 - leverage, 1e-3)[:, None]
-        factor = 1.0
-    elif kind == "CR3" and runs is not None:
-        residual, J = predictions(problem, theta)
-        root = np.sqrt(problem.w[:n])
-        root = np.where(root > 0, root, 1.0)
-        _, U = leverages(problem, theta, spread)
-        scores = (adjusted(_slopes(problem, residual) / root, U, runs, 1.0, _ALONE) * root)[:, None] * (J @ spread)
-        factor = (count - 1) / count
+    if kind == "HC3":
+        scores, factor = left_out_scores(problem, theta, spread, runs), 1.0
+    else:
+        scores, factor = point_scores(problem, theta) @ spread, count / (count - 1) * (n - 1) / (n - m)
     totals = np.zeros((count, m))
     np.add.at(totals, units, scores)
     turned = totals @ inverse

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from fastscale.fitting.result import Fit
 
 _SPELT_OUT = 4  # statements, in a verdict
-# The covariance over runs. By simulation of 6 to 20 runs of 25 checkpoints (chinchilla, 1,000 archives each, 5 %), CR1 rejects
-# true exponents in 8 to 20 % (one statement) and 11 to 25 % (two or three), this in 2 to 4 % and 2 to 6 %.
-_OVER_RUNS = "CR3"
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,8 @@ class Test:
     hypothesis
         As statements about parameters.
     differences
-        A row a statement: estimate of what is said to be 0, lower, upper (sandwich, at the level of the verdict; over runs CR3,
-        which is wider than that of `Fit.interval` where runs are few). Left minus right; of scales such as A, which are
-        estimated in their logarithm, log(left/right).
+        A row a statement: estimate of what is said to be 0, lower, upper (sandwich, at the level of the verdict). Left minus
+        right; of scales such as A, which are estimated in their logarithm, log(left/right).
     p_wald
         From the sandwich covariance of these differences, over runs where they are known: t or F with its degrees of freedom; of
         several statements over runs Hotelling's, NaN where there are no more runs than statements, or one is of what a single
@@ -90,7 +86,7 @@ def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: fl
         raise FitError(f"alpha={alpha!r}: a level between 0 and 1, such as 0.05")
     statements = statements_of(fit, hypothesis)
     quantities = _quantities(fit, statements)
-    differences = analytic_interval(fit, quantities, 1 - alpha, "sandwich", _OVER_RUNS)
+    differences = analytic_interval(fit, quantities, 1 - alpha, "sandwich")
     held, objective = _held(fit, statements)
     p_wald, p_profile = _wald(fit, quantities), _profile_p(fit, objective, len(statements))
     p_bootstrap = math.nan
@@ -149,7 +145,7 @@ def _held(fit: Fit, statements: list[tuple[str, float | str]]) -> tuple[Fit | No
 
 
 def _wald(fit: Fit, quantities: Quantities) -> float:
-    V, degrees = robust_covariance(fit, _OVER_RUNS)
+    V, degrees = robust_covariance(fit)
     if V is None:
         return math.nan
     V = np.where(np.isfinite(V), V, 0.0)

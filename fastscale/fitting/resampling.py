@@ -32,8 +32,8 @@ KINDS = (*OF_WEIGHTS, *OF_RESPONSE)
 # With fewer runs there is no interval from drawing them: the resamples are too few and too alike.
 FEWEST_RUNS = 6
 ADVICE_FEW_RUNS = (
-    "Add runs; fit.interval(kind='sandwich') gives t with one degree of freedom fewer than runs, which with a dozen covers "
-    "somewhat less than it says, and under least squares kind='wild_clusters' draws signs of whole runs."
+    "Add runs; fit.interval(kind='sandwich') is made from fits without each run, with t of one degree of freedom fewer than "
+    "runs, and is wide where they are few; under least squares kind='wild_clusters' draws signs of whole runs."
 )
 _OF_RUNS_IF_KNOWN = ("bayesian", "jackknife", "parametric")
 

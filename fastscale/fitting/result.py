@@ -85,7 +85,8 @@ class Fit:
     def standard_errors(self) -> pd.Series:
         """Sandwich standard errors in natural units, over runs where a run column is known, else over points.
 
-        Quick to have and approximate; `bootstrap` is what intervals are made of.
+        HC1 over points, CR1 over runs (Cameron, Miller 2015): quick to have, and too small where runs are few. `bootstrap` and
+        `interval` are what intervals are made of.
         """
         scale = np.where(self.law.logs, self.params.to_numpy(), 1.0)
         return pd.Series(self.coordinate_errors * scale, index=list(self.law.names), name="standard_error")
@@ -272,9 +273,10 @@ class Fit:
             Coverage aimed at, between 0 and 1.
         kind
             "sandwich": t times the robust standard error, HC3 over points (MacKinnon, White 1985), or over runs where they
-            are known CR1 with t(G - 1) for G runs (Cameron, Miller 2015). "profile": where the objective, minimised over
-            all else, stays below a threshold that the sandwich calibrates. NaN for what is known from one run alone, whose own
-            error nothing shows (``attrs["withheld"]``).
+            are known CR3 with t(G - 1) for G runs (Bell, McCaffrey 2002), which where runs are few is wider than
+            `standard_errors` are. "profile": where the objective, minimised over all else, stays below a threshold that the
+            sandwich calibrates. NaN for what is known from one run alone, whose own error nothing shows
+            (``attrs["withheld"]``).
         C, cost
             Instead of the parameters, the compute-optimal N, D, tokens per parameter and loss at this budget; see `optimal`.
         """

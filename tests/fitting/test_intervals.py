@@ -86,11 +86,12 @@ def hc(frame: pd.DataFrame, kind: str) -> np.ndarray:
     X = np.column_stack([np.ones(len(frame)), frame["x"]])
     bread = np.linalg.inv(X.T @ X)
     e = frame["loss"].to_numpy() - X @ (bread @ X.T @ frame["loss"].to_numpy())
-    if kind == "CR1":
+    if kind == "CR3":
         units = frame["run"].factorize()[0]
         G = units.max() + 1
-        sums = np.array([(X * e[:, None])[units == g].sum(axis=0) for g in range(G)])
-        return G / (G - 1) * (len(e) - 1) / (len(e) - 2) * bread @ sums.T @ sums @ bread
+        blocks = [(X[units == g], e[units == g]) for g in range(G)]
+        sums = np.array([x.T @ np.linalg.solve(np.eye(len(x)) - x @ bread @ x.T, r) for x, r in blocks])
+        return (G - 1) / G * bread @ sums.T @ sums @ bread
     h = np.einsum("ij,jk,ik->i", X, bread, X)
     size = e / (1 - h) if kind == "HC3" else e
     return bread @ (X.T * size**2) @ X @ bread
@@ -105,10 +106,10 @@ def test_sandwich_is_hc3_with_t(flat):
     assert found.attrs["degrees_of_freedom"] == 28
 
 
-def test_sandwich_over_runs_is_cr1_with_t_of_runs_less_one():
+def test_sandwich_over_runs_is_cr3_with_t_of_runs_less_one():
     frame = line(40).assign(run=lambda f: np.arange(40) // 5)
     found = line_fit(frame, run="run").interval(0.95)
-    reach = stats.t.ppf(0.975, 7) * np.sqrt(np.diag(hc(frame, "CR1")))
+    reach = stats.t.ppf(0.975, 7) * np.sqrt(np.diag(hc(frame, "CR3")))
     assert (found["upper"] - found["estimate"]).to_numpy() == pytest.approx(reach, rel=1e-6)
 
 

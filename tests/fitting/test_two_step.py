@@ -13,6 +13,7 @@ from support_procedures import tasks
 import fastscale
 from fastscale import DataError, FitError, laws
 from fastscale.fitting.bootstrap import refit_resamples
+from fastscale.fitting.covariance import covariance
 from fastscale.laws.two_step import ACCURACY
 
 LAW = laws.get("two_step")
@@ -121,7 +122,7 @@ def test_tied_exponents(runs: pd.DataFrame) -> None:
 
 
 def test_covariance_is_the_stages_side_by_side(fit: fastscale.Fit, runs: pd.DataFrame) -> None:
-    """Diagonal blocks are the stages' own sandwiches (HC3, over runs CR1); the same runs make the two correlated."""
+    """Diagonal blocks are the stages' own sandwiches (HC3, over runs CR3); the same runs make the two correlated."""
     ends = fit.interval()
     for stage in (fit.stages.loss, fit.stages.accuracy):
         own = stage.interval()
@@ -130,11 +131,11 @@ def test_covariance_is_the_stages_side_by_side(fit: fastscale.Fit, runs: pd.Data
         np.testing.assert_allclose(width[linear], 1.0, rtol=0.01)  # the degrees of freedom differ by one
     named = fastscale.fit("two_step", runs.assign(run=np.repeat(np.arange(18), 2)))
     assert named.bootstrap(20).kind == "clusters" and named.runs == 18
-    np.testing.assert_allclose(
-        named.standard_errors[list(named.stages.loss.law.names)], named.stages.loss.standard_errors, rtol=1e-9
-    )
     V, degrees = named.stages.covariance(named)
     assert degrees == 17 and V.shape == (9, 9) and np.abs(V[:4, 4:]).max() > 0
+    for stage in (named.stages.loss, named.stages.accuracy):
+        own = [named.law.names.index(name) for name in stage.law.names]
+        np.testing.assert_allclose(V[np.ix_(own, own)], covariance(stage.problem, stage.theta, named.units, "HC3"), rtol=1e-9)
 
 
 def test_a_quick_interval_of_a_prediction_is_near_the_bootstrap_s(fit: fastscale.Fit) -> None:

@@ -15,7 +15,7 @@ from fastscale.archive import Note, Points, Runs
 from fastscale.archive.notes import join_dropped, unique_notes
 from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import refit_resamples
-from fastscale.fitting.covariance import bread, leverages, point_scores, predictions
+from fastscale.fitting.covariance import bread, left_out_scores, predictions
 from fastscale.fitting.data import refuse_few_levels
 from fastscale.fitting.diagnose import fit_notes
 from fastscale.fitting.fit import fit_points
@@ -77,7 +77,7 @@ class TwoStep(Stages):
         return Refits(thetas, second.objectives, _worse(first.status, second.status), np.maximum(first.winner, second.winner))
 
     def covariance(self, fit: Fit) -> tuple[Array | None, float]:
-        """The sandwich of both stages, their scores side by side: HC3 over points, CR1 over runs."""
+        """The sandwich of both stages, their scores side by side: HC3 over points, CR3 over runs."""
         moved = [_shifts(stage, self.units) for stage in (self.loss, self.accuracy)]
         if moved[0] is None or moved[1] is None:
             return None, math.nan
@@ -164,16 +164,9 @@ def _shifts(fit: Fit, units: Ints | None) -> Array | None:
     if not np.isfinite(fit.theta).all() or (found := bread(fit.problem, fit.theta)) is None:
         return None
     inverse, spread = found
-    n, m = fit.problem.n, spread.shape[1]
-    scores = point_scores(fit.problem, fit.theta) @ spread
-    if units is None:
-        leverage, _ = leverages(fit.problem, fit.theta, spread)
-        scores = scores / np.maximum(1.0 - leverage, 1e-3)[:, None]
-    else:
-        count = int(units.max()) + 1
-        if count < 2 or n <= m:
-            return None
-        scores = scores * math.sqrt(count / (count - 1) * (n - 1) / (n - m))
+    if units is not None and (units.max() < 1 or fit.problem.n <= spread.shape[1]):
+        return None
+    scores = left_out_scores(fit.problem, fit.theta, spread, units)
     moved: Array = scores @ inverse @ spread.T
     moved[:, (fit.problem.space.free >= 0) & ~spread.any(axis=1)] = np.nan  # at a bound
     return moved
