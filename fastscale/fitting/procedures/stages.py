@@ -26,6 +26,11 @@ from fastscale.laws.law import Array, Flags, Ints
 CELLS = 4_000_000
 # The share of the budgets of resamples without an optimum that is a warning.
 OFTEN_LOST, ADVICE_LOST = 0.1, "More sizes a budget, closer to the optimum, would hold it."
+# Of intervals over budgets beside those of resamples within budgets. `python -m bench.coverage_procedures` has their coverage.
+OVER_BUDGETS = (
+    "Trust interval(), which is over budgets: resamples within budgets do not see what a budget's points have in common, and are "
+    "too wide where these are few."
+)
 # Budgets a parameter below which little is left to tell errors by.
 _PER_PARAMETER = 3
 
@@ -77,6 +82,11 @@ class Stages:
     def kind(self) -> str:
         """How resamples are drawn unless told otherwise."""
         return self.kinds[0]
+
+    @property
+    def which(self) -> str:
+        """What to trust where intervals with and without resampling differ; empty where there is nothing to say."""
+        return ""
 
     @property
     def by_run(self) -> bool:

@@ -19,6 +19,7 @@ from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.procedures.stages import (
     ADVICE_LOST,
     OFTEN_LOST,
+    OVER_BUDGETS,
     Refits,
     Stages,
     chunks_of,
@@ -74,6 +75,10 @@ class Together(Stages):
     def kind(self) -> str:
         """As each group would be drawn by itself."""
         return "clusters" if self.by_run else "strata"
+
+    @property
+    def which(self) -> str:
+        return "" if self.by_run else OVER_BUDGETS
 
     @cached_property
     def edges(self) -> Ints:
