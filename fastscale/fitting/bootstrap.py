@@ -23,7 +23,7 @@ from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resamplin
 from fastscale.fitting.result import Fit
 from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.status import COUNT, Status
-from fastscale.fitting.threads import run_chunks
+from fastscale.fitting.threads import one_blas_thread, run_chunks
 from fastscale.fitting.verify import derivatives
 from fastscale.kernels import bootstrap as engine
 from fastscale.kernels.solver import MAX_EVALUATIONS, TOLERANCE
@@ -75,6 +75,7 @@ def run_bootstrap(
     return refit_resamples(fit, resampling(fit, resamples, kind, strata, indices, weights), seed_of(seed), threads, progress)
 
 
+@one_blas_thread
 def refit_resamples(fit: Fit, drawn: Resampling, seed: int, threads: int | None = None, progress: bool = False) -> Bootstrap:
     """Refit every resample that `drawn` says."""
     if fit.stages is not None:

@@ -91,10 +91,11 @@ def _compare(boot: Bootstrap) -> list[Note]:
     }
     if apart:
         listed = ", ".join(f"{name} {r:.2g}" for name, r in apart.items())
+        which = "" if boot.fit.stages is None else boot.fit.stages.which
         found.append(Note(
             "intervals_differ",
             f"Sandwich and bootstrap intervals differ in width by more than {_DIFFER} times (ratio: {listed}).", len(apart),
-            advice="The objective is far from quadratic within the interval, or few runs decide; trust the wider one.",
+            advice=which or "The objective is far from quadratic within the interval, or few runs decide; trust the wider one.",
             numbers=apart,
         ))
     return found + _outside(slow)

@@ -11,12 +11,14 @@ import numpy as np
 from fastscale.archive import Note
 from fastscale.archive.notes import plural
 from fastscale.errors import FitError
+from fastscale.fitting.alike import groups_differ
 from fastscale.fitting.leaving_out import FAR_OUT, outliers, warm_up
 from fastscale.fitting.look import Look
 from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS
 from fastscale.fitting.residuals import alike_in_rows, break_in_level, replicates_disagree
 from fastscale.fitting.result import Fit
 from fastscale.fitting.status import Status
+from fastscale.fitting.threads import one_blas_thread
 
 # Runs below which an interval over runs is doubtful (Cameron, Gelbach, Miller 2008).
 FEW_RUNS = 12
@@ -43,6 +45,7 @@ def refuse_warnings(fit: Fit) -> None:
         raise error
 
 
+@one_blas_thread
 def fit_notes(fit: Fit) -> list[Note]:
     """Every note about a fit, errors first."""
     if fit.stages is not None:
@@ -53,10 +56,10 @@ def fit_notes(fit: Fit) -> list[Note]:
     found = [note for check in (_ended, _size, _held) for note in check(look)]
     if np.isfinite(fit.theta).all():
         checks: list[Callable[[Look], Note | None]] = [
-            _basins, _identified, alike_in_rows, outliers, _delta, warm_up, _mid_run, break_in_level, replicates_disagree,
+            _basins, _identified, _alike, alike_in_rows, outliers, _delta, warm_up, _mid_run, break_in_level, replicates_disagree,
         ]
         if not fit.status.usable:  # what else there is to say is of an optimum
-            checks = [_identified, alike_in_rows, _delta, _mid_run]
+            checks = [_identified, _alike, alike_in_rows, _delta, _mid_run]
         found += [note for check in checks if (note := check(look)) is not None]
         if any(note.code == "P07" for note in found):  # tests that take rows as independent say nothing then
             found = [note for note in found if note.code not in ("P25", "P29")]
@@ -158,6 +161,11 @@ def _identified(look: Look) -> Note | None:
     """P04: parameters that move together."""
     found = look.fit.identification
     return None if found is None else found.note()
+
+
+def _alike(look: Look) -> Note | None:
+    """groups_differ: see `fastscale.fitting.alike.agreement`."""
+    return groups_differ(look.fit)
 
 
 def _delta(look: Look) -> Note | None:

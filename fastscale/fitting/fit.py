@@ -26,6 +26,7 @@ from fastscale.fitting.schedules import column_names
 from fastscale.fitting.shared import expand_options, share
 from fastscale.fitting.shared import starts as group_starts
 from fastscale.fitting.status import Status
+from fastscale.fitting.threads import one_blas_thread
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 from fastscale.planning.asked import is_number
@@ -109,7 +110,8 @@ def fit(
         ``by="domain", shared=["alpha", "beta"]``: one fit of all groups that the column names, with these parameters the same in
         every group and the others each group's own, called ``E[code]`` (with `fixed` and the like plain ``E`` means all of
         them). `Fit.group` is one group's law; `fit_groups` fits groups that share nothing. With isoflop and envelope every group
-        has optima of its own, and the lines through them share a or N0.
+        has optima of its own, and the lines through them share a or N0. Groups that contradict what they share have a warning,
+        groups_differ (see `fastscale.fitting.alike.agreement`).
     starts
         "screen" (default), "all" to refine every start of the grids, or a DataFrame of start points, a column a parameter.
     strict
@@ -203,6 +205,7 @@ def _delta_note(delta: float, residual: str) -> Note:
     return Note("auto_delta", message, severity="info", numbers={"delta": delta})
 
 
+@one_blas_thread
 def fit_points(
     law: Law,
     points: Points,

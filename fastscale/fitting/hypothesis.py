@@ -18,6 +18,7 @@ from fastscale.fitting.objective import posterior_unit
 from fastscale.fitting.quantities import Quantities, difference_steps
 from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.statements import statements_of
+from fastscale.fitting.threads import one_blas_thread
 from fastscale.fitting.verify import derivatives
 from fastscale.laws.law import Array
 
@@ -48,7 +49,7 @@ class Test:
     p_bootstrap
         Two-sided, from the draws; NaN without resamples.
     held
-        The fit under the hypothesis; None where that gives every parameter.
+        The fit under the hypothesis; None where that gives every parameter, or a procedure knows no such fit.
     verdict
         In plain words.
     """
@@ -70,6 +71,7 @@ class Test:
         return f"{said}: {self.verdict}\n{self.differences}\n{numbers}"
 
 
+@one_blas_thread
 def test(fit: Fit, hypothesis: str, resamples: int = 0, seed: int = 0, alpha: float = 0.05) -> Test:
     """See `Fit.test`."""
     if fit.part is not None:
@@ -123,7 +125,7 @@ def _quantities(fit: Fit, statements: list[tuple[str, float | str]]) -> Quantiti
 
 
 def _held(fit: Fit, statements: list[tuple[str, float | str]]) -> tuple[Fit | None, float]:
-    """(the fit under the hypothesis, its objective); no fit where every parameter is given, NaN where there is no optimum."""
+    """(the fit under the hypothesis, its objective); no fit where every parameter is given or none can be, NaN where none is."""
     fixed = {**fit.options.fixed, **{name: value for name, value in statements if not isinstance(value, str)}}
     tied = {**fit.options.tied, **{name: value for name, value in statements if isinstance(value, str)}}
     given = fixed | {name: fixed[leader] for name, leader in tied.items() if leader in fixed}
@@ -135,7 +137,8 @@ def _held(fit: Fit, statements: list[tuple[str, float | str]]) -> tuple[Fit | No
     options = replace(fit.options, fixed=fixed, tied=tied)
     assert fit.points is not None
     if fit.stages is not None:
-        held = fit.stages.under(fit, options)
+        if (held := fit.stages.under(fit, options)) is None:
+            return None, math.nan
     else:
         held = fit_points(law, fit.points, options, columns=fit.columns)
     return held, held.objective if held.ok else math.nan

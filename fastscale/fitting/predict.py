@@ -17,6 +17,7 @@ from fastscale.fitting.extrapolation import decades, extrapolation_note, furthes
 from fastscale.fitting.identify import readable as readable_points
 from fastscale.fitting.identify import warn_unread
 from fastscale.fitting.status import Status
+from fastscale.fitting.threads import one_blas_thread
 from fastscale.kernels import loops
 from fastscale.laws import Law
 from fastscale.laws.law import Array, Flags
@@ -112,6 +113,7 @@ def optimal_of(fit: Fit, C: Any, cost: str | None, given: Mapping[str, float]) -
     return result
 
 
+@one_blas_thread
 def interval_of(fit: Fit, level: float, kind: str, C: float | None, cost: str | None) -> pd.DataFrame:
     """See `Fit.interval`."""
     from fastscale.fitting.analytic import analytic_interval

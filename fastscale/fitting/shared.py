@@ -122,8 +122,7 @@ def starts(law: Law, points: Points, options: Options, threads: int | None = Non
     shared = law.shared
     assert shared is not None
     base = shared.base
-    codes = points.X[-1].astype(np.int64)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(shared.levels)))]).astype(np.int64)
+    offsets = _offsets(law, points)
     plain = own_options(law, options)
     alone, values = _each(base, points, plain, offsets, threads)
     usable = np.isfinite(values)
@@ -159,6 +158,19 @@ def starts(law: Law, points: Points, options: Options, threads: int | None = Non
     space = Space.of(law, options)
     result = np.clip(space.admit(np.array(found).reshape(-1, len(law.names))), space.lo, space.hi)
     return np.ascontiguousarray(result[np.isfinite(result).all(axis=1)])
+
+
+def fit_each(law: Law, points: Points, options: Options, threads: int | None = None) -> Array:
+    """Every group fitted globally on its own: (groups, parameters) in kernel coordinates; NaN where there is no optimum."""
+    assert law.shared is not None
+    return _each(law.shared.base, points, options, _offsets(law, points), threads)[0]
+
+
+def _offsets(law: Law, points: Points) -> Ints:
+    """Where the points of each group begin, and where the last ones end."""
+    assert law.shared is not None
+    sizes = np.bincount(points.X[-1].astype(np.int64), minlength=len(law.shared.levels))
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
 def _fill(base: Law, places: list[int], values: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Chunks of work on threads: the compiled loops release the GIL, so a thread pool is all that is needed."""
+"""Chunks of work on threads: the compiled loops release the GIL, so a thread pool is all that is needed; and NumPy's own."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import nullcontext, suppress
-from functools import cache
-from typing import Any
+from functools import cache, wraps
+from typing import Any, ParamSpec, TypeVar
 
 from fastscale.errors import FitError
 
@@ -23,6 +23,39 @@ def thread_count(threads: int | None) -> int:
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise FitError(f"threads={threads!r}: a number from 1 up, or None for all processors")
     return threads
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+# Parameters from which NumPy's linear algebra is kept to one thread: see `one_blas_thread`.
+_MANY = 32
+
+
+def one_blas_thread(function: Callable[P, R]) -> Callable[P, R]:
+    """For functions that begin with a law or a fit: where it has many parameters, NumPy's linear algebra runs on one thread.
+
+    Matrices of some hundred rows are large enough for a BLAS to use all processors, and small enough to gain nothing by it; on a
+    machine that has other work its threads wait for each other: 15 ms of work with 261 parameters took three seconds.
+    """
+
+    @wraps(function)
+    def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+        first: Any = args[0]
+        part = getattr(first, "part", None)
+        law = part[0].law if part is not None else getattr(first, "law", first)
+        if len(law.names) < _MANY:
+            return function(*args, **kwargs)
+        with _libraries().limit(limits=1):
+            return function(*args, **kwargs)
+
+    return limited
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController().select(user_api="blas")
 
 
 # An interrupt waits for the chunks that run: none may be long.

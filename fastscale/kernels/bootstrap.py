@@ -23,6 +23,7 @@ from fastscale.kernels.compiling import (
     VECTOR,
     entry,
 )
+from fastscale.kernels.factor import factor, solve_factored
 from fastscale.kernels.groups import slopes
 from fastscale.kernels.resample import (
     compress,
@@ -42,9 +43,7 @@ from fastscale.kernels.solver import (
     NOT_CONVERGED,
     PATIENCE,
     descend,
-    factor,
     newton,
-    solve_factored,
     workspace,
 )
 

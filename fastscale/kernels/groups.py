@@ -5,6 +5,7 @@ from numba import njit
 
 from fastscale.kernels.box import gather_free
 from fastscale.kernels.elementary import log
+from fastscale.kernels.factor import factor, solve_factored
 from fastscale.kernels.search import choose, place, project, projection_targets, weighted_dot
 from fastscale.kernels.solver import (
     AT_BOUND,
@@ -15,10 +16,8 @@ from fastscale.kernels.solver import (
     STILL,
     TOO_FEW,
     descend,
-    factor,
     newton,
     smoothing_delta,
-    solve_factored,
 )
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from fastscale.kernels.solver import factor, solve_factored
+from fastscale.kernels.factor import factor, solve_factored
 
 # A local minimum that is not among so many best starts is not worth a descent.
 _LOOKED_AT = 64

@@ -12,6 +12,7 @@ import numpy as np
 from numba import njit
 
 from fastscale.kernels.box import gather_free, hold_pushed, place_trial
+from fastscale.kernels.factor import factor, solve_factored
 
 # status of one fit; fastscale.fitting.status holds the sentences
 CONVERGED, AT_BOUND, NOT_CONVERGED, SINGULAR, NONFINITE, TOO_FEW, DEGENERATE, INVALID = range(8)
@@ -44,47 +45,6 @@ def workspace(p):
     vector, square = np.zeros(p), np.zeros((p, p))
     slots = np.zeros(p, np.int64)
     return vector, square, np.zeros(p), np.zeros((p, p)), np.zeros((p, p)), np.zeros((4, p)), np.zeros(p), slots
-
-
-@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
-def factor(H, m, damping, scale, L):
-    """Factors L D L' of H + damping * diag(scale) in the leading m x m block; False where that is not positive definite.
-
-    Reads H's lower triangle. Below the diagonal of the result stands L (whose own diagonal is 1), on it 1/D: no square roots
-    and m divisions, which are what so small a factorisation costs.
-    """
-    for j in range(m):
-        d = H[j, j] + damping * scale[j]
-        limit = 1e-14 * (abs(H[j, j]) + damping * scale[j])
-        for k in range(j):
-            d -= L[j, k] * L[k, j]  # L[k, j] above the diagonal holds D_k L[j, k]
-        # a pivot that is rounding error of its diagonal means a direction without curvature
-        if not d > limit:
-            return False
-        inverse = 1.0 / d
-        L[j, j] = inverse
-        for i in range(j + 1, m):
-            s = H[i, j]
-            for k in range(j):
-                s -= L[i, k] * L[k, j]
-            L[j, i] = s
-            L[i, j] = s * inverse
-    return True
-
-
-@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
-def solve_factored(L, m, b, x):
-    """x = -(L D L')^-1 b in the leading m entries."""
-    for i in range(m):
-        s = -b[i]
-        for k in range(i):
-            s -= L[i, k] * x[k]
-        x[i] = s
-    for i in range(m - 1, -1, -1):
-        s = x[i] * L[i, i]
-        for k in range(i + 1, m):
-            s -= L[k, i] * x[k]
-        x[i] = s
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")

@@ -57,7 +57,8 @@ LAWS = (
             "squares, and log N* is regressed on log C. A budget with fewer than three sizes, or whose parabola opens "
             "downward or has its vertex outside the sizes, is refused by name. The parabola is biased where the exponents of "
             "size and data differ, the more the wider and the less centred the sizes are: the bias is shown beside approach 3 "
-            "(P10). Resamples draw runs within budgets."
+            "(P10). Resamples draw runs within budgets, and do not see what all runs of a budget have in common, such as large "
+            "sizes that are tuned worse there: intervals over budgets, interval() of the fit, do."
         ),
         allocation=allocation,
         procedure="fastscale.fitting.procedures.isoflop:PROCEDURE",

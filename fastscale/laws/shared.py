@@ -15,7 +15,7 @@ from fastscale.laws.parts import Ints, Variable
 if TYPE_CHECKING:
     from fastscale.laws.law import Law
 
-# Its Hessian is dense: beyond so many parameters a step costs more than the passes over the points.
+# Its Hessian is kept whole, zeros and all: beyond so many parameters that costs more than the passes over the points.
 MOST_PARAMETERS = 400
 
 

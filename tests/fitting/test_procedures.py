@@ -233,3 +233,15 @@ def test_intervals_cover(design: str, least: int) -> None:
     """Of 30 simulated archives; `python -m bench.coverage_procedures` has more of them."""
     by_resamples, quick, none = coverage(DESIGNS[design], 30, 100)
     assert by_resamples >= 100 * least / 30 and quick >= 100 * least / 30 and none == 0
+
+
+def test_resamples_within_budgets_miss_what_a_budget_has_in_common() -> None:
+    """Intervals over budgets cover; and a bootstrap that is so much narrower says which of the two to trust."""
+    design = DESIGNS["isoflop, 4 groups of budgets that lean"]
+    by_resamples, quick, _ = coverage(design, 30, 100)
+    assert quick >= 100 * 27 / 30 and by_resamples < 80
+    for told in (design.told, {}):
+        runs = design.runs(np.random.default_rng(1))
+        boot = fastscale.fit("isoflop", runs if told else runs[runs["group"] == "g0"], **told).bootstrap(400)
+        note = next(note for note in boot.warnings if note.code == "intervals_differ")
+        assert note.numbers["a"] > 2 and note.advice.startswith("Trust interval(), which is over budgets")

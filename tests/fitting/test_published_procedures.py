@@ -65,6 +65,23 @@ def test_porian_exponents_together() -> None:
     assert np.corrcoef(mine, published)[0, 1] > 0.95
 
 
+def test_configurations_of_unequal_exponents_contradict_each_other() -> None:
+    """Published exponents from .50 to .84 under one name; two loss curves of one sweep, and three data sets of one lab, agree."""
+    points = porian()[0]
+    fit = fastscale.fit("isoflop", points, by="config_id", shared="a", C="flops_c")
+    note = next(note for note in fit.warnings if note.code == "groups_differ")
+    low, high = note.numbers["values"]
+    assert note.numbers["p"] < 1e-10 and low == pytest.approx(0.51, abs=0.02) and high == pytest.approx(0.84, abs=0.03)
+    for names in (["llama_3__raw_loss", "llama_3__exp_loss"], [k for k in experiments() if k.startswith("marin_202603")]):
+        alike = pd.concat([experiments()[name] for name in names])
+        alike = alike[~alike["outlier"]]
+        for one in (
+            fastscale.fit("isoflop", alike, by="experiment", shared="a", C="flops_budget"),
+            fastscale.fit("chinchilla", alike, by="experiment", shared=["alpha", "beta"]),
+        ):
+            assert not [note for note in one.warnings if note.code == "groups_differ"]
+
+
 @cache
 def experiments() -> dict[str, pd.DataFrame]:
     return dict(iter(pd.read_csv(shared("isoflops_openathena.csv")).groupby("experiment")))

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import optimize
+from scipy import optimize, stats
 from support_procedures import SURFACE, curves, sweeps, tasks
 
 import fastscale
@@ -148,6 +148,38 @@ def test_a_group_with_one_budget_takes_its_slope_from_the_others(runs: pd.DataFr
     for one in (fit, fit.group("books")):
         table = one.interval()
         assert table["lower"].isna().all() and "with a run or a budget left out too many" in table.attrs["withheld"]
+
+
+def test_hypotheses_about_what_each_group_has_of_its_own(runs: pd.DataFrame) -> None:
+    """By the lines' covariance, here of SciPy's lines with each budget left out, and by resamples; no fit is held to them."""
+    fit = fastscale.fit("isoflop", runs, by="domain", shared="a")
+    optima = vertices(runs)
+    whole = stacked(optima, "a")[0]
+    left = [
+        stacked({**optima, level: tuple(np.delete(column, k) for column in optima[level])}, "a")[0]
+        for level in LEVELS for k in range(len(optima[level][0]))
+    ]
+    away = np.array(left) - np.mean(left, axis=0)
+    V = 12 / 13 * away.T @ away
+    for hypothesis, rows in (("N0[books] = N0[code]", [[0, 1, -1, 0]]), ("N0 = N0[web]", [[0, 1, 0, -1], [0, 0, 1, -1]])):
+        L = np.array(rows)
+        middle, q = L @ whole, len(L)
+        found = fit.test(hypothesis, resamples=200)
+        np.testing.assert_allclose(found.differences["estimate"], middle, rtol=1e-5)
+        F = middle @ np.linalg.solve(L @ V @ L.T, middle) / q
+        assert found.p_wald == pytest.approx(stats.f.sf(F, q, 13 - 4), rel=1e-2)
+        assert found.held is None and math.isnan(found.p_profile) and found.p_bootstrap < 0.02
+        assert found.verdict.startswith("rejected")
+    apart = fastscale.fit("isoflop", runs, by="domain", shared="N0").test("a[books] = a[code]")
+    assert apart.p_wald < 0.01 and apart.held is None
+
+
+def test_groups_of_one_surface_are_told_apart_no_more_than_chance_has_it() -> None:
+    rejected = 0
+    for seed in range(60):
+        frame = pd.concat([sweeps(BUDGETS, noise=0.003, seed=10 * seed + k).assign(domain=f"d{k}") for k in range(3)])
+        rejected += fastscale.fit("isoflop", frame, by="domain", shared="a").test("N0[d0] = N0[d2]").p_wald < 0.05
+    assert rejected <= 8  # 3 are expected; more than 8 come by chance in 0.2 %
 
 
 def test_hypotheses_and_files(runs: pd.DataFrame, tmp_path) -> None:

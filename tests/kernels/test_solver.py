@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import support
@@ -11,7 +13,8 @@ from scipy import optimize
 from support import Points
 
 from fastscale import laws
-from fastscale.kernels import box, loops, solver
+from fastscale.kernels import box, loops
+from fastscale.kernels import factor as linear
 from fastscale.kernels.solver import (
     AT_BOUND,
     CONVERGED,
@@ -272,7 +275,7 @@ def test_factor_like_numpy(seed: int, m: int, damping: float) -> None:
     H = np.full((m + 2, m + 2), np.nan)
     H[:m, :m] = np.tril(true) + np.triu(np.full((m, m), np.nan), 1)
     L, x = np.full((m + 2, m + 2), np.nan), np.full(m + 2, np.nan)
-    assert solver.factor(H, m, damping, scale, L)
+    assert linear.factor(H, m, damping, scale, L)
     damped = true + damping * np.diag(scale)
     expected = np.linalg.cholesky(damped)
     np.testing.assert_allclose(1 / np.diag(L)[:m], np.diag(expected) ** 2, rtol=1e-7)
@@ -281,9 +284,59 @@ def test_factor_like_numpy(seed: int, m: int, damping: float) -> None:
     unit = expected / np.diag(expected)
     scaled = size[columns] / size[rows]
     np.testing.assert_allclose(L[rows, columns] * scaled, unit[rows, columns] * scaled, rtol=1e-6, atol=1e-8)
-    solver.solve_factored(L, m, b, x)
+    linear.solve_factored(L, m, b, x)
     np.testing.assert_allclose(damped @ x[:m], -b, rtol=1e-6, atol=1e-7 * np.abs(damped).max() * np.abs(x[:m]).max())
     assert np.isnan(x[m:]).all()
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+@pytest.mark.parametrize(("shared", "own", "groups"), [(2, 3, 40), (0, 2, 20), (30, 1, 1), (1, 1, 60)])
+def test_many_coordinates_are_factored_around_their_zeros(shared: int, own: int, groups: int, damping: float) -> None:
+    """What groups share, then what each has of its own: a full border, blocks, and zeros. Only the lower triangle is read."""
+    rng = np.random.default_rng(shared + groups)
+    m = shared + own * groups
+    J = np.zeros((groups, 2 * (shared + own), m))
+    for k in range(groups):
+        J[k, :, :shared] = rng.normal(size=(J.shape[1], shared))
+        J[k, :, shared + own * k : shared + own * (k + 1)] = rng.normal(size=(J.shape[1], own))
+    J = J.reshape(-1, m) * np.exp(rng.normal(0, 2, m))
+    true, scale, b = J.T @ J, np.exp(rng.normal(size=m)), rng.normal(size=m)
+    H = np.full((m + 2, m + 2), np.nan)
+    H[:m, :m] = np.tril(true) + np.triu(np.full((m, m), np.nan), 1)
+    L, x = np.full((m + 2, m + 2), np.nan), np.full(m + 2, np.nan)
+    assert linear.factor(H, m, damping, scale, L)
+    linear.solve_factored(L, m, b, x)
+    damped = true + damping * np.diag(scale)
+    size = np.sqrt(np.diag(damped))
+    unit = damped / np.outer(size, size)
+    np.testing.assert_allclose(x[:m] * size, np.linalg.solve(unit, -b / size), rtol=1e-7, atol=1e-9 * np.abs(b / size).max())
+    assert np.isnan(x[m:]).all() and np.isnan(L[m:]).all()
+    for broken in (np.nan, -1.0):
+        H[m // 2, m // 2] = broken
+        assert not linear.factor(H, m, 0.0, scale, L)
+
+
+def test_many_groups_take_the_time_of_each() -> None:
+    """The arithmetic grows with the groups, not with their cube."""
+
+    def seconds(groups: int) -> float:
+        m = 1 + 2 * groups
+        H = np.eye(m) * 10
+        H[1:, 0] = 0.01
+        H[2::2, 1::2] += np.eye(groups)
+        L, best = np.zeros((m, m)), np.inf
+        for _ in range(5):
+            begin = time.perf_counter()
+            assert linear.factor(H, m, 0.0, np.ones(m), L)
+            best = min(best, time.perf_counter() - begin)
+        return best
+
+    seconds(20)
+    dense = np.full((801, 801), 0.01) + np.eye(801) * 10
+    L = np.zeros((801, 801))
+    begin = time.perf_counter()
+    assert linear.factor(dense, 801, 0.0, np.ones(801), L)
+    assert seconds(400) < 0.2 * (time.perf_counter() - begin)
 
 
 @pytest.mark.parametrize(
@@ -298,7 +351,7 @@ def test_factor_like_numpy(seed: int, m: int, damping: float) -> None:
     ],
 )
 def test_factor_refuses_what_is_not_positive(H: list[list[float]]) -> None:
-    assert not solver.factor(np.array(H), 2, 0.0, np.ones(2), np.zeros((2, 2)))
+    assert not linear.factor(np.array(H), 2, 0.0, np.ones(2), np.zeros((2, 2)))
 
 
 @settings(max_examples=120)

@@ -23,6 +23,7 @@ from fastscale.fitting.procedures.parabola import FEWEST_SIZES, OK, REASONS, Swe
 from fastscale.fitting.procedures.stages import (
     ADVICE_LOST,
     OFTEN_LOST,
+    OVER_BUDGETS,
     Line,
     Refits,
     Stages,
@@ -183,6 +184,10 @@ class IsoFlop(Stages):
     def kind(self) -> str:
         """Runs within budgets; whole runs where a run has several rows, which may be in several budgets."""
         return "clusters" if self.by_run else "strata"
+
+    @property
+    def which(self) -> str:
+        return "" if self.by_run else OVER_BUDGETS
 
     @property
     def log_budgets(self) -> Array:

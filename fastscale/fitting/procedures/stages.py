@@ -26,6 +26,11 @@ from fastscale.laws.law import Array, Flags, Ints
 CELLS = 4_000_000
 # The share of the budgets of resamples without an optimum that is a warning.
 OFTEN_LOST, ADVICE_LOST = 0.1, "More sizes a budget, closer to the optimum, would hold it."
+# Of intervals over budgets beside those of resamples within budgets. `python -m bench.coverage_procedures` has their coverage.
+OVER_BUDGETS = (
+    "Trust interval(), which is over budgets: resamples within budgets do not see what a budget's points have in common, and are "
+    "too wide where these are few."
+)
 # Budgets a parameter below which little is left to tell errors by.
 _PER_PARAMETER = 3
 
@@ -79,6 +84,11 @@ class Stages:
         return self.kinds[0]
 
     @property
+    def which(self) -> str:
+        """What to trust where intervals with and without resampling differ; empty where there is nothing to say."""
+        return ""
+
+    @property
     def by_run(self) -> bool:
         """Whether some run has several rows."""
         return self.units is not None and int(self.units.max()) + 1 < len(self.units)
@@ -91,8 +101,8 @@ class Stages:
         """Covariance of the coordinates without resampling, 0 for fixed ones and NaN at bounds; and its degrees of freedom."""
         raise NotImplementedError
 
-    def under(self, fit: Fit, options: Options) -> Fit:
-        """The procedure on the same points, with other parameters fixed or tied."""
+    def under(self, fit: Fit, options: Options) -> Fit | None:
+        """The procedure on the same points, with other parameters fixed or tied; None where it knows no such fit."""
         raise NotImplementedError
 
     def notes(self, fit: Fit) -> list[Note]:

@@ -14,10 +14,12 @@ import pandas as pd
 from fastscale.archive import Note, Points, Runs
 from fastscale.archive.notes import join_dropped, plural, unique_notes
 from fastscale.errors import DataError, FastscaleError, FitError
+from fastscale.fitting.alike import groups_differ
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.procedures.stages import (
     ADVICE_LOST,
     OFTEN_LOST,
+    OVER_BUDGETS,
     Refits,
     Stages,
     chunks_of,
@@ -74,6 +76,10 @@ class Together(Stages):
         """As each group would be drawn by itself."""
         return "clusters" if self.by_run else "strata"
 
+    @property
+    def which(self) -> str:
+        return "" if self.by_run else OVER_BUDGETS
+
     @cached_property
     def edges(self) -> Ints:
         """Where the points of each group begin, and where the last ones end."""
@@ -127,8 +133,10 @@ class Together(Stages):
         free = len(fit.law.names) - len(self.fixed)
         return self.left_out, float(self._left.max()) if self.by_run else float(fit.n - free)
 
-    def under(self, fit: Fit, options: Options) -> Fit:
-        _refuse(fit.law, options)
+    def under(self, fit: Fit, options: Options) -> Fit | None:
+        """Lines with the shared parameter held; of groups' own ones only the covariance and the resamples know."""
+        if _beyond(fit.law, options):
+            return None
         return replace(_through(fit.law, self.parts, options), source=fit.source)
 
     def why_none(self, fit: Fit) -> str | None:
@@ -152,6 +160,8 @@ class Together(Stages):
             found += few_runs_note(int(self.units.max()) + 1)
         elif self.by_points:
             found += few_budgets_note(fit.n, len(fit.law.names) - len(self.fixed))
+        if not self.fixed and (note := groups_differ(fit)) is not None:
+            found.append(note)
         for level, part in zip(shared.levels, self.parts, strict=True):
             told = part.stages.notes(part) if part.stages is not None else []
             found += [
@@ -247,11 +257,16 @@ def fit_together(procedure: Procedure, law: Law, runs: Runs, given: Mapping[str,
 
 
 def _refuse(law: Law, options: Options) -> None:
+    for name in _beyond(law, options):
+        common = "" if law.shared is None else " and ".join(law.shared.names)
+        raise FitError(f"{name}: of groups with {common} in common only that can be held at a number")
+
+
+def _beyond(law: Law, options: Options) -> list[str]:
+    """Parameters that are fixed or tied and cannot be."""
     shared = law.shared
     assert shared is not None
-    for name in (*options.fixed, *options.tied):
-        if name not in shared.names or name in options.tied:
-            raise FitError(f"{name}: of groups with {' and '.join(shared.names)} in common only that can be held at a number")
+    return [name for name in (*options.fixed, *options.tied) if name not in shared.names or name in options.tied]
 
 
 def _through(law: Law, parts: tuple[Fit, ...], options: Options) -> Fit:
