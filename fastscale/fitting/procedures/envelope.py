@@ -61,8 +61,9 @@ class Envelope(Stages):
     spent: Spent = field(kw_only=True)
     curves: Curves = field(kw_only=True)
 
-    # rows drawn one by one are no curves; with Dirichlet weights every run is in every resample
-    kinds: ClassVar[tuple[str, ...]] = ("clusters", "jackknife")
+    # rows drawn one by one are no curves; with Dirichlet weights every run is in every resample; runs drawn with replacement
+    # differ too little, since one drawn twice is the same as one drawn once
+    kinds: ClassVar[tuple[str, ...]] = ("subsets", "jackknife")
     by_points: ClassVar[bool] = False
 
     def sums(self, times: Array, threads: int | None) -> tuple[Array, tuple[float, float]]:
@@ -108,7 +109,7 @@ class Envelope(Stages):
 
     def refit(self, drawn: Resampling, seed: int, threads: int | None, progress: bool) -> Refits:
         """The envelope of the runs in each resample, and its line; how often a run was drawn makes no difference to it."""
-        by_run = replace(drawn, units=np.arange(len(self.curves.rows), dtype=np.int64))
+        by_run = replace(drawn, units=np.ascontiguousarray(drawn.units[self.curves.rows]))
         found = self.lines(factors(by_run, seed, 0, drawn.count), np.zeros((0, 0), np.int64), threads)
         return Refits(found.thetas, found.objectives, found.status)
 
