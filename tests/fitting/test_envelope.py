@@ -151,6 +151,9 @@ def test_few_sizes_are_told() -> None:
     three = fastscale.fit("envelope", ladder(3))
     assert three.status is fastscale.Status.DEGENERATE and np.isnan(three.params).all()
     assert note(three, "P03").severity == "error"
+    assert note(three, "staircase").severity == "error" and "equal steps" not in note(three, "staircase").message
+    assert "One size is the best at every budget that brackets the optimum" in repr(three)
+    assert "on 1 size, bracket the optimum" in repr(three) and "make the line" not in repr(three)
     assert three.bootstrap(10).withheld.startswith("the fit itself is no optimum")
 
 

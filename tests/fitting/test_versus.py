@@ -109,6 +109,7 @@ def test_a_recipe_against_itself() -> None:
     frame = runs(OLD, 3)
     one, two = (fastscale.fit("chinchilla", frame.rename(columns={"cell": "run"}), run="run", delta=math.inf) for _ in range(2))
     same = fastscale.versus(one, two, resamples=50)
+    assert "\nat loss " in repr(same)
     assert same.paired and "paired by run: 42 of 42" in same.pairing.how
     np.testing.assert_allclose(same.multiplier(2.5)[["estimate", "lower", "upper"]].to_numpy(), 1.0, rtol=1e-9)
     assert same.constancy.attrs["p"] == 1.0 and len(same.crossings()) == 0

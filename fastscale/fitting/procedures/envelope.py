@@ -138,9 +138,10 @@ class Envelope(Stages):
     def facts(self, fit: Fit) -> list[str]:
         curves, (found, _) = self.curves, self.whole
         runs, sizes = len(curves.rows) - len(curves.short), int(curves.size_of.max()) + 1
+        m = int(found.distinct[0])
         return [
             f"{plural(runs, 'loss curve')} of {plural(sizes, 'size')}, at {len(curves.x):,} budgets; {fit.n:,} of them, on "
-            f"{plural(int(found.distinct[0]), 'size')}, make the line",
+            f"{plural(m, 'size')}, {'bracket the optimum' if m < _FEWEST else 'make the line'}",
             f"log N* on log C by least squares; objective {fit.objective:.10g}",
         ]
 
@@ -160,7 +161,13 @@ class Envelope(Stages):
                 held, "info", "Smaller and larger runs would bracket the optimum further.",
                 {"budgets": held, "C_low": float(low), "C_high": float(high), "a_with_ends": all_ends},
             ))
-        if m < _STEPS:
+        if m == 1:
+            notes.append(Note(
+                "staircase",
+                "One size is the best at every budget that brackets the optimum: there is no line to put through it.", 1, "error",
+                "Add sizes near it, and smaller and larger runs.", {"sizes": 1},
+            ))
+        elif m < _STEPS:
             notes.append(Note(
                 "staircase", f"{plural(m, 'size')} on the envelope: of the slope of a line, {m} equal steps show 1 - 1/{m}^2 = "
                 f"{1 - 1 / m**2:.2f}.", m, "warning", "Add sizes between these.", {"sizes": m},
