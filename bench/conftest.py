@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from bench.data import Array, Chinchilla, chinchilla
+from bench.peers import lbfgsb
 from bench.peers.workers import Workers
 from bench.quality import Answers
 
@@ -53,7 +54,7 @@ def answers() -> Iterator[Answers]:
 @pytest.fixture(scope="session")
 def workers() -> Iterator[Workers]:
     """Warm processes on all cores, for the peers that need them."""
-    pool = Workers()
+    pool = Workers(lbfgsb.warm)
     yield pool
     pool.close()
 

@@ -1,6 +1,6 @@
 """How often intervals of laws that are fitted by a procedure cover the truth: `python -m bench.coverage_procedures`.
 
-The noise of the log loss is 0.003 (0.003 of runs and 0.002 of checkpoints for curves), that of an accuracy 0.005.
+The noise of the log loss is 0.003 (0.003 or 0.01 of runs and 0.002 of checkpoints for curves), that of an accuracy 0.005.
 """
 
 from __future__ import annotations
@@ -59,15 +59,15 @@ def sweeps(budgets: int, sizes: int, groups: int = 0, tilt: float = 0.0) -> Runs
     return runs
 
 
-def curves(sizes: int, horizons: int) -> Runs:
-    """Curves of 60 checkpoints, of one horizon a size or more."""
+def curves(sizes: int, horizons: int, noise: float = 0.003) -> Runs:
+    """Curves of 60 checkpoints, of one horizon a size or more; `noise` is that of runs."""
 
     def runs(rng: np.random.Generator) -> pd.DataFrame:
         parts = []
         for N in np.geomspace(5e7, 1e10, sizes):
             for share in np.linspace(1 / horizons, 1, horizons):
                 D = np.geomspace(1e8, share * max(1e11 / (N / 1e9) ** 0.3, 5 * N), 60)
-                wrong = rng.normal(0, 0.002, 60) + rng.normal(0, 0.003)
+                wrong = rng.normal(0, 0.002, 60) + rng.normal(0, noise)
                 parts.append(pd.DataFrame({"run": len(parts), "N": N, "D": D, "loss": loss(N, D) * np.exp(wrong)}))
         return pd.concat(parts, ignore_index=True)
 
@@ -102,8 +102,12 @@ DESIGNS = {
     "isoflop, 4 groups of budgets that lean": Design(
         "isoflop", sweeps(5, 7, 4, tilt=0.01), {"by": "group", "shared": "a"}, 92.0, quick=True
     ),
+    "envelope, 7 sizes, one run each": Design("envelope", curves(7, 1), {}, 92.0),
     "envelope, 12 sizes, one run each": Design("envelope", curves(12, 1), {}, 92.0),
     "envelope, 12 sizes, four runs each": Design("envelope", curves(12, 4), {}, 92.0),
+    "envelope, 50 sizes, four runs each": Design("envelope", curves(50, 4), {}, 92.0),
+    "envelope, 100 sizes, runs differ by 1 %": Design("envelope", curves(100, 1, 0.01), {}, 92.0),
+    "envelope, 300 sizes, runs differ by 1 %": Design("envelope", curves(300, 1, 0.01), {}, 92.0),
     "two_step, 36 runs, floor held": Design("two_step", ladder, {"fixed": {"b": 0.25}}, 90.0),
 }
 

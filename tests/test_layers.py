@@ -92,6 +92,26 @@ def test_files_fit_on_a_few_screens(file: Path) -> None:
     assert len(file.read_text(encoding="utf-8").splitlines()) <= 400
 
 
+@pytest.mark.parametrize("folder", ["planning", "../bench/peers"])
+def test_no_file_imports_itself_by_way_of_others(folder: str) -> None:
+    """Imports in functions, and those for type checkers only, are ties too."""
+    root = PACKAGE.parent
+    files = {".".join(f.relative_to(root).with_suffix("").parts): f for f in (PACKAGE / folder).resolve().glob("*.py")}
+    below: dict[str, set[str]] = {}
+    for name, file in files.items():
+        named = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                named |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                named |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+        below[name] = named & set(files) - {name}
+    assert sum(map(len, below.values())) >= 3
+    while leaves := [name for name, others in below.items() if not others]:
+        below = {name: others.difference(leaves) for name, others in below.items() if name not in leaves}
+    assert not below, f"circles among {', '.join(below)}"
+
+
 def test_the_check_sees_imports_in_functions() -> None:
     source = "if TYPE_CHECKING:\n import a\ndef f():\n try:\n  from fastscale import cli\n finally:\n  import b.c\n"
     assert list(imports(ast.parse(source))) == [("fastscale.cli", 5), ("b.c", 7)]

@@ -32,7 +32,9 @@ def test_laws_in_the_readme_are_what_they_are_there():
         law = fastscale.laws.get(name)
         assert (law.formula, ", ".join(law.variable_names)) == (formula, variables)
     assert f"{len(fastscale.laws.registry())} laws are built in" in README
-    assert f"{len(fastscale.published())} published fits" in README
+    published = fastscale.published()
+    assert f"{len(published)} published fits" in README
+    assert f"(of {(published['ranges'].map(len) > 0).sum()} of\nthem)" in README
 
 
 def test_the_example_runs(tmp_path, monkeypatch):

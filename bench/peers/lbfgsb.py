@@ -18,6 +18,10 @@ DEFAULTS: Options = {}
 VARIANTS = {"SciPy L-BFGS-B, tight": TIGHT, "SciPy L-BFGS-B, defaults": DEFAULTS}
 
 
+def warm() -> None:
+    """Nothing: that a process has it, means that it has imported what the others here need."""
+
+
 def value_and_gradient(theta: Array, X: Array, y: Array, w: Array) -> tuple[float, Array]:
     """The Huber objective of log(E + sum of A_k x_k^-alpha_k) - y in log-sum-exp form, and its gradient."""
     K = len(X)

@@ -23,14 +23,17 @@ def cores() -> int:
 
 
 class Workers:
-    """A pool of processes that splits arrays along their first axis."""
+    """A pool of processes that splits arrays along their first axis.
 
-    def __init__(self) -> None:
+    `warm` is called in every process before anything else; a function of the peer's own file, so that it is imported there.
+    """
+
+    def __init__(self, warm: Callable[[], None]) -> None:
         # one BLAS thread a process: with more they wait for each other on L-BFGS-B's tiny matrices, ten times slower
         with _environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1"):
             # spawned: forking a process that runs threads (JAX does) may hang
             self._pool = ProcessPoolExecutor(cores(), mp_context=multiprocessing.get_context("spawn"))
-            list(self._pool.map(_warm, range(2 * cores())))
+            list(self._pool.map(_held, [warm] * (2 * cores())))
 
     def split(self, function: Callable[..., Array], pieces_of: Sequence[Array], *same: Any) -> Array:
         """function(piece of each array, *same) on every piece; the results in order, as one array."""
@@ -58,8 +61,7 @@ def _environment(**values: str) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _warm(_: int) -> None:
-    """Import what the peers need, and hold the worker long enough for every other one to get a task."""
-    import bench.peers.lbfgsb  # noqa: F401
-
+def _held(warm: Callable[[], None]) -> None:
+    """Hold the worker long enough for every other one to get a task."""
+    warm()
     time.sleep(0.2)

@@ -158,7 +158,8 @@ def _text(found: Comparison) -> list[str]:
     told = table.notna().any() & (table["failed"].any() | (table.columns != "failed"))
     shown = table[[name for name in _COLUMNS if told[name]]]
     held = f"{int(table['held_out'].iloc[0]):,} points held out, drawn as {found.units:,} units"
-    return [found.verdict, f"{held}; error: {table.attrs['error']}", output.table(shown)]
+    words = f"{held}; error: {table.attrs['error']}; worse_by and its interval: of squared errors"
+    return [found.verdict, words, output.table(shown)]
 
 
 def _groups_text(found: GroupComparison, by: list[str]) -> list[str]:

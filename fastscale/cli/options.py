@@ -40,6 +40,7 @@ class AnyKind(StrEnum):
     WILD_CLUSTERS = "wild_clusters"
     PARAMETRIC = "parametric"
     JACKKNIFE = "jackknife"
+    SUBSETS = "subsets"
 
 
 class Interval(StrEnum):

@@ -92,8 +92,10 @@ def fit_facts(fit: Fit, boot: Bootstrap | None, level: float, interval: str = "p
                 f"std. errors: sandwich, over {'points' if fit.runs is None else 'runs'}; --bootstrap gives intervals"
             )
         return lines + warning_lines(fit, None)
+    from fastscale.fitting.resampling import BY_RUN
+
     counts = ", ".join(f"{count:,} {label}" for label, count in boot.counts.items())
-    units = f"{boot.units:,} {'runs' if boot.kind == 'clusters' else 'points'}"
+    units = f"{boot.units:,} {'runs' if boot.kind in BY_RUN else 'points'}"
     made = "std. errors: from" if interval in _ANALYTIC else f"intervals: {percent(level)}, {_MADE.get(interval, interval)} of"
     lines.append(f"{made} {len(boot):,} resamples of {units} ({boot.kind}, seed {boot.seed}): {counts}")
     if (elsewhere := boot.accounting["other_basin"]) > 0:

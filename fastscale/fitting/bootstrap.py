@@ -19,7 +19,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import allocation_notes
 from fastscale.fitting.quantities import natural_params, optimal, parameters
-from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, resampling
+from fastscale.fitting.resampling import ADVICE_FEW_RUNS, BY_RUN, FEWEST_RUNS, Resampling, resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.status import COUNT, Status
@@ -129,8 +129,9 @@ def _refit_stages(
         nothing = np.full((B, p), np.nan)
         return Bootstrap(fit, nothing, nothing[:, 0], np.full(B, int(fit.status)), seed, drawn.kind, drawn.number_of_units)
     found = stages.refit(drawn, seed, threads, progress)
+    thetas = found.thetas if drawn.stretch == 1.0 else fit.theta + drawn.stretch * (found.thetas - fit.theta)
     return Bootstrap(
-        fit, found.thetas, found.objectives, found.status, seed, drawn.kind, drawn.number_of_units, found.winner,
+        fit, thetas, found.objectives, found.status, seed, drawn.kind, drawn.number_of_units, found.winner,
         found.evaluations, drawn, found.notes,
     )
 
@@ -219,7 +220,7 @@ class Bootstrap:
         """Why these resamples carry no interval; None where they do."""
         if (why := intervals.why_none(self.fit)) is not None:
             return why
-        if self.kind in ("clusters", "wild_clusters") and self.units < FEWEST_RUNS:
+        if self.kind in BY_RUN and self.units < FEWEST_RUNS:
             return (
                 f"{self.units} {'run' if self.units == 1 else 'runs'} are too few to draw from (at least {FEWEST_RUNS}). "
                 f"{ADVICE_FEW_RUNS}"
@@ -306,7 +307,8 @@ class Bootstrap:
             "percentile" (default: it covered best where it was measured, see README), "basic" (the percentiles reflected
             about the estimate), "bca" (bias-corrected and accelerated, Efron 1987; refits with each unit left out) or
             "studentised" (by each draw's sandwich standard error). All but the percentile work with the logarithm of
-            scales such as A. The jackknife has an interval of its own: t times its standard error.
+            scales such as A. The jackknife has an interval of its own: t times its standard error. Of an envelope, whose draws
+            centre on the fit and not on the truth, basic and BCa cover too little.
         """
         return intervals.interval(self, parameters(self.fit), level, kind)
 

@@ -48,7 +48,7 @@ def bootstrap_notes(boot: Bootstrap) -> list[Note]:
             advice="Intervals from rows can be several times too narrow or too wide; draw whole runs (kind='clusters').",
             numbers={"rows": points.n, "runs": runs},
         ))
-    inferred = boot.kind == "clusters" and points is not None and points.runs is None
+    inferred = boot.kind in ("clusters", "subsets") and points is not None and points.runs is None
     if inferred and not any(note.code == "P07" for note in boot.fit.warnings):
         found.append(Note(
             "P07", f"No run column is known; stretches of rows that look like checkpoints were drawn as {boot.units:,} runs.",

@@ -10,7 +10,7 @@ import pandas as pd
 
 from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import Bootstrap, refit_resamples, seed_of
-from fastscale.fitting.resampling import Resampling
+from fastscale.fitting.resampling import Resampling, subsets
 from fastscale.fitting.result import Fit
 from fastscale.fitting.shared import refuse_part
 from fastscale.kernels import bootstrap as engine
@@ -77,20 +77,21 @@ def pairing(
 
 def _keys(a: Fit, b: Fit, pair: str | None) -> tuple[np.ndarray, np.ndarray, str] | None:
     """A key for each point of a and of b, and what it is; None where nothing is known to match."""
-    assert a.points is not None and b.points is not None
+    first, second = a.sampled, b.sampled
+    assert first is not None and second is not None
     if pair is not None:
         return _column(a, pair), _column(b, pair), f"the column {pair!r}"
-    if a.points.run_labels is not None and b.points.run_labels is not None:
-        assert a.points.runs is not None and b.points.runs is not None
-        one, two = a.points.run_labels.take(a.points.runs), b.points.run_labels.take(b.points.runs)
-        shared = _mostly_shared(a.points.run_labels, b.points.run_labels)
+    if first.run_labels is not None and second.run_labels is not None:
+        assert first.runs is not None and second.runs is not None
+        one, two = first.run_labels.take(first.runs), second.run_labels.take(second.runs)
+        shared = _mostly_shared(first.run_labels, second.run_labels)
         return (one.to_numpy(), two.to_numpy(), "run") if shared else None
     if a.source is None or b.source is None or a.source.frame is not b.source.frame:
         return None
     if a.units is None and b.units is None:
-        shared = _mostly_shared(pd.Index(a.points.rows), pd.Index(b.points.rows))
-        return (a.points.rows, b.points.rows, "row") if shared else None
-    if a.units is None or b.units is None or not np.array_equal(a.points.rows, b.points.rows):
+        shared = _mostly_shared(pd.Index(first.rows), pd.Index(second.rows))
+        return (first.rows, second.rows, "row") if shared else None
+    if a.units is None or b.units is None or not np.array_equal(first.rows, second.rows):
         return None
     return (a.units, b.units, "run, as the rows show them") if np.array_equal(a.units, b.units) else None
 
@@ -100,11 +101,11 @@ def _mostly_shared(one: pd.Index[Any], two: pd.Index[Any]) -> bool:
 
 
 def _column(fit: Fit, name: str) -> np.ndarray:
-    assert fit.points is not None
+    assert fit.sampled is not None
     if fit.source is None or name not in fit.source.frame.columns:
         listed = "" if fit.source is None else f" Columns are: {', '.join(map(str, fit.source.frame.columns))}"
         raise FitError(f"pair={name!r}: no such column in the runs of {fit.law.name!r}.{listed}")
-    values = fit.source.frame[name].iloc[fit.points.rows]
+    values = fit.source.frame[name].iloc[fit.sampled.rows]
     if values.isna().any():
         raise FitError(f"pair={name!r}: {int(values.isna().sum())} fitted points have no value in it")
     if fit.units is not None and (pd.Series(values.to_numpy()).groupby(fit.units).nunique() > 1).any():
@@ -128,6 +129,8 @@ def _together(
         units = np.ascontiguousarray(order.get_indexer(pd.Index(keys)), dtype=np.int64)
         by_run = fit.units is not None or what != "row"
         drawn = Resampling("clusters" if by_run else "pairs", engine.COUNTS, units, bounds, resamples, by_run)
+        if fit.stages is not None and fit.stages.kind == "subsets":
+            drawn = subsets(units, bounds, resamples)
         boots.append(replace(refit_resamples(fit, drawn, seed, threads), units=len(own)))
     return _usable(boots[0], boots[1], True, f"paired by {what}: {len(both):,} of {len(first):,} and {len(second):,} are in both")
 

@@ -341,10 +341,10 @@ class Versus:
         except FitError:
             return lines[0]
         best, worst = table.iloc[0], table.iloc[-1]
-        percent = f"{100 * self.level:g} %"
+        percent, predicts = f"{100 * self.level:g} %", self.pairing.a.fit.law.predicts
         for row, loss in ((worst, table.index[-1]), (best, table.index[0])):
             ends = f" [{row['lower']:.3g}, {row['upper']:.3g}]" if self.withheld is None else ""
-            lines.append(f"at {loss:.4g} b needs {row['estimate']:.3g}{ends} times the {what} of a ({percent})")
+            lines.append(f"at {predicts} {loss:.4g} b needs {row['estimate']:.3g}{ends} times the {what} of a ({percent})")
         if self.withheld is not None:
             lines.append(f"no intervals: {self.withheld}")
         else:

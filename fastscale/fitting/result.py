@@ -242,10 +242,10 @@ class Fit:
         kind
             "clusters" draws whole runs (the default where they are known; see `units`), "pairs" draws rows, "strata" draws rows
             within strata; "bayesian" gives runs (or rows) Dirichlet weights; "residual", "wild" and "wild_clusters" (Webb's
-            six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and
-            rows to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says. A law that is
-            fitted by a procedure takes those that make sense for it, and says which; isoflop draws "strata", its budgets, and
-            does not see what the points of a budget have in common: `interval` does.
+            six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and rows
+            to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says. A procedure says what
+            it takes: envelope "subsets", four fifths of the runs; isoflop "strata", its budgets, which does not see what the
+            points of a budget have in common: `interval` does.
         strata
             For "strata": one label a fitted point, or the name of a column; by default the levels of the first variable
             (model size), or ten equally filled bins of it where its values do not repeat.

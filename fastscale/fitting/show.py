@@ -105,8 +105,10 @@ def fit_html(fit: Fit) -> str:
 
 
 def _bootstrap_facts(boot: Bootstrap) -> list[str]:
+    from fastscale.fitting.resampling import BY_RUN
+
     listed = ", ".join(f"{count:,} {label}" for label, count in boot.counts.items())
-    by_run = boot.kind == "clusters" or (boot.drawn is not None and boot.drawn.by_run)
+    by_run = boot.kind in BY_RUN or (boot.drawn is not None and boot.drawn.by_run)
     units = "" if boot.kind in ("indices", "weights") else f" of {boot.units:,} {'runs' if by_run else 'points'}"
     lines = [f"{len(boot):,} resamples ({boot.kind}{units}, seed {boot.seed}): {listed}"]
     if elsewhere := boot.accounting["other_basin"]:

@@ -134,7 +134,8 @@ def _codes(curves: Curves, found: dict[str, Array]) -> np.ndarray:
 def _reason(i: int, table: dict[str, Any]) -> str:
     """One sentence: what was found."""
     verdict, at = table["verdict"][i], f"x = {table['at'][i]:.3g}"
-    slope = f"slope {table['slope'][i]:.3g} [{table['slope_lower'][i]:.3g}, {table['slope_upper'][i]:.3g}]"
+    value, low, high = (f"{table[name][i]:#.3g}".removesuffix(".") for name in ("slope", "slope_lower", "slope_upper"))
+    slope = f"slope {value} [{low}, {high}]"
     if verdict == "over_fitting":
         return f"best near {at}, and worse beyond"
     if verdict == "u_shaped":

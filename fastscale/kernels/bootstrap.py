@@ -1,7 +1,8 @@
 """Refits on resamples, as Python calls them: one chunk of resamples at a time.
 
 A resample is either other weights (units drawn with replacement, given indices or weights, Dirichlet weights of units, all
-units but one) or another response (fitted values plus residuals drawn again, residuals times random signs, or normal noise).
+units but one, all but some of each stratum) or another response (fitted values plus residuals drawn again, residuals times
+random signs, or normal noise).
 What is drawn depends on (seed, group, number of the resample) alone: any cutting into chunks and any number of threads give
 the same bits.
 """
@@ -30,6 +31,7 @@ from fastscale.kernels.resample import (
     draw_counts,
     draw_normals,
     draw_signs,
+    draw_subset,
     draw_weights,
     mix,
     resample_key,
@@ -47,7 +49,7 @@ from fastscale.kernels.solver import (
     workspace,
 )
 
-COUNTS, INDICES, WEIGHTS, BAYESIAN, JACKKNIFE, RESIDUAL, WILD, PARAMETRIC = range(8)
+COUNTS, INDICES, WEIGHTS, BAYESIAN, JACKKNIFE, RESIDUAL, WILD, PARAMETRIC, SUBSETS = range(9)
 INT, REAL = types.int64, types.float64
 # Points per free parameter from which one way down is enough, unless it shows to be doubtful.
 _MANY = 12
@@ -72,6 +74,9 @@ def draw(kind, key, units, strata, indices, weights, fitted, noise, b, n, counts
     elif kind == JACKKNIFE:
         for i in range(n):
             times[i] = 0.0 if units[i] == b else 1.0
+    elif kind == SUBSETS:
+        draw_subset(key, indices[0], strata, counts)
+        spread(units, counts, 0, n, times)
     else:
         times[:] = 1.0
         if kind == RESIDUAL:

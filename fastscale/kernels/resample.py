@@ -1,6 +1,6 @@
 """Counter-based resampling: the draws of a resample depend on (seed, group, resample) and on nothing else.
 
-Units are what is drawn with replacement: rows, or whole runs. Units are numbered so that those of one stratum follow each
+Units are what is drawn: rows, or whole runs. Units are numbered so that those of one stratum follow each
 other; a stratum gives as many draws as it has units. With one stratum this is the pairs or the cluster bootstrap.
 """
 
@@ -46,6 +46,21 @@ def draw_counts(key, strata, counts):
 def uniform(state):
     """A number in (0, 1) from a counter: the middle of one of 2^53 equal intervals."""
     return ((mix(state) >> uint64(11)) + 0.5) * _TO_UNIT
+
+
+@njit(nogil=True, fastmath=False)
+def draw_subset(key, left, strata, counts):
+    """counts = 0 for left[s] units of each stratum s, drawn without replacement, and 1 for the others."""
+    state = uint64(key)
+    for s in range(strata.size - 1):
+        out, remaining = left[s], strata[s + 1] - strata[s]
+        for u in range(strata[s], strata[s + 1]):
+            state += _GOLDEN
+            counts[u] = 1.0
+            if uniform(state) * remaining < out:
+                counts[u] = 0.0
+                out -= 1
+            remaining -= 1
 
 
 @njit(nogil=True, fastmath=False)

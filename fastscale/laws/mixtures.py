@@ -175,6 +175,7 @@ PUBLISHED = (
         ),
         "Ye et al. 2024, arXiv 2403.16952, released code",
         "five domains, 70M parameters, 30,000 steps; the loss on the academic domain, r1 its share",
+        ranges=dict(r1=(0.0, 0.5), r2=(0.0, 0.1875), r3=(0.0, 0.09375), r4=(0.0, 0.25)),
         note="The printed weights are t1 to t5 of all five shares; here t5 is taken off, which a factor of k makes up for.",
     ),
 )

@@ -127,7 +127,7 @@ _STEP_RANGES = dict(N=(2.1e8, 2.2e9), D=(2e9, 1e11))
 _BARE = "parameters without embeddings"
 _DEEPSEEK = "C is the product of the two, non-embedding FLOP a token (attention included, not halved) times tokens, not 6ND."
 _LLAMA = dict(C=(6e18, 1e22))
-# budgets of the runs whose learning rate and batch were tuned, and of the sweeps over sizes
+# budgets of the runs whose learning rate and batch were tuned (section 3.1), and of the sweeps over sizes (section 3.2)
 _DEEPSEEK_TUNED, _DEEPSEEK_SWEPT = dict(C=(1e17, 2e19)), dict(C=(1e17, 3e20))
 
 
@@ -281,7 +281,7 @@ PUBLISHED = (
         "power_law",
         dict(k=0.00037, e=0.703),
         "Porian et al. 2024, arXiv 2406.19146, section 3.4",
-        "RefinedWeb and OpenWebText2; x is the number of parameters",
+        "RefinedWeb, sizes up to 221M at 20 tokens a parameter; x is the number of parameters",
         "parameters without the input embedding, with the head",
         "best batch size in sequences",
     ),
@@ -290,7 +290,7 @@ PUBLISHED = (
         "power_law",
         dict(k=3.7, e=-0.36),
         "Porian et al. 2024, arXiv 2406.19146, section 3.4",
-        "RefinedWeb and OpenWebText2; x is the number of parameters",
+        "RefinedWeb, sizes up to 221M at 20 tokens a parameter; x is the number of parameters",
         "parameters without the input embedding, with the head",
         "best learning rate",
     ),
@@ -313,6 +313,7 @@ PUBLISHED = (
             "SlimPajama, 33M to 1.13B parameters outside the vocabulary",
             counts,
             "parameters at the compute-optimal size and vocabulary",
+            ranges=dict(C=(1.27e16, 4.36e20)),
         )
         for name, log_scale, a, counts in (
             ("model", -2.48465, 0.5, "parameters outside the vocabulary"),

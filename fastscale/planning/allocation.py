@@ -10,7 +10,7 @@ import numpy as np
 
 from fastscale.errors import FitError, did_you_mean
 from fastscale.laws import Law
-from fastscale.laws.law import Array, Flags
+from fastscale.laws.law import Array, Flags, Ints
 from fastscale.laws.shared import refuse_groups
 from fastscale.planning.asked import number, numbers
 from fastscale.planning.cost import DEFAULT_COST, FINE, LOG_RANGE, Cost, cost_of
@@ -191,7 +191,7 @@ class Surface:
                 return N, D, found
             near, beyond = self._about(C), _GRID[::_STRIDE]
         if near is None:
-            return self._search_on(C, _GRID)
+            return self._search_on(C, FINE, several=2) if self._turns(C) else self._search_on(C, _GRID)
         N, D, found = self._search_on(C, near + _LOCAL[:, None])
         lost = np.isnan(N)
         if beyond is not None:  # another dip, deeper than the one that is near
@@ -208,16 +208,24 @@ class Surface:
         there = np.isfinite(self.cost.data(np.exp(_GRID)[:, None], budgets))
         return np.asarray(there.any(axis=0))[place]
 
+    def _probes(self, C: Array) -> tuple[Ints, Ints]:
+        """(the rows in the order of their budgets, the places in it of some that stand for all)."""
+        return np.argsort(C, kind="stable"), np.linspace(0, len(C) - 1, min(_PROBES, len(C))).astype(int)
+
+    def _turns(self, C: Array) -> bool:
+        """Whether the loss of a budget has several dips, in some of the rows: which is the deepest may differ from row to row."""
+        order, place = self._probes(C)
+        return bool((dips(self.rows(order[place])._losses(C[order[place]], FINE)) > 1).any())
+
     def _about(self, C: Array) -> Array | None:
         """Where ln N of many rows is about: between rows of nearly the same budget; NaN where these differ much.
 
-        None where one of these has several dips: which is the deepest may differ from row to row.
+        None where the loss has several dips.
         """
-        order = np.argsort(C, kind="stable")
-        place = np.linspace(0, len(order) - 1, _PROBES).astype(int)
-        probes, budgets = self.rows(order[place]), C[order[place]]
-        if (dips(probes._losses(budgets, FINE)) > 1).any():
+        if self._turns(C):
             return None
+        order, place = self._probes(C)
+        probes, budgets = self.rows(order[place]), C[order[place]]
         N, _, _ = probes._search_on(budgets, _GRID)
         size = np.log(N)
         size = np.where(np.append(np.abs(np.diff(size)) < _NEIGHBOURS, True), size, np.nan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -12,12 +11,13 @@ from fastscale.errors import FitError, FormulaError
 from fastscale.laws import Law
 from fastscale.laws.evaluate import evaluate
 from fastscale.laws.law import Array
-from fastscale.planning.solve import root
+from fastscale.planning.solve import newton_root, root
 
 # Training FLOP of a dense transformer: Kaplan et al. 2020, arXiv 2001.08361, section 2.1
 DEFAULT_COST = "6*N*D"
 # Model sizes and data looked at, logarithms: in parameters and tokens, or in billions of them
 LOG_RANGE = (np.log(1e-9), np.log(1e21))
+_MIDDLE = 0.5 * float(LOG_RANGE[0] + LOG_RANGE[1])
 # Sizes by which a step is seen, or dips, logarithms
 FINE = np.linspace(*LOG_RANGE, 320)
 # Data by which it is seen whether a cost is linear in them; at the last what does not grow with them is lost beside them.
@@ -91,34 +91,36 @@ class Cost:
                 fixed, far = self(N, np.asarray(0.0)), self(N, np.asarray(_FAR))
                 D = (budget - fixed) / (far - fixed) * _FAR
                 return np.where(D > 0, D, np.nan)
-            shape = np.broadcast_shapes(np.shape(N), np.shape(budget))
-            return self._invert(lambda x: self(N, np.exp(x)), budget, shape)
+            return self._invert(lambda x: self(N, np.exp(x)), budget, N)
 
     def size(self, budget: Array, D: Array) -> Array:
         """The N at which D tokens cost the budget; NaN where there is none."""
         with np.errstate(all="ignore"):
             if self.factor is not None:
                 return np.asarray(budget / (self.factor * D))
-            shape = np.broadcast_shapes(np.shape(budget), np.shape(D))
-            return self._invert(lambda x: self(np.exp(x), D), budget, shape)
+            return self._invert(lambda x: self(np.exp(x), D), budget, D)
 
     def size_at(self, budget: Array, ratio: Array) -> Array:
         """The N at which so many tokens a parameter cost the budget; NaN where there is none."""
         with np.errstate(all="ignore"):
             if self.factor is not None:
                 return np.asarray(np.sqrt(budget / (self.factor * ratio)))
-            shape = np.broadcast_shapes(np.shape(budget), np.shape(ratio))
-            return self._invert(lambda x: self(np.exp(x), ratio * np.exp(x)), budget, shape)
+            return self._invert(lambda x: self(np.exp(x), ratio * np.exp(x)), budget, ratio)
 
     @staticmethod
-    def _invert(value: Callable[[Array], Array], budget: Array, shape: tuple[int, ...]) -> Array:
-        """exp(x) at which value(x) is the budget."""
+    def _invert(value: Callable[[Array], Array], budget: Array, given: Array) -> Array:
+        """exp(x) at which value(x) is the budget; `given` is what value holds besides."""
+        known = np.isfinite(budget * given)
+        shape = known.shape
 
         def miss(x: Array) -> Array:
             points = x.shape[:-1] + shape
             return np.broadcast_to(np.log(value(x.reshape(points)) / budget), points).reshape(x.shape)
 
-        return np.exp(root(miss, np.linspace(*LOG_RANGE, 7), math.prod(shape))).reshape(shape)
+        x, settled = newton_root(miss, np.full(known.size, _MIDDLE), *LOG_RANGE)
+        if not (settled | ~known.ravel()).all():  # a step, or a flat stretch, on the way to it
+            x = np.where(settled, x, root(miss, np.linspace(*LOG_RANGE, 7), known.size))
+        return np.exp(x).reshape(shape)
 
 
 def cost_of(law: Law, text: str | None, held: Mapping[str, float] | None = None) -> Cost:

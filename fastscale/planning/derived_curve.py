@@ -6,8 +6,8 @@ import numpy as np
 
 from fastscale.laws import Law
 from fastscale.laws.law import Array
-from fastscale.planning.derived import SCALE, Quantity, Question
 from fastscale.planning.draws import LESS_IS_BETTER, MORE_IS_BETTER, improves
+from fastscale.planning.quantity import SCALE, Quantity, Question
 
 
 def _elasticity(q: Question) -> Array:

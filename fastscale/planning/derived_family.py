@@ -7,7 +7,7 @@ import numpy as np
 from fastscale.laws import Law
 from fastscale.laws.law import Array
 from fastscale.planning.cost import cost_of
-from fastscale.planning.derived import Quantity, Question
+from fastscale.planning.quantity import Quantity, Question
 from fastscale.planning.solve import minimum
 
 _VOCABULARIES = np.linspace(np.log(10.0), np.log(1e9), 121)

@@ -8,8 +8,8 @@ import numpy as np
 
 from fastscale.laws.law import Array
 from fastscale.planning.cost import OWN_COST, Cost
-from fastscale.planning.derived import Quantity, Question
 from fastscale.planning.draws import improves
+from fastscale.planning.quantity import Quantity, Question
 from fastscale.planning.solve import COARSE, FINE, differences, minimum, root
 
 # ln C between the points of the exponent's differences: allocations are known to about 1e-10

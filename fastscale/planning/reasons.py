@@ -12,9 +12,9 @@ from fastscale.laws.law import Array
 from fastscale.planning.allocation import Surface, is_surface
 from fastscale.planning.cost import LOG_RANGE
 from fastscale.planning.curve import Curve
-from fastscale.planning.derived import Quantity, Question
 from fastscale.planning.derived_surface import best_of
 from fastscale.planning.draws import Draws
+from fastscale.planning.quantity import Quantity, Question
 
 _SIZES = np.linspace(*LOG_RANGE, 200)
 _SMALLEST, _LARGEST = (f"{math.exp(end):.0e}" for end in LOG_RANGE)

@@ -22,6 +22,8 @@ _BLOCK = 32_768  # numbers that are computed at once on a grid
 # Of a value: what is no lower than that is level
 ROUNDING = 1e-12
 _WIDTH = 1e-13  # of the bracket of a root
+# Of a rising function Newton's steps to its root, the difference that its slope is taken from, and how near 0 is met
+_ROOT_STEPS, _TINY, _MET = 12, 1e-5, 1e-11
 
 
 def scan(function: Function, grid: Array, rows: int) -> Array:
@@ -99,6 +101,26 @@ def root_in(function: Function, grid: Array, values: Array, cell: Ints, there: F
             t = np.clip(t, edge, 1 - edge)
         best = np.where(np.abs(fa) <= np.abs(fb), a, b)
     return np.where(there & np.isfinite(fa), best, np.nan)
+
+
+def newton_root(function: Function, x: Array, low: float, high: float) -> tuple[Array, Flags]:
+    """(Where a rising function is 0 between low and high, NaN where it is nowhere there; whether that is settled).
+
+    By Newton's steps from x: for functions that are smooth and nearly straight, as the logarithm of a cost against that of size
+    or of data is.
+    """
+    x = np.clip(x, low, high)
+    with np.errstate(all="ignore"):
+        for _ in range(_ROOT_STEPS):
+            value = function(x)
+            none = np.where(value > 0, x == low, (value < 0) & (x == high))
+            step = value / (function(x + _TINY) - value) * _TINY
+            # a short step across a jump ends at no root
+            met = (np.abs(step) <= _WIDTH + 4e-16 * np.abs(x)) & (np.abs(value) <= _MET)
+            x = np.clip(x - step, low, high)
+            if (met | none | np.isnan(x)).all():
+                break
+    return np.where(met, x, np.nan), np.asarray(met | none)
 
 
 def minimum(function: Function, grid: Array, rows: int, several: int = 1) -> Array:

@@ -37,7 +37,8 @@ def test_the_example(shell: Shell) -> None:
     done = shell("compare", *LAWS, "--resamples", 20)
     assert done.code == 0 and "comparing laws on the embedded simulated example, family 'besiroglu'" in done.err
     assert "predicts the held-out points best (error " in done.out and "selected" in done.out
-    assert "49 points held out, drawn as 8 units; error: root mean square, in log loss" in done.out
+    assert "49 points held out, drawn as 8 units; error: root mean square, in log loss; worse_by and its " in done.out
+    assert "interval: of squared errors\n" in done.out
 
 
 def test_json_equals_the_api_bit_for_bit(shell: Shell, runs: Path) -> None:

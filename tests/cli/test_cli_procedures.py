@@ -56,7 +56,7 @@ def test_envelope_of_the_example(shell: Shell, tmp_path: Path) -> None:
     done = shell("fit", tmp_path / "curves.csv", "--law", "envelope", "--bootstrap", 100, "--quiet")
     assert done.code == 0
     assert "fit: 20 loss curves of 10 sizes, at 1,500 budgets; " in done.out and "runs on the envelope:" in done.out
-    assert "100 resamples of 20 runs (clusters, seed 0): 100 ok" in done.out
+    assert "100 resamples of 20 runs (subsets, seed 0): 100 ok" in done.out
     quick = shell("fit", tmp_path / "curves.csv", "--law", "envelope", "--bootstrap", 0, "--quiet")
     assert "std. errors: without resampling; --bootstrap gives intervals" in quick.out
 

@@ -66,14 +66,43 @@ def test_resamples_are_the_envelope_of_the_runs_that_were_drawn() -> None:
     frame = ladder(noise=0.002, run_noise=0.002)
     fit = fastscale.fit("envelope", frame)
     boot = fit.bootstrap(15, seed=5)
-    assert boot.kind == "clusters" and boot.units == 12
+    assert boot.kind == "subsets" and boot.units == 12 and "15 resamples (subsets of 12 runs, seed 5)" in repr(boot)
     first = np.unique(fit.units, return_index=True)[1]
     times = factors(boot.drawn, 5, 0, 15)[:, first]
+    assert (times.sum(axis=1) == 10).all() and len(np.unique(times, axis=0)) > 10
     for drawn, theta, status in zip(times, boot.thetas, boot.status, strict=True):
         part = frame[frame["run"].isin([f"r{k}" for k in np.flatnonzero(drawn)])]
-        if status == fastscale.Status.OK:
-            # compared on the grid of all runs, so on nearly the same one
-            assert theta[1] == pytest.approx(by_numpy(part)[0][1], abs=0.01)
+        assert status == fastscale.Status.OK
+        # ten runs of twelve are off by sqrt(2/10) of what twelve are; compared on the grid of all runs, so on nearly the same one
+        off = (theta[1] - fit.params["a"]) / np.sqrt(5)
+        assert off == pytest.approx(by_numpy(part)[0][1] - fit.params["a"], abs=0.01)
+
+
+@pytest.mark.parametrize(("sizes", "copies", "noise"), [(100, 1, 0.01), (50, 4, 0.003)])
+def test_draws_spread_as_the_estimates_do(sizes: int, copies: int, noise: float) -> None:
+    """Drawn with replacement, where a run drawn twice is as one drawn once, they spread 0.7 to 0.8 times as much."""
+    estimates, spread = [], []
+    for seed in range(60):
+        fit = fastscale.fit("envelope", ladder(sizes, copies, run_noise=noise, seed=seed))
+        estimates.append(fit.params["a"])
+        spread.append(fit.bootstrap(100).standard_errors["a"])
+    assert 0.85 < np.mean(spread) / np.std(estimates) < 1.4
+
+
+def test_recipes_are_compared_over_the_same_runs() -> None:
+    """Runs are matched by name: of the same runs in another order the multiplier is 1 in every draw."""
+    frame = ladder(copies=3, run_noise=0.003)
+    order = np.random.default_rng(0).permutation(frame["run"].unique())
+    moved = pd.concat([frame[frame["run"] == run] for run in order], ignore_index=True)
+    one, two = (fastscale.fit("envelope", each, run="run") for each in (frame, moved))
+    for pair in (None, "run"):
+        both = fastscale.versus(one, two, pair=pair, resamples=50)
+        assert both.paired and "36 of 36 and 36 are in both" in both.pairing.how
+        first, second = (boot.draws.to_numpy() for boot in (both.pairing.a, both.pairing.b))
+        np.testing.assert_allclose(first, second, rtol=1e-9)
+        assert both.pairing.a.kind == "subsets" and both.pairing.a.withheld is None
+        # as when it is drawn alone, not as when drawn with replacement
+        assert 0.8 < first[:, 1].std() / one.bootstrap(400).draws["a"].std() < 1.25
 
 
 def test_a_resample_with_every_run_is_the_fit() -> None:
@@ -122,6 +151,9 @@ def test_few_sizes_are_told() -> None:
     three = fastscale.fit("envelope", ladder(3))
     assert three.status is fastscale.Status.DEGENERATE and np.isnan(three.params).all()
     assert note(three, "P03").severity == "error"
+    assert note(three, "staircase").severity == "error" and "equal steps" not in note(three, "staircase").message
+    assert "One size is the best at every budget that brackets the optimum" in repr(three)
+    assert "on 1 size, bracket the optimum" in repr(three) and "make the line" not in repr(three)
     assert three.bootstrap(10).withheld.startswith("the fit itself is no optimum")
 
 
@@ -183,12 +215,12 @@ def test_runs_that_make_no_envelope(frame: pd.DataFrame, match: str) -> None:
         fastscale.fit("envelope", frame)
 
 
-@pytest.mark.parametrize("kind", ["pairs", "strata", "bayesian", "wild"])
+@pytest.mark.parametrize("kind", ["pairs", "clusters", "strata", "bayesian", "wild"])
 def test_rows_are_not_drawn(kind: str) -> None:
     fit = fastscale.fit("envelope", ladder())
-    with pytest.raises(FitError, match=f"kind='{kind}': one of clusters, jackknife for 'envelope'"):
+    with pytest.raises(FitError, match=f"kind='{kind}': one of subsets, jackknife for 'envelope'"):
         fit.bootstrap(10, kind=kind)
-    with pytest.raises(FitError, match="draws whole runs, kind='clusters': indices and weights are of points"):
+    with pytest.raises(FitError, match="draws whole runs, kind='subsets': indices and weights are of points"):
         fit.bootstrap(weights=np.ones((2, fit.stages.points.n)))
 
 

@@ -12,6 +12,7 @@ from support_procedures import SURFACE, curves, sweeps, tasks
 
 import fastscale
 from fastscale.errors import DataError, FitError
+from fastscale.fitting.resampling import factors
 
 BUDGETS = np.geomspace(1e18, 1e21, 5)
 LEVELS = ("books", "code", "web")
@@ -92,8 +93,15 @@ def test_envelope_lines_are_scipys(ladders: pd.DataFrame) -> None:
     assert fit.objective == pytest.approx(cost, rel=1e-6)
     assert min(one.params["a"] for one in alone.values()) < fit.params["a"] < max(one.params["a"] for one in alone.values())
     boot = fit.bootstrap(60)
-    assert boot.kind == "clusters" and boot.draws.notna().all(axis=None)
-    with pytest.raises(FitError, match="kind='strata': one of clusters, jackknife"):
+    assert boot.kind == "subsets" and boot.draws.notna().all(axis=None)
+    # a fifth of the runs of each domain, not of all
+    times = factors(boot.drawn, 0, 0, 60)
+    for level in LEVELS[:2]:
+        own = fit.source.frame["domain"].to_numpy()[fit.sampled.rows] == level
+        runs = len(np.unique(fit.units[own]))
+        kept = [len(np.unique(fit.units[own & (row > 0)])) for row in times]
+        assert kept == [runs - round(0.2 * runs)] * 60
+    with pytest.raises(FitError, match="kind='strata': one of subsets, jackknife"):
         fit.bootstrap(10, kind="strata")
 
 

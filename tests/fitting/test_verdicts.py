@@ -530,3 +530,15 @@ def test_revisited_curves(revisiting):
     assert len(table) == 92 and table.attrs["counts"]["scales"] > 20
     told_ = table[table["verdict"] != "too_few"]
     assert (told_["direction"] == "improves").all()  # all learn; many do so from a shoulder at chance
+
+
+def test_ends_of_an_interval_have_the_digits_of_the_slope() -> None:
+    """Three digits each, zeros too: -0.2 between -0.204 and -0.195 is -0.200."""
+    x = np.geomspace(1e6, 1e10, 30)
+    digits = []
+    for seed in range(40):
+        y = 3 * x**-0.2 * np.exp(np.random.default_rng(seed).normal(0, 0.02, 30))
+        reason = fastscale.verdicts({"x": x, "loss": y}, x="x")["reason"].iloc[0]
+        numbers = reason.split("slope ")[1].split("]")[0].replace("[", "").split(", ")
+        digits += [len(number.strip("-").removeprefix("0.")) for part in numbers for number in part.split()]
+    assert len(digits) == 120 and set(digits) == {3}

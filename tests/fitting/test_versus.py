@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import optimize
+from support_procedures import sweeps
 
 import fastscale
 from fastscale.errors import FitError
@@ -108,6 +109,7 @@ def test_a_recipe_against_itself() -> None:
     frame = runs(OLD, 3)
     one, two = (fastscale.fit("chinchilla", frame.rename(columns={"cell": "run"}), run="run", delta=math.inf) for _ in range(2))
     same = fastscale.versus(one, two, resamples=50)
+    assert "\nat loss " in repr(same)
     assert same.paired and "paired by run: 42 of 42" in same.pairing.how
     np.testing.assert_allclose(same.multiplier(2.5)[["estimate", "lower", "upper"]].to_numpy(), 1.0, rtol=1e-9)
     assert same.constancy.attrs["p"] == 1.0 and len(same.crossings()) == 0
@@ -131,6 +133,20 @@ def test_matched_runs_are_drawn_alike_whatever_else_there_is() -> None:
     part = fastscale.fit("chinchilla", more.iloc[10:], delta=math.inf)
     again = fastscale.versus(a, part, pair="cell", resamples=40).pairing
     np.testing.assert_allclose(again.b.draws, again.a.draws, rtol=1e-5)
+
+
+def test_optima_are_compared_by_the_runs_that_they_come_from() -> None:
+    """Isoflop's points are optima of budgets; what is drawn, and matched, are runs."""
+    frame = sweeps(np.geomspace(1e18, 1e21, 5), noise=0.003)
+    frame["again"] = frame["loss"]
+    frame["cell"] = [f"c{i}" for i in range(len(frame))]
+    runs = fastscale.read_runs(frame)
+    one, two = (fastscale.fit("isoflop", runs, loss=column) for column in ("loss", "again"))
+    for pair, what in ((None, "row"), ("cell", "the column 'cell'")):
+        both = fastscale.versus(one, two, pair=pair, resamples=50)
+        assert both.pairing.how == f"paired by {what}: 35 of 35 and 35 are in both"
+        np.testing.assert_array_equal(both.pairing.a.draws, both.pairing.b.draws)
+        assert both.pairing.a.draws["a"].std() > 0.001
 
 
 def test_two_groups_of_one_bootstrap_go_together(tmp_path) -> None:

@@ -99,6 +99,21 @@ def test_draws_are_uniform_and_independent_of_their_neighbours(size: int) -> Non
     assert abs(np.corrcoef(first[1:], first[:-1])[0, 1]) < 0.06
 
 
+def test_subsets_leave_out_so_many_of_each_stratum_each_unit_as_often() -> None:
+    strata, left = np.array([0, 12, 12, 17, 20], np.int64), np.array([2, 0, 1, 0], np.int64)
+    kept = np.full((6000, 20), -1.0)
+    for b, counts in enumerate(kept):
+        resample.draw_subset(np.uint64(key(3, 5, b)), left, strata, counts)
+    assert set(np.unique(kept)) == {0.0, 1.0} and (kept[:, 17:] == 1).all()
+    assert (kept[:, :12].sum(axis=1) == 10).all() and (kept[:, 12:17].sum(axis=1) == 4).all()
+    # which pair of the first twelve, and which of the next five: all alike, and unrelated
+    pairs = np.array([np.flatnonzero(row[:12] == 0) for row in kept]) @ [12, 1]
+    found, often = np.unique(pairs, return_counts=True)
+    assert len(found) == 66 and stats.chisquare(often).pvalue > 1e-3
+    assert stats.chisquare((kept[:, 12:17] == 0).sum(axis=0)).pvalue > 1e-3
+    assert np.abs(np.corrcoef(kept[:, :17].T)[:12, 12:]).max() < 0.06
+
+
 def test_spread_gives_each_point_its_unit() -> None:
     units, counts = np.array([9, 9, 0, 1, 1, 2, 0], np.int64), np.array([2.0, 0.0, 3.0])
     times = np.full(6, -1.0)

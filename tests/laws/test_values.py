@@ -300,6 +300,20 @@ def test_published_fits_are_whole(name: str) -> None:
     assert math.isfinite(entry.predict(**middle))
 
 
+def test_ranges_are_what_the_sources_say() -> None:
+    """The five runs of Gadre et al. are at 20 tokens a parameter but for one; 14 of 17 points of the addition were fitted."""
+    for corpus in ("c4", "redpajama", "refinedweb"):
+        ranges = laws.published(f"gadre2024_{corpus}").ranges
+        assert ranges["D"] == tuple(20 * N for N in ranges["N"])
+    # the first and the last loss that was fitted, and the next ones, as released
+    addition = laws.published("caballero2022_addition")
+    assert addition.predict(x=np.array(addition.ranges["x"])) == pytest.approx([2.13809046, 0.96559684], rel=2e-3)
+    assert abs(addition.predict(x=864.0) / 0.64768338 - 1) > 0.01
+    assert laws.published("krajewski2024_moe").ranges == {"G": (1, 16), "N": (1.29e8, 3.7e9), "D": (1.6e10, 1.3e11)}
+    assert laws.published("deepseek2024_lr").ranges == {"C": (1e17, 2e19)}
+    assert laws.published("deepseek2024_data").ranges == laws.published("deepseek2024_model").ranges == {"C": (1e17, 3e20)}
+
+
 def test_published_pairs_share_out_their_compute() -> None:
     """The two fits of DeepSeek 2024 multiply to the compute, non-embedding FLOP a token times tokens."""
     model, data = (laws.published(f"deepseek2024_{of}") for of in ("model", "data"))

@@ -120,6 +120,49 @@ def test_of_two_dips_of_the_law_itself_each_row_has_the_deeper() -> None:
         assert found[k] == pytest.approx(np.exp(x[(base - g[k] * np.exp(-6 * (x - at) ** 2)).argmin()]), rel=1e-3), k
 
 
+@pytest.mark.parametrize("count", [1, 300, 4_500])
+@pytest.mark.parametrize("width", [0.25, 0.5])
+def test_a_dip_between_the_sizes_first_looked_at_is_seen(count: int, width: float) -> None:
+    """A factor of two wide, and nearly as far from one of these sizes as can be."""
+    grid = np.linspace(*LOG_RANGE, 80)
+    at = float(0.53 * grid[57] + 0.47 * grid[58])
+    assert grid[1] - grid[0] > 0.85
+    law = laws.get(f"E + A/N**alpha + B/D**beta - g*exp(-(log(N) - {at!r})**2/{width**2!r})")
+    x = np.linspace(15, 35, 400_001)
+    base = 482.01 * np.exp(-0.3478 * x) + 2085.43 * (C / 6 / np.exp(x)) ** -0.3658
+    level = base[np.abs(x - at).argmin()] - base.min()
+    g = level * np.where(np.arange(count) % 3 == 0, 1.05, 0.9)
+    p = {**{name: np.full(count, value) for name, value in BESIROGLU.items()}, "g": g}
+    found = ask(law, p, "optimal_size", C=C)
+    for k in range(0, count, 1 + count // 50):
+        assert found[k] == pytest.approx(np.exp(x[(base - g[k] * np.exp(-(((x - at) / width) ** 2))).argmin()]), rel=1e-3), k
+
+
+@pytest.mark.parametrize(
+    "text", ["6*N*D**1.05", "6*N*D + 1e3*D**1.3", "1e15 + 6*N*D + 1e-3*D**1.6", "6*N*D*(1 + sigmoid(9*(log(D) - 25)))"]
+)
+def test_the_data_of_many_budgets_are_scipys(text: str) -> None:
+    """NaN where the budget buys none, or more than is looked at; beside sizes that are no numbers."""
+    cost, rng = Cost(text), np.random.default_rng(0)
+    N, budget = np.exp(rng.uniform(10, 32, 300)), np.exp(rng.uniform(20, 75, 300))
+    N[::40] = math.nan
+    found = cost.data(N, budget)
+    sigmoid = lambda z: 1 / (1 + math.exp(-z))  # noqa: E731
+    value = eval(f"lambda N, D, sigmoid, log: {text}")
+    none = 0
+    for size, spent, D in zip(N, budget, found, strict=True):
+
+        def miss(u: float, size: float = size, spent: float = spent) -> float:
+            return math.log(value(size, math.exp(u), sigmoid, math.log) / spent)
+
+        if math.isnan(size) or miss(LOG_RANGE[0]) * miss(LOG_RANGE[1]) > 0:
+            assert math.isnan(D)
+            none += 1
+        else:
+            assert math.log(D) == pytest.approx(optimize.brentq(miss, *LOG_RANGE, xtol=1e-13, rtol=1e-14), abs=1e-11)
+    assert 8 < none < 200
+
+
 def test_dips_are_counted() -> None:
     x = np.linspace(-3, 3, 61)[:, None]
     levels = np.clip(np.abs(x), 1, 2)  # level, falling, level, rising, level

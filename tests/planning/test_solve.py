@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import optimize
 
-from fastscale.planning.solve import changes, differences, minimum, root, scan
+from fastscale.planning.solve import changes, differences, minimum, newton_root, root, scan
 
 GRID = np.linspace(-20.0, 20.0, 41)
 
@@ -106,3 +106,21 @@ def test_a_row_of_minima_does_not_depend_on_others() -> None:
     whole = minimum(lambda x: function(x, slice(None)), GRID, 50)
     alone = [minimum(lambda x, k=k: function(x, slice(k, k + 1)), GRID, 1)[0] for k in range(50)]
     np.testing.assert_array_equal(whole, alone)
+
+
+def test_newtons_root_of_rising_functions_and_what_is_none() -> None:
+    """Near it or far, by NumPy's inverse; none beyond the ends; a jump is not taken for a root, nor left out as settled."""
+    shift = np.array([-3.0, 0.0, 4.0, 40.0, 90.0, 0.5, np.nan])
+
+    def function(x: np.ndarray) -> np.ndarray:
+        smooth = np.logaddexp(x, 2 * x - 10) - shift
+        return np.where(shift == 0.5, np.where(x > 0.5, 1.0, -1.0) + 1e-3 * (x - 0.5), smooth)
+
+    x, settled = newton_root(function, np.full(7, 20.0), -50.0, 50.0)
+    assert settled.tolist() == [True, True, True, True, True, False, False]
+    # e^x + e^(2x - 10) = e^s is a quadratic in e^x
+    z = np.exp(shift[:4])
+    exact = np.log(2 * z / (1 + np.sqrt(1 + 4 * z * np.exp(-10))))
+    np.testing.assert_allclose(x[:4], exact, rtol=0, atol=1e-12)
+    assert np.isnan(x[4:]).tolist() == [False, True, True]
+    assert x[4] == pytest.approx(50.0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastscale.archive import Note
+from fastscale.archive import Note, Points
 from fastscale.errors import FastscaleError
 from fastscale.fitting.data import refuse_few_levels
 from fastscale.fitting.fit import fit_points
@@ -17,7 +18,6 @@ from fastscale.laws.law import Array
 from fastscale.planning import allocate
 
 if TYPE_CHECKING:
-    from fastscale.fitting.procedures.isoflop import IsoFlop
     from fastscale.fitting.result import Fit
 
 _BEYOND = 10.0  # times the largest budget
@@ -27,13 +27,15 @@ _SHIFT, _TILT = 0.05, 0.01
 _LOOSE = 0.05
 
 
-def bias_note(fit: Fit, stages: IsoFlop) -> Note | None:
+def bias_note(fit: Fit, points: Points, D: Array, line: Callable[[Array], Array]) -> Note | None:
     """P10: the exponent, N* and D* by approach 3 on the same points, and what the parabolas make of approach 3's own curves.
+
+    `points` are those of budgets with an optimum, C and N their variables, D their tokens; `line` puts parabolas through other
+    losses at them, and a line through the optima: log N0 and a.
 
     The latter, less approach 3 itself, is the parabola's bias: its predictions at the very sizes and budgets hold no noise. D
     there is C over N and the mean of C/(N D), the multiple at which approach 3's optimum is taken too.
     """
-    points, D = stages.used.points, stages.used.D
     C, N = points.X
     law = get("chinchilla")
     try:
@@ -48,18 +50,18 @@ def bias_note(fit: Fit, stages: IsoFlop) -> Note | None:
     ratio = C / (N * D)
     factor = float(np.exp(np.log(ratio).mean()))
     clean = np.asarray(third.predict(N=N, D=C / (factor * N)))
-    thetas, _, _, _ = stages.lines(clean, np.ones((1, points.n)), stages.fixed)
+    theta = line(clean)
     budgets = float(C.max()) * np.array([1.0, _BEYOND])
     best = allocate(law, third.params.to_numpy()[None], budgets, f"{factor!r}*N*D")["N"][:, 0]
     alpha, beta = third.params["alpha"], third.params["beta"]
     with np.errstate(all="ignore"):
         a = beta / (alpha + beta)
         second = np.exp(fit.theta[0] + fit.theta[1] * np.log(budgets))
-        biased = np.exp(thetas[0, 0] + thetas[0, 1] * np.log(budgets))
+        biased = np.exp(theta[0] + theta[1] * np.log(budgets))
         shift = biased / best - 1.0
     if not np.isfinite([a, *best, *biased]).all():
         return _no_comparison("its optimum lies nowhere")
-    return _note(fit, a, thetas[0], budgets, second, best, shift, ratio)
+    return _note(fit, a, theta, budgets, second, best, shift, ratio)
 
 
 def _no_comparison(why: str) -> Note:

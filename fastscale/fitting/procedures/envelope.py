@@ -61,8 +61,9 @@ class Envelope(Stages):
     spent: Spent = field(kw_only=True)
     curves: Curves = field(kw_only=True)
 
-    # rows drawn one by one are no curves; with Dirichlet weights every run is in every resample
-    kinds: ClassVar[tuple[str, ...]] = ("clusters", "jackknife")
+    # rows drawn one by one are no curves; with Dirichlet weights every run is in every resample; runs drawn with replacement
+    # differ too little, since one drawn twice is the same as one drawn once
+    kinds: ClassVar[tuple[str, ...]] = ("subsets", "jackknife")
     by_points: ClassVar[bool] = False
 
     def sums(self, times: Array, threads: int | None) -> tuple[Array, tuple[float, float]]:
@@ -108,7 +109,7 @@ class Envelope(Stages):
 
     def refit(self, drawn: Resampling, seed: int, threads: int | None, progress: bool) -> Refits:
         """The envelope of the runs in each resample, and its line; how often a run was drawn makes no difference to it."""
-        by_run = replace(drawn, units=np.arange(len(self.curves.rows), dtype=np.int64))
+        by_run = replace(drawn, units=np.ascontiguousarray(drawn.units[self.curves.rows]))
         found = self.lines(factors(by_run, seed, 0, drawn.count), np.zeros((0, 0), np.int64), threads)
         return Refits(found.thetas, found.objectives, found.status)
 
@@ -137,9 +138,10 @@ class Envelope(Stages):
     def facts(self, fit: Fit) -> list[str]:
         curves, (found, _) = self.curves, self.whole
         runs, sizes = len(curves.rows) - len(curves.short), int(curves.size_of.max()) + 1
+        m = int(found.distinct[0])
         return [
             f"{plural(runs, 'loss curve')} of {plural(sizes, 'size')}, at {len(curves.x):,} budgets; {fit.n:,} of them, on "
-            f"{plural(int(found.distinct[0]), 'size')}, make the line",
+            f"{plural(m, 'size')}, {'bracket the optimum' if m < _FEWEST else 'make the line'}",
             f"log N* on log C by least squares; objective {fit.objective:.10g}",
         ]
 
@@ -159,7 +161,13 @@ class Envelope(Stages):
                 held, "info", "Smaller and larger runs would bracket the optimum further.",
                 {"budgets": held, "C_low": float(low), "C_high": float(high), "a_with_ends": all_ends},
             ))
-        if m < _STEPS:
+        if m == 1:
+            notes.append(Note(
+                "staircase",
+                "One size is the best at every budget that brackets the optimum: there is no line to put through it.", 1, "error",
+                "Add sizes near it, and smaller and larger runs.", {"sizes": 1},
+            ))
+        elif m < _STEPS:
             notes.append(Note(
                 "staircase", f"{plural(m, 'size')} on the envelope: of the slope of a line, {m} equal steps show 1 - 1/{m}^2 = "
                 f"{1 - 1 / m**2:.2f}.", m, "warning", "Add sizes between these.", {"sizes": m},

@@ -283,8 +283,10 @@ class IsoFlop(Stages):
                 len(wide), "info", "Give the budget that was meant as C; values within 10 % of the next that are no sweeps of "
                 "their own are taken for one budget.", {"most": float(wide.max())},
             ))
-        if fit.ok and (note := bias_note(fit, self)) is not None:
-            found.append(note)
+        if fit.ok:
+            points, every = self.used.points, np.ones((1, self.used.points.n))
+            note = bias_note(fit, points, self.used.D, lambda loss: self.lines(loss, every, self.fixed)[0][0])
+            found += [] if note is None else [note]
         return found
 
 

@@ -74,7 +74,7 @@ class Together(Stages):
     @property
     def kind(self) -> str:
         """As each group would be drawn by itself."""
-        return "clusters" if self.by_run else "strata"
+        return self.kinds[0] if not self.by_points else "clusters" if self.by_run else "strata"
 
     @property
     def which(self) -> str:
@@ -178,7 +178,7 @@ class Together(Stages):
 class TogetherByRun(Together):
     """Of stages that take whole runs only, such as the envelope's."""
 
-    kinds: ClassVar[tuple[str, ...]] = ("clusters", "jackknife")
+    kinds: ClassVar[tuple[str, ...]] = ("subsets", "jackknife")
     by_points: ClassVar[bool] = False
 
 
