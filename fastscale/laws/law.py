@@ -63,7 +63,8 @@ class Law:
         ``allocation(params, budget) -> (N, D)``: the closed form of the best N and D with N * D = budget, vectorised over
         params (a mapping of arrays).
     point, log_variables
-        ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point.
+        ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point; or of
+        a function of many points at once, for laws of many variables: see fastscale.codegen.block.
         `variables` and `parameters` then give the names and their order.
     linear_in
         Of a law with a point function: the parameters in which it is jointly affine, which a search can solve for.
