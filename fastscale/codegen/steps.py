@@ -12,6 +12,7 @@ from fastscale.codegen.tape import Atom, Tape
 # the arguments for which these have no value; exp is that of a power, of 0 to the power of less than 0
 _OUTSIDE = {
     "log": "<= 0.0", "power_log": "< 0.0", "sqrt": "< 0.0", "log1p": "<= -1.0", "lbeta": "<= 0.0", "exp": "> POWER_LIMIT",
+    "bounded": "< 0.0",  # the second; at 0 the root is a limit
 }
 # log-sum-exps of up to so many terms know the differences of each two
 _PAIRED = 6
@@ -156,7 +157,7 @@ class Steps:
         """Add lines that count arguments for which there is no value; returns the arguments after them."""
         names = list(arguments)
         for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=False)):
-            if self._has_value(atom.kind, argument):
+            if self._has_value(atom.kind, argument) or (atom.kind == "bounded" and k == 0):
                 continue
             self.leaves = True
             names[k] = f"{atom.symbol}_of{k}"
@@ -168,7 +169,7 @@ class Steps:
 
     def _has_value(self, kind: str, argument: sp.Expr) -> bool:
         """Whether a function of this argument has a value for certain."""
-        if kind in ("power_log", "sqrt"):
+        if kind in ("power_log", "sqrt", "bounded"):
             return self.tape.never_negative(argument)
         if kind == "exp":
             return not self.tape.of_nothing(argument)

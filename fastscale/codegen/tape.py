@@ -194,7 +194,7 @@ class Tape:
         atom = self._definition.get(e)
         if atom is not None and atom.kind == "max" and any(map(self.never_negative, atom.arguments)):
             return True
-        return bool(e == 0) or self.is_positive(e)
+        return bool(e == 0) or all(self._term_positive(term, strict=False) for term in sp.Add.make_args(e))
 
     def vanishes(self, e: sp.Expr) -> bool:
         """True where e is 0 not just here and there but over a whole range, as max(x - c, 0) is."""

@@ -125,7 +125,8 @@ class Law:
             parsed, order, variables = None, tuple(known), tuple(v.name for v in asked)
             log_variables = self.shared.base.log_variables
         elif self.point is None:
-            parsed = parse(self.formula or "", [v.name for v in asked] or None)
+            declared = {*known, *self.positive, *self.bounds, *self.start, *(self.grid or {}), *self.linear_in}
+            parsed = parse(self.formula or "", [v.name for v in asked] or None, declared)
             order, variables = parsed.parameters, parsed.variables
             log_variables = parsed.log_variables
         else:

@@ -18,6 +18,7 @@ from fastscale.codegen.emit import SCALES, kernel_source
 from fastscale.errors import FormulaError
 from fastscale.kernels.loops import refine_starts
 from fastscale.laws import Law
+from fastscale.laws.evaluate import evaluate
 
 # formula: (range of the variables, parameters, positive)
 FORMULAS: dict[str, tuple[tuple[float, float], dict[str, float], str]] = {
@@ -341,7 +342,7 @@ def test_predictions_outside_the_domain_are_refused(scale: str) -> None:
 
 @pytest.mark.parametrize(
     "text", ["a + b*log(c - x)", "a + b*log1p(-x/c)", "a + b*sqrt(c - x)", "a + b*(c - x)**1.5", "a + exp(b*lbeta(c - x, 2))",
-             "a + b*((c - x)*x)**0.7"]
+             "a + b*((c - x)*x)**0.7", "a + b*bounded(x, c - x)"]
 )
 def test_where_a_function_has_no_value_there_is_none(text: str) -> None:
     """The kernels' own functions go on beyond their domains with some finite number, which must not come out."""
@@ -355,6 +356,24 @@ def test_where_a_function_has_no_value_there_is_none(text: str) -> None:
     two, three = (Points(law, [x[:count]], x[:count], np.ones(count), "linear") for count in (2, 3))
     assert two.kernel(theta)[0] == pytest.approx(two.objective(theta), rel=1e-13)
     assert three.kernel(theta)[0] == np.inf
+
+
+def test_the_root_of_a_slope_below_0_is_none() -> None:
+    """bounded(q, a) solves a*z - (1 - a)*softplus(-z) = q, which has one solution for a > 0, and two or none for a < 0.
+
+    Of a parameter the objective refuses it; one that is known to be positive is not checked.
+    """
+    law, x = Law("E + A*bounded(x, s)"), np.array([0.5, 1.5])
+    points = Points(law, [x], x, np.ones(2), "linear")
+    assert points.kernel([0.1, 0.2, -0.3])[0] == np.inf
+    for s in (0.0, 0.3):
+        assert np.isfinite(points.kernel([0.1, 0.2, s])[0])
+    value, J = np.empty(2), np.empty((3, 2))
+    law.kernels("linear").predict(np.array([0.0, 1.0, 0.3]), law.rows([x]), 2, value, J)
+    np.testing.assert_allclose(0.3 * value - 0.7 * np.log1p(np.exp(-value)), x, rtol=1e-13)
+    assert "outside" in kernel_source(law.parsed, frozenset(), frozenset(), "linear")
+    assert "outside" not in kernel_source(law.parsed, frozenset(), frozenset("s"), "linear")
+    assert np.isnan(evaluate(law.parsed, dict(E=0.0, A=1.0, s=-0.3, x=x))).all()
 
 
 # formula with a hinge, and which of its parameters it does not depend on where the hinge is 0
