@@ -54,3 +54,10 @@ def line(parameters, x, gradient, hessian):
     gradient[0] = 1.0
     gradient[1] = x[0]
     return parameters[0] + parameters[1] * x[0]
+
+
+def block_of_lines(parameters, X, begin, count, value, gradient, hessian):
+    """The same at many points at once."""
+    for i in range(count):
+        value[i] = parameters[0] + parameters[1] * X[0, begin + i]
+        gradient[0, i], gradient[1, i] = 1.0, X[0, begin + i]

@@ -35,6 +35,8 @@ USUAL_RATIO, RATIOS = 20.0, (0.1, 1e5)
 MOST_RATIO = 1e6
 # Sweeps of sizes on the same tokens, named as runs, have more tokens a parameter than this (median).
 SWEEPS = 0.5
+# Between which values the medians of an archive's N, D and D/N lie; units that put all of them there are possible.
+_MIDDLES, _MIDDLE_RATIO, _MIDDLE_N = {"N": (3e6, 3e11), "D": (3e8, 3e13)}, (1.0, 3e3), 1e9
 # What N and D are called, the largest that there have been, and the powers of ten in which they are written.
 _WORDS = {"N": "parameters", "D": "tokens"}
 _LARGEST = {"N": 3e12, "D": 1e14}
@@ -73,7 +75,7 @@ def size_note(runs: Runs, used: Mapping[str, Floats], rows: Any = None) -> Note 
     small = _small(runs, used)
     if not small:
         return None
-    powers, agrees = _powers(runs, small, used, rows)
+    powers, agrees, others = _powers(runs, small, used, rows)
     where = [
         f"column '{runs.column_of(v)}' ({v}, {_WORDS[v]}) {'lies ' if v == small[0] else ''}between {used[v].min():,.6g} and "
         f"{used[v].max():,.6g}"
@@ -81,14 +83,18 @@ def size_note(runs: Runs, used: Mapping[str, Floats], rows: Any = None) -> Note 
     ]
     fractions = any(_fractions(used[v]) for v in small)
     why = "with fractions, which counts do not have" if fractions else "which is little for counts"
-    guess = " and ".join(f"{_NAMES[powers[v]]} of {_WORDS[v]}" for v in small)
+    guess = ", or ".join(" and ".join(f"{_NAMES[one[v]]} of {_WORDS[v]}" for v in small) for one in (powers, *others))
     message = f"{', '.join(where)}, {why}: {guess}?"
     units = _letters(powers)
     if agrees or "C" in units:
         message += f" C{f' in {own}' if (own := units.get('C')) else ''} is about 6 N D then."
     counts = {v: _WORDS[v] for v in small}
-    advice = f"Say units={units}, or units={counts} if they are counts."
-    numbers = {"highest": {v: float(used[v].max()) for v in small}, "factors": {v: 10.0**p for v, p in powers.items()}}
+    said = ", or ".join(f"units={_letters(one)}" for one in (powers, *others))
+    advice = f"Say {said}, or units={counts} if they are counts."
+    factors, *rest = ({v: 10.0**p for v, p in one.items()} for one in (powers, *others))
+    numbers: dict[str, Any] = {"highest": {v: float(used[v].max()) for v in small}, "factors": factors}
+    if rest:
+        numbers["other_factors"] = rest
     return Note("size_unit", message, len(used[small[0]]), "warning" if fractions or agrees else "info", advice, numbers)
 
 
@@ -153,22 +159,38 @@ def _fractions(values: Floats) -> bool:
     return bool((np.abs(values - np.round(values)) > 1e-3).any())
 
 
-def _powers(runs: Runs, small: list[str], used: Mapping[str, Floats], rows: Any) -> tuple[dict[str, int], bool]:
-    """Return the most likely powers of ten of the small ones, of C too where it follows, and whether C tells them."""
+def _powers(
+    runs: Runs, small: list[str], used: Mapping[str, Floats], rows: Any
+) -> tuple[dict[str, int], bool, list[dict[str, int]]]:
+    """Return the most likely powers of ten of the small ones, of C too where it follows, whether C tells them, and others.
+
+    The others are as possible: without C, 1 to 70 beside 0.3 to 15 may be large models in billions with tokens in trillions, or
+    small ones in millions with tokens in billions.
+    """
     factor, ratio = _factor(runs, used, rows), _ratio(used)
-    ranked: list[tuple[bool, bool, int, int, dict[str, int]]] = []
+    ranked: list[tuple[tuple[bool, bool, bool, int, int, int], dict[str, int]]] = []
     for choice in product(*(_POWERS[v] for v in small)):
         powers = dict(zip(small, choice, strict=True))
         tokens = ratio * 10.0 ** (powers.get("D", 0) - powers.get("N", 0))
         too_large = any(used[v].max() * 10.0**p > _LARGEST[v] for v, p in powers.items())
         agrees = not too_large and RATIOS[0] <= tokens <= RATIOS[1] and abs(factor - sum(choice)) < 0.5
         unusual = round(abs(math.log10(tokens / USUAL_RATIO))) if 0 < tokens < math.inf else 0
-        ranked.append((not agrees, too_large, unusual, len(ranked), powers))
-    disagrees, *_, powers = min(ranked, key=lambda one: one[:-1])  # of two that are as likely the first: billions
-    own = sum(powers.values()) - round(factor) if disagrees and math.isfinite(factor) else 0
-    if own >= 15 and own in _LETTERS:
-        powers = {**powers, "C": own}  # in billions, billions and EFLOP, say, C is 6ND as it should be
-    return powers, not disagrees
+        middles = {v: float(np.median(used[v])) * 10.0**p for v, p in powers.items()}
+        possible = all(_MIDDLES[v][0] <= middle <= _MIDDLES[v][1] for v, middle in middles.items())
+        possible &= math.isnan(ratio) or _MIDDLE_RATIO[0] <= tokens <= _MIDDLE_RATIO[1]
+        far = round(abs(math.log10(middles["N"] / _MIDDLE_N))) if "N" in middles else 0
+        ranked.append(((not agrees, too_large, not possible, unusual, far, len(ranked)), powers))
+    (best, powers), *rest = sorted(ranked, key=lambda one: one[0])  # of those that are as likely the first: billions
+    others = [other for rank, other in rest if rank[:3] == best[:3] and not best[2]]
+    if best[0] and math.isfinite(factor):
+        powers, *others = (_with_compute(one, factor) for one in (powers, *others))
+    return powers, not best[0], others
+
+
+def _with_compute(powers: dict[str, int], factor: float) -> dict[str, int]:
+    """With the unit of C in which C is 6ND as it should be, such as EFLOP beside billions and billions, if there is one."""
+    own = sum(powers.values()) - round(factor)
+    return {**powers, "C": own} if own >= 15 and own in _LETTERS else powers
 
 
 def _factor(runs: Runs, used: Mapping[str, Floats], rows: Any) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import importlib
+import inspect
 import os
 import sys
 import tempfile
@@ -105,11 +106,14 @@ def _generate(d: Definition) -> str:
         if len(d.parameters) > _MANY:
             warn_slow(len(d.parameters))
         return kernel_source(d.formula, d.log_parameters, d.positive, d.scale, d.own)
+    from fastscale.codegen.block import block_source
     from fastscale.codegen.point import point_source
 
     assert d.point is not None
     logs = tuple(name in d.log_parameters for name in d.parameters)
-    return point_source(*d.point, len(d.parameters), len(d.variables), logs, d.scale, d.own)
+    function = getattr(importlib.import_module(d.point[0]), d.point[1])
+    source = block_source if "count" in inspect.signature(function).parameters else point_source
+    return source(*d.point, len(d.parameters), len(d.variables), logs, d.scale, d.own)
 
 
 def _module(name: str, definition: Definition) -> python_types.ModuleType:

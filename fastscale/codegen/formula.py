@@ -7,6 +7,7 @@ kernel is in the cache needs no SymPy.
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ FUNCTIONS = {
     "floor": 1, "min": 2, "max": 2, "bounded": 2, "lbeta": 2, "halving": 2,
 }
 LOGARITHMS = ("log", "log2", "log10")
+# Names of numbers, where nothing else is declared to have them.
+CONSTANTS = {"pi": math.pi, "π": math.pi}
 # Names that stand for a column unless told otherwise; every other name is a parameter.
 STANDARD_VARIABLES = ("N", "D", "C", "S", "U", "x")
 
@@ -100,7 +103,7 @@ class Formula:
         )
 
 
-def parse(text: str, variables: Collection[str] | None = None) -> Formula:
+def parse(text: str, variables: Collection[str] | None = None, parameters: Collection[str] = ()) -> Formula:
     """Parse a formula such as ``"E + A/N**alpha + B/D**beta"``.
 
     Parameters
@@ -113,6 +116,9 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
         alone, tau of parameters.
     variables
         Names that stand for columns; by default those of `STANDARD_VARIABLES` that occur.
+    parameters
+        Names that are known to be parameters. All that are no variables are, but for pi (π), which is the number 3.14159… unless
+        it is among these or the variables.
 
     Raises
     ------
@@ -135,9 +141,12 @@ def parse(text: str, variables: Collection[str] | None = None) -> Formula:
     names: dict[str, None] = {}
     try:
         _check(tree, text, names)
-        normal = ast.unparse(tree)
+        numbers = CONSTANTS.keys() - {*(variables or ()), *parameters}
+        normal = ast.unparse(tree := _WithNumbers(numbers).visit(tree))
     except RecursionError:
         raise FormulaError(f"the formula {_short(text)} is nested too deeply") from None
+    for name in numbers:
+        names.pop(name, None)
     known = set(STANDARD_VARIABLES if variables is None else variables)
     found = tuple(name for name in names if name in known)
     free = tuple(name for name in names if name not in known)
@@ -171,6 +180,16 @@ def _tree(text: str) -> ast.expr:
             case ast.Call(func=ast.Name(id="ln") as function):
                 function.id = "log"
     return tree
+
+
+class _WithNumbers(ast.NodeTransformer):
+    """A tree with the values of these constants in place of their names."""
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = names
+
+    def visit_Name(self, node: ast.Name) -> ast.expr:
+        return ast.Constant(CONSTANTS[node.id]) if node.id in self.names else node
 
 
 def _is_power_of_e(node: ast.AST) -> bool:

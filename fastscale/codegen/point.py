@@ -11,9 +11,11 @@ natural parameters, and returns the prediction. The chain rule to the solver's c
 added here, so that nothing downstream knows the difference.
 
 Of several groups that share parameters, each point is one of its group's law: the last row of X says which.
+
+For laws of many variables there are functions of many points at once: see `fastscale.codegen.block`.
 """
 
-MOST_PARAMETERS = 16  # a Hessian of 256 doubles, which is what stack.doubles has room for
+MOST_PARAMETERS = 16  # a point's derivatives, and those of a block of points, lie on the stack
 
 _TEMPLATE = '''"""Kernels of the point function {name}, residual on the {scale} scale. Generated; see fastscale.codegen."""
 
@@ -26,12 +28,13 @@ from {module} import {name} as _point
 
 point = njit(nogil=True, error_model="numpy", fastmath=False)(_point)
 LOGS = {logs}
-
+{place}
 
 @njit(nogil=True, error_model="numpy", fastmath=False)
-def unpack(theta, parameters):
+def unpack(theta, group, parameters):
     for j in range({p}):
-        parameters[j] = natural(theta[j]) if LOGS[j] else theta[j]
+        t = theta[{at}]
+        parameters[j] = natural(t) if LOGS[j] else t
 
 
 @njit(nogil=True, error_model="numpy", fastmath=False)
@@ -54,10 +57,10 @@ def chain(X, i, parameters, x, gradient, hessian):
             hessian[j, j] += gradient[j]
     return value
 
-{place}
+
 def objective(theta, X, y, w, n, rho, g, H):
-    parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
-    d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
+    parameters, x = carray(doubles({p}), ({p},)), carray(doubles({v}), ({v},))
+    d, h = carray(doubles({p}), ({p},)), carray(doubles({p} * {p}), ({p}, {p}))
     {begin}
     delta, penalty = rho[0], rho[1]
     f = 0.0
@@ -82,8 +85,8 @@ def objective(theta, X, y, w, n, rho, g, H):
 
 
 def predict(theta, X, n, value, J):
-    parameters, x = carray(doubles(), ({p},)), carray(doubles(), ({v},))
-    d, h = carray(doubles(), ({p},)), carray(doubles(), ({p}, {p}))
+    parameters, x = carray(doubles({p}), ({p},)), carray(doubles({v}), ({v},))
+    d, h = carray(doubles({p}), ({p},)), carray(doubles({p} * {p}), ({p}, {p}))
     {begin}{blank}
     for i in range(n):{turn}
         value[i] = chain(X, i, parameters, x, d, h)
@@ -92,27 +95,19 @@ def predict(theta, X, n, value, J):
 '''
 
 # of one group, and of several: where parameter j stands in theta, and how a point finds the parameters of its group
-_ONE = dict(place="", begin="unpack(theta, parameters)", blank="", turn="", at="j", entry="j, k")
-_PLACE = '''
-POSITIONS = {positions}
+_ONE = dict(place="", begin="group = 0\n    unpack(theta, group, parameters)", blank="", at="j", entry="j, k")
+_PLACE = """POSITIONS = {positions}
 
 
 @njit(nogil=True, error_model="numpy", fastmath=False)
 def place(j, group):
     return POSITIONS[j] if POSITIONS[j] < {shared} else POSITIONS[j] + {own} * group
 
-
-@njit(nogil=True, error_model="numpy", fastmath=False)
-def unpack_of(theta, group, parameters):
-    for j in range({p}):
-        t = theta[place(j, group)]
-        parameters[j] = natural(t) if LOGS[j] else t
-
-'''
+"""
 _TURN = """
         if int(X[{v}, i]) != group:
             group = int(X[{v}, i])
-            unpack_of(theta, group, parameters)"""
+            unpack(theta, group, parameters)"""
 _SEVERAL = dict(
     begin="group = -1", blank="\n    J[:, :n] = 0.0", at="place(j, group)",
     entry="min(place(j, group), place(k, group)), max(place(j, group), place(k, group))",
@@ -139,6 +134,16 @@ _SCALES = {
 }
 
 
+def shared_texts(scale: str, own: tuple[bool, ...]) -> dict[str, str]:
+    """What the kernels of points and those of blocks of points have in common: the residual's scale, and places of parameters."""
+    texts = dict(_SCALES[scale], loss=_DEVIANCE if scale == "binomial" else _HUBER)
+    if not any(own):
+        return texts | _ONE
+    order = sorted(range(len(own)), key=lambda j: (own[j], j))
+    positions = tuple(order.index(j) for j in range(len(own)))
+    return texts | _SEVERAL | dict(place=_PLACE.format(positions=positions, shared=own.count(False), own=own.count(True)))
+
+
 def point_source(
     module: str, name: str, p: int, v: int, logs: tuple[bool, ...], scale: str, own: tuple[bool, ...] = ()
 ) -> str:
@@ -146,10 +151,5 @@ def point_source(
 
     `own` as in `fastscale.codegen.emit.kernel_source`.
     """
-    loss, groups = _DEVIANCE if scale == "binomial" else _HUBER, _ONE
-    if any(own):
-        order = sorted(range(p), key=lambda j: (own[j], j))
-        positions = tuple(order.index(j) for j in range(p))
-        place = _PLACE.format(positions=positions, shared=own.count(False), own=own.count(True), p=p)
-        groups = dict(_SEVERAL, place=place, turn=_TURN.format(v=v))
-    return _TEMPLATE.format(loss=loss, module=module, name=name, p=p, v=v, logs=logs, scale=scale, **groups, **_SCALES[scale])
+    turn = _TURN.format(v=v) if any(own) else ""
+    return _TEMPLATE.format(module=module, name=name, p=p, v=v, logs=logs, scale=scale, turn=turn, **shared_texts(scale, own))

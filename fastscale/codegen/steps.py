@@ -12,6 +12,7 @@ from fastscale.codegen.tape import Atom, Tape
 # the arguments for which these have no value; exp is that of a power, of 0 to the power of less than 0
 _OUTSIDE = {
     "log": "<= 0.0", "power_log": "< 0.0", "sqrt": "< 0.0", "log1p": "<= -1.0", "lbeta": "<= 0.0", "exp": "> POWER_LIMIT",
+    "bounded": "< 0.0",  # the second; at 0 the root is a limit
 }
 # log-sum-exps of up to so many terms know the differences of each two
 _PAIRED = 6
@@ -47,13 +48,12 @@ def _text(e: sp.Expr) -> str:
     return str(_printer.doprint(e))
 
 
-def _differences(atom: Atom) -> list[sp.Expr]:
-    """Of a log-sum-exp of more than two: each later term less each earlier one, with what they share taken out.
-
-    (b - a)*x keeps the digits that b*x - a*x loses where x is large.
-    """
-    terms = atom.arguments if atom.kind == "logsumexp" and 2 < len(atom.arguments) <= _PAIRED else ()
-    return [sp.factor_terms(sp.expand(terms[k] - terms[j])) for j in range(len(terms)) for k in range(j + 1, len(terms))]
+def _differences(tape: Tape, atom: Atom) -> list[sp.Expr]:
+    """Of a log-sum-exp each later term less each earlier one, where that says more than the terms themselves."""
+    terms = atom.arguments if atom.kind == "logsumexp" and len(atom.arguments) <= _PAIRED else ()
+    if len(terms) == 2 and not any(map(tape.depends_on_rows, terms[0].free_symbols & terms[1].free_symbols)):
+        return []
+    return [sp.factor_terms(tape.apart(terms[k], terms[j])) for j in range(len(terms)) for k in range(j + 1, len(terms))]
 
 
 def _several(s: str, n: int, arguments: list[str]) -> list[str]:
@@ -98,7 +98,7 @@ class Steps:
         for e in expressions:
             self._collect(e, needed)
         atoms = [a for s in needed if (a := tape.definition(s)) is not None]
-        given = {atom.symbol: [*atom.arguments, *_differences(atom)] for atom in atoms}
+        given = {atom.symbol: [*atom.arguments, *_differences(tape, atom)] for atom in atoms}
         flat = [argument for arguments in given.values() for argument in arguments] + expressions
         names = sp.numbered_symbols(letter, real=True)
         pairs, reduced = sp.cse(flat, symbols=names, order="none", optimizations=[])
@@ -157,7 +157,7 @@ class Steps:
         """Add lines that count arguments for which there is no value; returns the arguments after them."""
         names = list(arguments)
         for k, (argument, text) in enumerate(zip(atom.arguments, arguments, strict=False)):
-            if self._has_value(atom.kind, argument):
+            if self._has_value(atom.kind, argument) or (atom.kind == "bounded" and k == 0):
                 continue
             self.leaves = True
             names[k] = f"{atom.symbol}_of{k}"
@@ -169,7 +169,7 @@ class Steps:
 
     def _has_value(self, kind: str, argument: sp.Expr) -> bool:
         """Whether a function of this argument has a value for certain."""
-        if kind in ("power_log", "sqrt"):
+        if kind in ("power_log", "sqrt", "bounded"):
             return self.tape.never_negative(argument)
         if kind == "exp":
             return not self.tape.of_nothing(argument)
@@ -197,8 +197,13 @@ class Steps:
         if atom.kind == "logsumexp" and len(atom.arguments) == 2:  # the larger comes out, which leaves one exponential
             a, b = f"{s}_a", f"{s}_b"
             rest = self._rest(atom, s)
-            apart = [f"{rest} = log(1.0 + exp_clamped({b} - {a} if {a} > {b} else {a} - {b}))"] if rest == f"{s}_r" else []
-            return [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}", *apart, f"{s} = ({a} if {a} > {b} else {b}) + {rest}"]
+            lines = [f"{a} = {arguments[0]}", f"{b} = {arguments[1]}"]
+            less, more, condition = f"{b} - {a}", f"{a} - {b}", f"{a} > {b}"
+            if len(arguments) == 3:
+                lines.append(f"{s}_d = {arguments[2]}")
+                less, more, condition = f"{s}_d", f"-{s}_d", f"{s}_d < 0.0"
+            apart = [f"{rest} = log(1.0 + exp_clamped({less} if {condition} else {more}))"] if rest == f"{s}_r" else []
+            return [*lines, *apart, f"{s} = ({a} if {condition} else {b}) + {rest}"]
         if atom.kind == "logsumexp":
             return _several(s, len(atom.arguments), arguments)
         if atom.kind == "share":

@@ -194,7 +194,7 @@ class Tape:
         atom = self._definition.get(e)
         if atom is not None and atom.kind == "max" and any(map(self.never_negative, atom.arguments)):
             return True
-        return bool(e == 0) or self.is_positive(e)
+        return bool(e == 0) or all(self._term_positive(term, strict=False) for term in sp.Add.make_args(e))
 
     def vanishes(self, e: sp.Expr) -> bool:
         """True where e is 0 not just here and there but over a whole range, as max(x - c, 0) is."""
@@ -303,14 +303,27 @@ class Tape:
 
         They are not exp(a - symbol), which loses its digits where a is large, and may even be above 1.
         """
-        difference = sp.expand(atom.arguments[1] - atom.arguments[0])
-        logs = [-self.atom("logsumexp", sp.Integer(0), d) for d in (difference, -difference)]
+        first, second = atom.arguments
+        logs = [-self.atom("logsumexp", sp.Integer(0), self.apart(*pair)) for pair in ((second, first), (first, second))]
         known = self._known.get(("exp", (logs[0],)))
         if known is not None and known in self._weights and ("exp", (logs[1],)) not in self._known and atom.arguments[0] == 0:
             return [known, 1 - known]  # a derivative of a weight: no further exponential for it
         shares = [self.atom("exp", log) if d != 0 else sp.Integer(0) for log, d in zip(logs, inner, strict=True)]
         self._weights.update(shares)
         return shares
+
+    def apart(self, a: sp.Expr, b: sp.Expr) -> sp.Expr:
+        """a - b, with (p - q)*x for p*x - q*x of a variable x: it keeps the digits that the latter loses where x is large."""
+        e = sp.expand(a - b)
+        varying = [s for s in sorted(e.free_symbols, key=str) if self.depends_on_rows(s)]
+        if not varying or not e.is_polynomial(*varying):
+            return e
+        terms = sp.Poly(e, *varying).terms()
+        if not any(any(powers) and factor.is_Add for powers, factor in terms):
+            return e
+        whole = sp.factor_terms(e)
+        products = (sp.Mul(factor, *map(sp.Pow, varying, powers)) for powers, factor in terms)
+        return sp.Add(*products) if whole.is_Add else whole
 
     def depends_on_rows(self, e: sp.Expr) -> bool:
         """Whether e differs from point to point."""

@@ -15,7 +15,7 @@ from fastscale.errors import DataError, FitError, did_you_mean
 from fastscale.fitting.patterns import is_label, level_count
 from fastscale.fitting.prepare import label_rows
 from fastscale.fitting.problem import BATCH_LACKS, Options
-from fastscale.fitting.rates import rates_note
+from fastscale.fitting.rates import rates_notes
 from fastscale.fitting.schedules import (
     GIVEN,
     columns_along,
@@ -94,8 +94,7 @@ def select(
     else:
         points = runs.select(law.variable_names, positive=positive, log_response=log_response, weights=weights, also=also)
     notes = [note for note in points.notes if not _beside_the_point(note, law)]
-    if (note := rates_note(law, points, str(runs.column_of(points.response)))) is not None:
-        notes.append(note)
+    notes += rates_notes(law, points, runs.column_of)
     return replace(points, notes=tuple(notes))
 
 

@@ -205,10 +205,10 @@ def select_along(
     notes += [note for note in (None if skips else _late_note(rows), _begun_note(rows), _jump_note(rows)) if note is not None]
     used = replace(runs, keep=kept[usable[kept]], dropped=join_dropped(tables), read_notes=tuple(notes))
     points = used.select(own, positive=[v for v in own if v in positive], log_response=log_response, weights=weights, also=also)
-    X = np.empty((len(law.variable_names), points.n))
-    places = [law.variable_names.index(name) for name in schedule.names]
-    X[places] = schedule.features(rows.steps, rows.rates, rows.runs, points.rows, runs.origin.where)
-    X[[law.variable_names.index(name) for name in own]] = points.X
+    X = schedule.features(rows.steps, rows.rates, rows.runs, points.rows, runs.origin.where)
+    if law.variable_names != schedule.names:  # without own variables there may be a gigabyte of pieces, which is not copied
+        named = dict(zip((*schedule.names, *own), (*X, *points.X), strict=True))
+        X = np.stack([named[name] for name in law.variable_names])
     codes, first_seen = pd.factorize(rows.runs[points.rows])
     return replace(
         points, X=X, variables=law.variable_names, runs=codes.astype(np.int64, copy=False),

@@ -34,6 +34,7 @@ _FUNCTIONS: dict[str, Any] = {
 def bounded(q: Any, a: Any) -> Any:
     """The z for which a z - (1 - a) softplus(-z) = q: Newton's steps, halvings of the bracket where they leave it."""
     q, a = np.broadcast_arrays(np.asarray(q, dtype=float), np.asarray(a, dtype=float))
+    a = np.where(a >= 0, a, np.nan)
     low, high = np.full(q.shape, -_FAR), np.full(q.shape, _FAR)
     with np.errstate(all="ignore"):
         z = np.clip(np.where(q < 0, q, q / np.maximum(a, 1e-3)), -_FAR, _FAR)

@@ -63,7 +63,8 @@ class Law:
         ``allocation(params, budget) -> (N, D)``: the closed form of the best N and D with N * D = budget, vectorised over
         params (a mapping of arrays).
     point, log_variables
-        ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point.
+        ``"module:function"`` of a point function, and the variables it takes as logarithms: see fastscale.codegen.point; or of
+        a function of many points at once, for laws of many variables: see fastscale.codegen.block.
         `variables` and `parameters` then give the names and their order.
     linear_in
         Of a law with a point function: the parameters in which it is jointly affine, which a search can solve for.
@@ -124,7 +125,8 @@ class Law:
             parsed, order, variables = None, tuple(known), tuple(v.name for v in asked)
             log_variables = self.shared.base.log_variables
         elif self.point is None:
-            parsed = parse(self.formula or "", [v.name for v in asked] or None)
+            declared = {*known, *self.positive, *self.bounds, *self.start, *(self.grid or {}), *self.linear_in}
+            parsed = parse(self.formula or "", [v.name for v in asked] or None, declared)
             order, variables = parsed.parameters, parsed.variables
             log_variables = parsed.log_variables
         else:

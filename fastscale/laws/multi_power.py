@@ -1,70 +1,77 @@
 """Loss curves under any learning-rate schedule: each fall of the rate has a worth of its own."""
 
-from numba import njit
+from numba import carray  # type: ignore[attr-defined]
 
+from fastscale.codegen.block import LANES
+from fastscale.codegen.stack import doubles, element
 from fastscale.kernels.elementary import exp, exp_clamped, log, log1p
 from fastscale.laws.law import Law, Parameter
 from fastscale.laws.literature import Published
 from fastscale.laws.parts import Array
 from fastscale.laws.schedule import Schedule
 
-PIECES = 48  # a multiple of 8
+PIECES = 48
+_ROWS = 13
+_ROOM = _ROWS * LANES
 
 
-@njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"})
-def _falls(x: Array, used: int, log_C: float, beta: float, gamma: float) -> tuple[float, ...]:
-    """Sums over pieces of fall times G, dG/dz, d2G/dz2, dG/dbeta, d2G/dbeta2, d2G/dz dbeta, and of those by z times log rate.
+def multi_power(parameters: Array, X: Array, begin: int, count: int, value: Array, gradient: Array, hessian: Array) -> None:
+    """L0 + A S1^-alpha - B sum(fall * G) with G = 1 - (1 + C rate^-gamma area)^-beta at a block of points.
 
-    G = 1 - (1 + e^z)^-beta with z = log C - gamma log rate + log area.
+    Parameters L0, A, alpha, B, C, beta, gamma; the first row of X is log S1, then come the falls, the logarithms of the rates,
+    and those of the areas. Luo et al. 2025, arXiv 2503.12811, eq. 1.
     """
-    G = Gz = Gzz = Gb = Gbb = Gzb = rGz = rGzz = rrGzz = rGzb = 0.0
-    for k in range(used):
-        fall, rate = x[1 + k], x[1 + PIECES + k]
-        e = exp_clamped(log_C - gamma * rate + x[1 + 2 * PIECES + k])
-        soft = log1p(e)
-        s = e / (1.0 + e)
-        q = fall * exp_clamped(-beta * soft)
-        z = beta * q * s
-        zz = z * (1.0 - s - beta * s)
-        zb = q * s * (1.0 - beta * soft)
-        G += fall - q
-        Gz += z
-        Gzz += zz
-        Gb += soft * q
-        Gbb -= soft * soft * q
-        Gzb += zb
-        rGz += rate * z
-        rGzz += rate * zz
-        rrGzz += rate * rate * zz
-        rGzb += rate * zb
-    return G, Gz, Gzz, Gb, Gbb, Gzb, rGz, rGzz, rrGzz, rGzb
-
-
-def multi_power(parameters: Array, x: Array, gradient: Array, hessian: Array) -> float:
-    """L0 + A S1^-alpha - B sum(fall * (1 - (1 + C rate^-gamma area)^-beta)) at one point.
-
-    Parameters L0, A, alpha, B, C, beta, gamma; x[0] is log S1, then come the falls, the logarithms of the rates, and those of the
-    areas. Luo et al. 2025, arXiv 2503.12811, eq. 1.
-    """
-    L0, A, alpha, B, C, beta, gamma = (
-        parameters[0], parameters[1], parameters[2], parameters[3], parameters[4], parameters[5], parameters[6]
-    )
-    power = exp(-alpha * x[0])
-    used = PIECES
-    while used > 0 and x[used] == 0.0:
-        used -= 1
-    used = (used + 7) // 8 * 8  # whole vectors: what is left over takes longer than they do
-    G, Gz, Gzz, Gb, Gbb, Gzb, rGz, rGzz, rrGzz, rGzb = _falls(x, used, log(C), beta, gamma)
-    gradient[0], gradient[1], gradient[2] = 1.0, power, -A * power * x[0]
-    gradient[3], gradient[4], gradient[5], gradient[6] = -G, -B * Gz / C, -B * Gb, B * rGz
-    hessian[1, 2] = -power * x[0]
-    hessian[2, 2] = A * power * x[0] * x[0]
-    hessian[3, 4], hessian[3, 5], hessian[3, 6] = -Gz / C, -Gb, rGz
-    hessian[4, 4], hessian[4, 5], hessian[4, 6] = -B * (Gzz - Gz) / (C * C), -B * Gzb / C, B * rGzz / C
-    hessian[5, 5], hessian[5, 6] = -B * Gbb, B * rGzb
-    hessian[6, 6] = -B * rrGzz
-    value: float = L0 + A * power - B * G
-    return value
+    A, alpha, B, C, beta, gamma = parameters[1], parameters[2], parameters[3], parameters[4], parameters[5], parameters[6]
+    # of each point sums over its pieces, derivatives by z = log C - gamma r + log area, r the log rate, and by beta
+    rows, log_C = carray(doubles(_ROOM), (_ROWS, LANES)), log(C)
+    rows[:] = 0.0
+    G, Gz, Gzz, Gb, Gbb, Gzb = rows[0], rows[1], rows[2], rows[3], rows[4], rows[5]
+    rGz, rGzz, rrGzz, rGzb = rows[6], rows[7], rows[8], rows[9]
+    e, soft, q = rows[10], rows[11], rows[12]
+    for k in range(1, 1 + PIECES):
+        fall, r, area = element(X, k, begin), element(X, k + PIECES, begin), element(X, k + 2 * PIECES, begin)
+        size = 0.0
+        for i in range(count):
+            size += abs(fall[i])
+        if size == 0.0:
+            continue
+        # each step is a loop of its own, since a processor works on many points of a short loop at a time
+        for i in range(count):
+            e[i] = exp_clamped(log_C - gamma * r[i] + area[i])
+        for i in range(count):
+            soft[i] = log1p(e[i])
+        for i in range(count):
+            q[i] = fall[i] * exp_clamped(-beta * soft[i])
+        for i in range(count):
+            share = e[i] / (1.0 + e[i])
+            z = beta * q[i] * share
+            zz = z * (1.0 - share - beta * share)
+            zb = q[i] * share * (1.0 - beta * soft[i])
+            G[i] += fall[i] - q[i]
+            Gz[i] += z
+            Gzz[i] += zz
+            Gb[i] += soft[i] * q[i]
+            Gbb[i] -= soft[i] * soft[i] * q[i]
+            Gzb[i] += zb
+            rGz[i] += r[i] * z
+            rGzz[i] += r[i] * zz
+            rrGzz[i] += r[i] * r[i] * zz
+            rGzb[i] += r[i] * zb
+    S1 = element(X, 0, begin)
+    for i in range(count):
+        power = exp(-alpha * S1[i])
+        gradient[1, i], gradient[2, i] = power, -A * power * S1[i]
+        hessian[1, 2, i], hessian[2, 2, i] = -power * S1[i], A * power * S1[i] * S1[i]
+        value[i] = parameters[0] + A * power - B * G[i]
+    for i in range(count):
+        gradient[0, i], gradient[3, i], gradient[4, i], gradient[5, i] = 1.0, -G[i], -B * Gz[i] / C, -B * Gb[i]
+        hessian[3, 4, i], hessian[3, 5, i] = -Gz[i] / C, -Gb[i]
+        hessian[4, 4, i] = -B * (Gzz[i] - Gz[i]) / (C * C)
+    for i in range(count):
+        hessian[4, 5, i], hessian[5, 5, i] = -B * Gzb[i] / C, -B * Gbb[i]
+        gradient[6, i], hessian[3, 6, i] = B * rGz[i], rGz[i]
+    for i in range(count):
+        hessian[4, 6, i], hessian[5, 6, i], hessian[6, 6, i] = B * rGzz[i] / C, B * rGzb[i], -B * rrGzz[i]
 
 
 _SCHEDULE = Schedule(pieces=PIECES)

@@ -94,6 +94,58 @@ def test_compute_tells_the_unit(frame: dict[str, Any], units: dict[str, str], fa
     np.testing.assert_allclose(X[2], 6 * X[0] * X[1], rtol=1e-12)
 
 
+BT, MB, BB = ({"N": n, "D": d} for n, d in ("BT", "MB", "BB"))
+
+
+@pytest.mark.parametrize(
+    ("largest", "most_tokens", "advised"),
+    [
+        # 1 to 70 beside 0.3 to 15: Llama and its kin, or models of some millions of parameters
+        (70.0, 15.0, [BT, MB]),
+        # 13 to 900 beside 2 to 100; 1 to 100 beside 5 to 230: large models, or small ones trained for long
+        (900.0, 100.0, [MB, BT]),
+        (100.0, 230.0, [BB, MB]),
+        # there are no models of 9,000 billions, and hardly any of 70,000 parameters
+        (9000.0, 100.0, [MB]),
+        (7.0, 0.1, [BT]),
+    ],
+)
+def test_two_units_that_are_as_possible_are_both_said(largest: float, most_tokens: float, advised: list[dict[str, str]]) -> None:
+    N, D = np.geomspace(largest / 70, largest, 36), most_tokens * np.geomspace(0.02, 1, 36) ** np.tile([0.9, 1.0, 1.1], 12)
+    frame = {"N": N, "D": D, "loss": LOSS[:36]}
+    note = noted(frame)
+    assert note is not None and note.severity == "warning"
+    said = ", or ".join(f"units={units}" for units in advised)
+    assert note.advice == f"Say {said}, or units={{'N': 'parameters', 'D': 'tokens'}} if they are counts."
+    factors = [{v: {"M": 1e6, "B": 1e9, "T": 1e12}[unit] for v, unit in units.items()} for units in advised]
+    assert [note.numbers["factors"], *note.numbers.get("other_factors", [])] == factors
+    assert ("millions of parameters and billions of tokens" in note.message) == (MB in advised)
+    # with C there is no doubt, whichever it is
+    for units, one in zip(advised, factors, strict=True):
+        sure = noted(frame | {"C": 6 * N * one["N"] * D * one["D"]})
+        assert sure is not None and sure.advice.startswith(f"Say units={units}, or units={{'N': 'parameters'")
+
+
+@pytest.mark.parametrize("unit", ["M", "B"])
+@pytest.mark.parametrize("tokens_unit", ["B", "T"])
+def test_the_unit_that_it_is_is_among_those_said(unit: str, tokens_unit: str) -> None:
+    """Of ladders of a decade and a half from 4 million to 250 billion parameters, with 2 to 2,500 tokens a parameter."""
+    factors, seen = {"M": 1e6, "B": 1e9, "T": 1e12}, 0
+    for middle in np.geomspace(4e6, 2.5e11, 9):
+        for ratio in np.geomspace(2, 2500, 6):
+            N = middle * np.geomspace(1 / 6, 6, 31)
+            D = N * ratio * np.tile([0.5, 1.0, 2.0], 11)[:31]
+            written = N / factors[unit], D / factors[tokens_unit]
+            if not 3e8 < np.median(D) < 3e13 or D.max() > 1e14 or max(map(np.max, written)) >= 1e6:
+                continue  # nobody has such an archive, or writes it so
+            note = noted({"N": written[0], "D": written[1], "loss": LOSS[:31]})
+            assert note is not None
+            seen += 1
+            found = [note.numbers["factors"], *note.numbers.get("other_factors", [])]
+            assert {"N": factors[unit], "D": factors[tokens_unit]} in found, (middle, ratio, note)
+    assert seen > 20
+
+
 def test_the_sentence() -> None:
     assert str(noted(archive(c=1.0))) == (
         "size_unit: column 'N' (N, parameters) lies between 0.07 and 70, column 'D' (D, tokens) between 1.4 and 1,400, with "

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import random
 import string
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import fastscale
 from fastscale.codegen.formula import FUNCTIONS, Formula, names_in, parse
 from fastscale.errors import FormulaError, LawError
-from fastscale.laws import get
+from fastscale.laws import Law, Parameter, get
 from fastscale.laws.evaluate import evaluate
 
 # -- what is refused, and how it is said
@@ -130,6 +133,28 @@ def test_signs_of_mathematics_are_read(typed: str, read: str) -> None:
 def test_e_is_a_name_elsewhere() -> None:
     assert parse("k*x**e").parameters == ("k", "e")
     assert parse("A/e**b", ["e"]).variables == ("e",)
+
+
+def test_pi_is_the_number_unless_it_is_declared() -> None:
+    """As a user would expect; a law that says that it is a parameter or a column has it as one."""
+    for name in ("pi", "π"):
+        formula = parse(f"a*exp(-x**2/(2*{name}))")
+        assert formula.parameters == ("a",)
+        assert evaluate(formula, dict(a=2.0, x=3.0)) == pytest.approx(2 * math.exp(-9 / (2 * math.pi)), rel=1e-15)
+        assert parse(f"a*x + {name}", parameters=[name]).parameters == ("a", name)
+        assert parse(f"a*{name}", variables=[name]).variables == (name,)
+        ways = {"bounds": {name: (0, 1)}, "start": {name: (0.2,)}, "positive": (name,), "parameters": (Parameter(name),)}
+        for way, declared in ways.items():
+            assert Law(f"a*x + {name}", **{way: declared}).names == ("a", name)
+        assert get(f"a*{name}", ["loss", name]).variable_names == (name,)
+        law = Law(f"a*x + {name}", start={name: (0.2,)})
+        assert replace(law, title="the same").names == law.names
+        assert replace(Law(f"a*x + {name}"), title="the same").names == ("a",)
+    with pytest.raises(FormulaError, match="has no free parameter"):
+        parse("pi*N")
+    x = np.linspace(1.0, 4.0, 8)
+    fit = fastscale.fit("E + A*x**-(pi/6)", {"x": x, "loss": 1.5 + 2.0 * x ** (-np.pi / 6)})
+    assert fit.params.to_dict() == pytest.approx({"E": 1.5, "A": 2.0})
 
 
 def test_variables_that_do_not_occur_are_named() -> None:

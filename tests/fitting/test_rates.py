@@ -47,6 +47,25 @@ def test_a_law_of_rates_is_a_warning(name: str) -> None:
     assert scores is not None and "per cent" not in scores.message and "100" not in scores.advice
 
 
+@pytest.mark.parametrize("per_cent", [("x",), ("acc",), ("x", "acc")])
+def test_rates_on_both_sides(per_cent: tuple[str, ...]) -> None:
+    """An accuracy in per cent as the variable is said to be so, whatever the other is; the law has no value there."""
+    x = np.linspace(0.2, 0.9, 30)
+    frame = pd.DataFrame({"x": x, "acc": 1 / (1 + np.exp(0.5) * ((1 - x) / x) ** 1.2)})
+    fit = fastscale.fit("id_ood_logit", frame, x="x", loss="acc")
+    assert not [note for note in fit.warnings if note.code in ("P15", "rate_unit")]
+    assert fit.params.to_numpy() == pytest.approx([-0.5, 1.2])
+    fit = fastscale.fit("id_ood_logit", frame.assign(**{name: 100 * frame[name] for name in per_cent}), x="x", loss="acc")
+    notes = {note.code: str(note) for note in fit.warnings if note.code in ("P15", "rate_unit")}
+    assert notes.keys() == {{"x": "rate_unit", "acc": "P15"}[name] for name in per_cent}
+    if "x" in per_cent:
+        assert notes["rate_unit"] == (
+            "rate_unit: column 'x' (x, accuracy in distribution) goes up to 90, which is no rate from 0 to 1: per cent? "
+            "'id_ood_logit' takes it as a rate: divide by 100."
+        )
+        assert fit.status.name == "NONFINITE"
+
+
 def test_a_one_that_rounding_lifts_is_a_rate() -> None:
     """Three times a third of 0.1 over 0.1, and a mean in single precision."""
     frame = rates()

@@ -28,6 +28,7 @@ M4 = Law(
 )
 TRUTH = np.array([0.12, 0.95, 0.8, 20.0, -0.45])
 LINE = Law(point="support_point:line", variables=("x",), parameters=(Parameter("a"), Parameter("b")))
+LINES = Law(point="support_point:block_of_lines", variables=("x",), parameters=LINE.parameters)
 
 
 def mp_value(parameters: list, x: float) -> object:
@@ -133,31 +134,61 @@ def test_it_fits(delta: float) -> None:
         assert f == pytest.approx((residual(M4.to_natural(theta)) ** 2).sum() / 2, rel=1e-8)
 
 
+@pytest.mark.parametrize("law", [LINE, LINES], ids=["point", "block"])
 @pytest.mark.parametrize("scale", ["log", "linear", "logit"])
-def test_outside_its_domain_it_refuses(scale: str) -> None:
+def test_outside_its_domain_it_refuses(scale: str, law: Law) -> None:
     x = np.linspace(0.1, 0.9, 16)[None]
     rho = np.array([np.inf, 1.0, 0.0, 0.1, 0.9])
     g, H = np.zeros(2), np.zeros((2, 2))
-    kernel = LINE.kernels(scale).objective
+    kernel = law.kernels(scale).objective
     y = support.transform(np.full(16, 0.5), scale)
     assert np.isfinite(kernel(np.array([0.05, 0.9]), x, y, np.ones(16), 16, rho, g, H))
     assert (kernel(np.array([-0.5, 0.9]), x, y, np.ones(16), 16, rho, g, H) == np.inf) == (scale != "linear")
     assert (kernel(np.array([0.5, 0.9]), x, y, np.ones(16), 16, rho, g, H) == np.inf) == (scale == "logit")
 
 
-@pytest.mark.parametrize("scale", ["log", "linear", "logit"])
-def test_like_the_formula_that_says_the_same(scale: str) -> None:
+@pytest.mark.parametrize("n", [21, 64, 200])
+@pytest.mark.parametrize("law", [LINE, LINES], ids=["point", "block"])
+@pytest.mark.parametrize("scale", ["log", "linear", "logit", "binomial"])
+def test_like_the_formula_that_says_the_same(scale: str, law: Law, n: int) -> None:
+    """Of one block of points and of several, the last of which is not full."""
     rng = np.random.default_rng(1)
-    x, theta = rng.uniform(0.1, 0.9, 21), np.array([0.1, 0.7])
-    points = support.Points(LINE, [x], rng.uniform(0.1, 0.9, 21), rng.uniform(0.5, 2, 21), scale, 0.1, 2.0)
+    x, theta = rng.uniform(0.1, 0.9, n), np.array([0.1, 0.7])
+    points = support.Points(law, [x], rng.uniform(0.1, 0.9, n), rng.uniform(0.5, 2, n), scale, 0.1, 2.0)
     ours = points.kernel(theta)
     points.law = laws.registry()["linear_law"]
     for a, b in zip(ours, points.kernel(theta), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-13)
+    value, J = np.empty(n), np.empty((2, n))
+    law.kernels(scale).predict(theta, x[None], n, value, J)
+    np.testing.assert_allclose(value, 0.1 + 0.7 * x, rtol=1e-15)
+    np.testing.assert_array_equal(J, [np.ones(n), x])
+
+
+@pytest.mark.parametrize("law", [LINE, LINES], ids=["point", "block"])
+def test_points_of_groups_take_the_parameters_of_their_group(law: Law) -> None:
+    """b is shared, each group has its a: longer than a block or short, and the first again at the end, as in padding."""
+    codes = np.repeat([0.0, 1.0, 0.0, 2.0, 0.0], [70, 5, 3, 130, 2])
+    x = np.random.default_rng(2).uniform(1, 2, len(codes))
+    theta = np.array([0.5, 10.0, 20.0, 30.0])  # b, then a of each group
+    clean = theta[1 + codes.astype(int)] + 0.5 * x
+    X, w, y = np.stack([x, codes]), np.ones(len(x)), clean - 1.0
+    g, H = np.zeros(4), np.zeros((4, 4))
+    kernels = law.kernels("linear", (True, False))
+    assert kernels.objective(theta, X, y, w, len(x), np.array([np.inf, 1.0, 0.0, 1.0, 2.0, 0.0, 2.0]), g, H) == len(x) / 2
+    sizes, sums = np.bincount(codes.astype(int)), np.bincount(codes.astype(int), x)
+    np.testing.assert_allclose(g, [x.sum(), *sizes], rtol=1e-13)
+    expected = np.diag([x @ x, *sizes])
+    expected[0, 1:] = sums
+    np.testing.assert_allclose(np.triu(H), expected, rtol=1e-13)
+    value, J = np.empty(len(x)), np.empty((4, len(x)))
+    kernels.predict(theta, X, len(x), value, J)
+    np.testing.assert_allclose(value, clean, rtol=1e-15)
+    np.testing.assert_array_equal(J, [x, *(codes == k for k in range(3))])
 
 
 def test_more_parameters_than_its_stack_holds_are_refused() -> None:
-    """Scratch space is 256 doubles: 16 parameters. More must not be written beyond it."""
+    """The derivatives of a block of points lie on the stack, of which there is not much."""
     many = tuple(Parameter(f"p{j}") for j in range(17))
     with pytest.raises(LawError):
         Law(point="support_point:line", variables=("x",), parameters=many).kernels("linear")
