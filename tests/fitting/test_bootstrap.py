@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from support_runs import grid_of_runs
 
 import fastscale
@@ -63,6 +64,38 @@ def test_a_level_is_between_0_and_1(boot, level):
 def test_monte_carlo_error_falls_with_the_root_of_the_resamples(fit):
     few, many = (fit.bootstrap(B, seed=0).monte_carlo_error().mean(axis=None) for B in (500, 8000))
     assert 2.5 < few / many < 6.5
+
+
+def test_monte_carlo_error_is_the_spread_of_the_ends_over_seeds():
+    """Of both ends: how much they differ between seeds, and for a mean's normal draws sqrt(q (1 - q)/B) over the density."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": np.arange(1.0, 201), "loss": 5 + rng.normal(0, 1, 200)})
+    fit = fastscale.fit("linear_law", frame, x="x", residual="linear", delta=np.inf, fixed={"b": 0.0})
+    boots = [fit.bootstrap(1000, seed=seed) for seed in range(80)]
+    said = np.mean([boot.monte_carlo_error().loc["a"] for boot in boots], axis=0)
+    seen = np.std([boot.interval().loc["a", ["lower", "upper"]].to_numpy(float) for boot in boots], axis=0, ddof=1)
+    assert said == pytest.approx(seen, rel=0.25)
+    se = frame["loss"].std(ddof=0) / np.sqrt(200)
+    assert said == pytest.approx(np.full(2, np.sqrt(0.975 * 0.025 / 1000) / (stats.norm.pdf(1.96) / se)), rel=0.15)
+
+
+def test_six_runs_are_enough_to_draw_from_and_five_are_not():
+    frame = checkpoints()
+    for runs in (5, 6):
+        part = frame[frame["run"].isin([f"r{k}" for k in range(runs)])]
+        boot = fastscale.fit("chinchilla", part, delta=np.inf, fixed={"beta": 0.36}).bootstrap(100)
+        assert ("too few to draw from" in (boot.withheld or "")) == (runs == 5)
+
+
+def test_other_starts_are_the_optima_farthest_from_each_other():
+    """In standard errors: the first coordinate here is known ten times better than the second."""
+    whiten = np.diag([10.0, 1.0])
+    optimum = np.zeros(2)
+    thetas = np.array([[0.0, 0.1], [0.0, 6.0], [1.0, 0.0], [1.0, 0.5], [0.0, 5.5], [-0.3, 0.0]])
+    # 10 away along the first: both beyond 6; then that which is farthest from the chosen and from the optimum; and so on
+    assert module._spread_out(thetas, optimum, whiten) == pytest.approx(thetas[[3, 1, 5]])
+    assert module._spread_out(thetas[:0], optimum, whiten).shape == (0, 2)
+    assert module._spread_out(thetas, optimum, np.full((2, 2), np.nan)).shape == (0, 2)
 
 
 def test_band_is_the_percentiles_of_the_predictions(boot):

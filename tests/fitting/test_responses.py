@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 import fastscale
-from fastscale.fitting.resampling import resampling
+from fastscale import FitError
+from fastscale.fitting.resampling import factors, resampling
 
 
 def data(runs: int = 0) -> pd.DataFrame:
@@ -96,3 +97,35 @@ def test_parametric_noise_of_one_run_has_no_part_between_runs():
     _, away, *_ = by_hand(frame, False)
     drawn = resampling(line(frame, run="run"), 5, "parametric")
     assert drawn.noise == pytest.approx([math.sqrt((away**2).sum() / 16), 0.0], rel=1e-7)
+
+
+def test_residuals_are_drawn_from_deltas_as_large_as_their_scale():
+    """The line is at 1.4826 times the median absolute residual of the fit, not somewhere near it."""
+    frame, refused = data(), []
+    for delta in np.geomspace(0.2, 5.0, 25):
+        fit = fastscale.fit("linear_law", frame, x="x", residual="linear", delta=delta)
+        scale = 1.4826 * np.abs(frame["loss"] - fit.predict(frame)).median()
+        refused.append(delta < scale)
+        if refused[-1]:
+            with pytest.raises(FitError, match="come out too narrow"):
+                resampling(fit, 5, "wild")
+        else:
+            assert resampling(fit, 5, "wild").fitted == pytest.approx(fit.predict(frame).to_numpy())
+    assert 5 < sum(refused) < 20
+
+
+@pytest.mark.parametrize("kind", ["pairs", "clusters", "bayesian"])
+def test_groups_that_share_parameters_keep_their_size(kind):
+    """Each is drawn by itself, so none is left without points, however few of all it has."""
+    rng = np.random.default_rng(1)
+    group = np.array(["few"] * 4 + ["many"] * 16)[rng.permutation(20)]
+    frame = pd.DataFrame({"x": rng.uniform(1, 4, 20), "group": group, "run": np.arange(20)})
+    frame["loss"] = 20 + 3 * frame["x"] + (group == "few") + rng.normal(0, 0.2, 20)
+    if kind == "pairs":
+        frame = frame.drop(columns="run")
+    fit = fastscale.fit("linear_law", frame, x="x", residual="linear", delta=math.inf, by="group", shared="b")
+    times = factors(resampling(fit, 200, kind), 1, 0, 200)
+    few = (group == "few")[fit.points.rows]
+    assert times[:, few].sum(axis=1) == pytest.approx(np.full(200, 4.0))
+    assert times[:, ~few].sum(axis=1) == pytest.approx(np.full(200, 16.0))
+    assert len(np.unique(times, axis=0)) == 200
