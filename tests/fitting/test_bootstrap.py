@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,6 +13,8 @@ from support_runs import grid_of_runs
 import fastscale
 from fastscale import FitError
 from fastscale.fitting import bootstrap as module
+from fastscale.fitting.first import refine
+from fastscale.fitting.resampling import factors
 from fastscale.fitting.status import Status
 
 
@@ -85,6 +89,22 @@ def test_six_runs_are_enough_to_draw_from_and_five_are_not():
         part = frame[frame["run"].isin([f"r{k}" for k in range(runs)])]
         boot = fastscale.fit("chinchilla", part, delta=np.inf, fixed={"beta": 0.36}).bootstrap(100)
         assert ("too few to draw from" in (boot.withheld or "")) == (runs == 5)
+
+
+def test_another_basin_is_one_that_the_full_datas_optimum_does_not_lead_to():
+    """And where it leads to the optimum, if only from where it is and not from where it was moved to, the basin is the same."""
+    rng = np.random.default_rng(3)
+    x = np.geomspace(10, 1e4, 14)
+    frame = pd.DataFrame({"x": x, "loss": (1 + 5 * x**-0.3) * np.exp(rng.standard_t(2, 14) * 0.05)})
+    fit = fastscale.fit("power_offset", frame, x="x", delta=1e-3)
+    boot = fit.bootstrap(300, seed=1)
+    times = factors(boot.drawn, 1, 0, 300)
+    assert (boot.winner == 1).sum() > 3 and boot.other_basin.sum() > 10
+    for b in np.flatnonzero(boot.winner > 0):
+        weights = fit.problem.w.copy()
+        weights[: fit.n] *= times[b]
+        _, values, _, _ = refine(replace(fit.problem, w=weights), fit.theta[None], 1, staged=False)
+        assert boot.other_basin[b] == (values[0] > boot.objectives[b] * (1 + 1e-9))
 
 
 def test_other_starts_are_the_optima_farthest_from_each_other():
