@@ -9,6 +9,7 @@ import pytest
 from test_intervals import checkpoints, surface
 
 import fastscale
+from fastscale.fitting.checkpoints import lag_score
 
 
 def test_checkpoints_are_resampled_by_run_although_no_column_says_so():
@@ -28,6 +29,16 @@ def test_a_grid_of_runs_is_not_taken_for_checkpoints(delta):
     """Sorted by size, then data, it has the very form of checkpoints; its residuals have not."""
     taken = sum(fastscale.fit("chinchilla", surface(seed), delta=delta).units is not None for seed in range(100))
     assert taken <= 1
+
+
+def test_only_neighbours_of_one_run_are_compared():
+    """Two rows a run with one sign, the next run with the other: alike within each, unlike across."""
+    residual = np.array([1.0, 2.0, -1.0, -3.0, 2.0, 2.0, -1.0, -1.0])
+    joined = np.array([True, False] * 3 + [True])
+    score, pairs = lag_score(residual, joined)
+    assert (score, pairs) == (pytest.approx((2 + 3 + 4 + 1) / math.sqrt(4 + 9 + 16 + 1)), 4)
+    assert lag_score(residual, ~joined)[0] < 0
+    assert lag_score(np.zeros(8), joined)[0] == 0.0
 
 
 def test_a_diverged_row_does_not_hide_them():

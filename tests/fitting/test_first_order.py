@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 import fastscale
-from fastscale.fitting.covariance import covariance, influence, point_scores, robust_scale, smoothed
+from fastscale.fitting.covariance import covariance, from_one_run, influence, point_scores, robust_scale, smoothed
 from fastscale.fitting.verify import derivatives
 from fastscale.kernels.solver import wide_delta
 
@@ -180,3 +180,32 @@ def test_standard_errors_of_a_batch_of_lines_are_hc1_and_cr1(runs):
         sums = scores.reshape(6, 4, 2).sum(axis=1) if runs else scores
         V = G / (G - 1) * 23 / 22 * bread @ sums.T @ sums @ bread
         assert [row.a_se, row.b_se] == pytest.approx(np.sqrt(np.diag(V)), rel=1e-6)
+
+
+def test_a_parameter_at_its_bound_has_no_standard_error():
+    rng = np.random.default_rng(4)
+    x = np.geomspace(10, 1e4, 30)
+    frame = pd.DataFrame({"x": x, "loss": (5 * x**-0.2 - 0.3) * np.exp(rng.normal(0, 0.01, 30))})
+    fit = fastscale.fit("power_offset", frame, x="x", delta=math.inf)
+    j = fit.law.names.index("E")
+    assert fit.params["E"] == 0.0
+    V = covariance(fit.problem, fit.theta, None)
+    assert np.isnan(V[j]).all() and np.isnan(V[:, j]).all()
+    assert np.isfinite(np.delete(np.delete(V, j, 0), j, 1)).all()
+    assert math.isnan(fit.standard_errors["E"])
+
+
+def test_what_depends_in_part_on_one_run_alone_is_known_from_it():
+    """The offset c of one run is met exactly by it; a sum with a thousandth of the error from c is known from the others."""
+    rng = np.random.default_rng(1)
+    runs = np.repeat(np.arange(7), 3)
+    frame = pd.DataFrame({"run": [f"r{k}" for k in runs], "x": rng.uniform(1, 3, 21), "z": (runs == 5).astype(float)})
+    frame["loss"] = 5 + frame["x"] + 2 * frame["z"] + rng.normal(0, 0.1, 7)[runs] + rng.normal(0, 0.1, 21)
+    law = fastscale.Law("a + b*x + c*z", variables=("x", "z"))
+    fit = fastscale.fit(law, frame, x="x", z="z", loss="loss", run="run", residual="linear", delta=math.inf)
+    X = np.column_stack([np.ones(21), frame["x"], frame["z"]])
+    # along c the design knows the same of everything else: in units of least-squares errors
+    V = np.linalg.inv(X.T @ X)
+    b, c = np.array([0.0, 1.0, 0.0]) / math.sqrt(V[1, 1]), np.array([0.0, 0.0, 1.0]) / math.sqrt(V[2, 2])
+    slope = np.array([b, c, b + 0.1 * c, b + 0.01 * c, b + 1e-4 * c])
+    assert from_one_run(fit.problem, fit.theta, fit.units, slope).tolist() == [False, True, True, True, False]

@@ -16,7 +16,7 @@ import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import covariance
 from fastscale.fitting.named import STATEMENTS
-from fastscale.fitting.regime import _exponents
+from fastscale.fitting.regime import _exponents, _regime
 from fastscale.laws import registry
 from fastscale.laws.evaluate import evaluate
 
@@ -274,6 +274,17 @@ def test_regimes(alpha: float, expected: str) -> None:
     assert "2102.06701" in table.attrs["note"]
     with pytest.raises(FitError, match="'log_law' has none"):
         fastscale.fit("log_law", pd.DataFrame({"x": x, "loss": loss}), x="x").regime()
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [
+    (-0.3, -0.1, "no scaling in this direction"), (-0.3, 0.0, "no scaling in this direction"),
+    (-0.3, 0.2, "cannot be told: the exponent may be 0"), (0.0, 0.4, "cannot be told: the exponent may be 0"),
+    (-2.0, 1.5, "cannot be told: the exponent may be 0"), (0.1, 0.6, "resolution-limited"), (0.8, 0.99, "resolution-limited"),
+    (0.8, 1.1, "variance-limited"), (1.0, 1.0, "variance-limited"), (0.5, 1.1, "cannot be told: both are possible"),
+    (1.01, 1.9, "neither: falls faster than 1/x"), (math.nan, 1.0, "cannot be told: no interval"),
+])
+def test_regimes_by_their_interval(low: float, high: float, said: str) -> None:
+    assert _regime(low, high) == said
 
 
 def test_dimensions_of_what_does_not_fall() -> None:

@@ -19,6 +19,7 @@ from fastscale import DataError, FitError
 from fastscale.errors import ColumnError
 from fastscale.fitting import evidence
 from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS
+from fastscale.fitting.verdicts import _curves
 
 PLANTED = bench.VERDICT_OF
 # What a share of 5 % may come to by chance in so many curves.
@@ -49,6 +50,14 @@ def one(kind: str, **options) -> pd.Series:
 
 
 # -- what it finds
+
+
+def test_a_curve_is_looked_at_alike_wherever_it_stands():
+    """Nine tenths of 40 points with an x of their own are just enough to look whether neighbours are alike: in every curve."""
+    x = np.append(np.geomspace(1e7, 1e10, 36), np.geomspace(1e7, 1e10, 36)[[3, 9, 20, 30]])
+    data = pd.DataFrame({"x": np.tile(x, 3), "loss": 3 + np.random.default_rng(0).normal(size=120)})
+    points = fastscale.read_runs(data, x="x").select(("x",))
+    assert _curves(points, np.repeat(np.arange(3), 40), 3, True, -1.0).serial.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("kind", PLANTED)
