@@ -94,6 +94,16 @@ def test_compute_tells_the_unit(frame: dict[str, Any], units: dict[str, str], fa
     np.testing.assert_allclose(X[2], 6 * X[0] * X[1], rtol=1e-12)
 
 
+def test_compute_is_that_of_the_same_rows() -> None:
+    """Of rows that are left out, here with sizes in another order, C says nothing of those that stay."""
+    frame = pd.DataFrame(archive(c=1.0)).iloc[::-1].reset_index(drop=True)
+    rest = pd.DataFrame({"N": np.nan, "D": 1.0, "loss": 3.0, "C": np.geomspace(1e30, 1e3, 40)})
+    note = noted(pd.concat([rest, frame], ignore_index=True))
+    assert note is not None and note.severity == "warning"
+    assert "C is about 6 N D then" in note.message
+    assert note.numbers["factors"] == {"N": 1e9, "D": 1e9}
+
+
 def test_the_sentence() -> None:
     assert str(noted(archive(c=1.0))) == (
         "size_unit: column 'N' (N, parameters) lies between 0.07 and 70, column 'D' (D, tokens) between 1.4 and 1,400, with "

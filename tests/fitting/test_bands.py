@@ -11,6 +11,7 @@ from test_intervals import TRUTH, checkpoints, line, line_fit, surface
 
 import fastscale
 from fastscale import FitError
+from fastscale.fitting import bands
 
 GRID = pd.DataFrame({"N": np.geomspace(5e7, 1e10, 25), "D": np.geomspace(1e9, 3e11, 25)})
 
@@ -62,6 +63,13 @@ def test_simultaneous_is_sup_t(boot):
     assert np.log(band["upper"]).to_numpy() == pytest.approx(middle + reach * spread, rel=1e-9)
     assert np.log(band["lower"]).to_numpy() == pytest.approx(middle - reach * spread, rel=1e-9)
     assert 1.645 < reach < 3.5
+
+
+@pytest.mark.parametrize("kind", ["pointwise", "simultaneous", "prediction"])
+def test_a_band_does_not_depend_on_how_many_rows_are_predicted_at_a_time(boot, kind, monkeypatch):
+    whole = boot.band(GRID, kind=kind)
+    monkeypatch.setattr(bands, "_ROWS_AT_A_TIME", 2 * len(boot))
+    pd.testing.assert_frame_equal(boot.band(GRID, kind=kind), whole)
 
 
 def test_simultaneous_is_the_pointwise_band_where_there_is_one_row(boot):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -313,6 +314,12 @@ def test_the_mixture_of_laws_of_different_variables() -> None:
     band = found.band(rows, resamples=200)
     assert band.index.equals(rows.index) and band.attrs["withheld"] == {}
     assert ((band["lower"] < band["estimate"]) & (band["estimate"] < band["upper"])).all()
+    draws = []  # as many of each law as its weight has of them
+    for name, w in weights.items():
+        one = found.fits[name].bootstrap(round(200 * w))
+        draws += [replace(found.fits[name], theta=theta).predict(rows).to_numpy() for theta in one.thetas[one.usable]]
+    assert len(draws) >= 195
+    np.testing.assert_allclose(band[["lower", "upper"]], np.quantile(draws, [0.025, 0.975], axis=0).T, rtol=1e-12)
     wide = found.band(N=1e9, D=[1e10, 1e11], resamples=200)
     assert len(wide) == 2 and wide["estimate"].iloc[1] == pytest.approx(found.predict(N=1e9, D=1e11), rel=1e-12)
     with pytest.raises(FitError, match="takes N.* got N, D, Q|takes N, D; got N, D, Q"):

@@ -182,6 +182,30 @@ def test_standard_errors_of_a_batch_of_lines_are_hc1_and_cr1(runs):
         assert [row.a_se, row.b_se] == pytest.approx(np.sqrt(np.diag(V)), rel=1e-6)
 
 
+def test_derivatives_of_priors_are_those_of_their_values():
+    """On a scale, whose coordinate is its logarithm, and on an exponent: off their means, by central differences."""
+    fit = fastscale.fit("power_offset", curve("log"), x="x", delta=math.inf, priors={"A": (9.0, 0.3), "alpha": (0.5, 0.02)})
+    with_priors = [derivatives(fit.problem, fit.theta + 0.1)]
+    rho = fit.problem.rho[: 3 + 2 * len(fit.problem.X)]  # the same without
+    f, g, H = (a - b for a, b in zip(with_priors[0], derivatives(fit.problem, fit.theta + 0.1, rho=rho), strict=True))
+
+    def value(theta: np.ndarray) -> float:
+        return derivatives(fit.problem, theta)[0] - derivatives(fit.problem, theta, rho=rho)[0]
+
+    at = fit.theta + 0.1
+    A, alpha = math.exp(at[fit.law.names.index("A")]), at[fit.law.names.index("alpha")]
+    ratio = ((A - 9.0) / 0.3) ** 2 + ((alpha - 0.5) / 0.02) ** 2  # the value, but for what one unit is worth
+    other = fit.theta - 0.2
+    A, alpha = math.exp(other[fit.law.names.index("A")]), other[fit.law.names.index("alpha")]
+    assert f / value(other) == pytest.approx(ratio / (((A - 9.0) / 0.3) ** 2 + ((alpha - 0.5) / 0.02) ** 2), rel=1e-6)
+    steps = 1e-4 * np.eye(3)
+    assert g == pytest.approx([(value(at + s) - value(at - s)) / 2e-4 for s in steps], rel=1e-6, abs=1e-9)
+    second = [
+        [(value(at + s + t) - value(at + s - t) - value(at - s + t) + value(at - s - t)) / 4e-8 for t in steps] for s in steps
+    ]
+    assert np.array(second) == pytest.approx(H, rel=1e-4, abs=1e-4 * np.abs(H).max())
+
+
 def test_a_parameter_at_its_bound_has_no_standard_error():
     rng = np.random.default_rng(4)
     x = np.geomspace(10, 1e4, 30)

@@ -167,6 +167,18 @@ def test_hypotheses_beyond_the_bounds_are_refused(text: str, said: str) -> None:
         fit.test(within)
 
 
+def test_hypotheses_beyond_a_laws_own_upper_bound_are_refused() -> None:
+    law = fastscale.Law(
+        "a*x**-e", name="own", variables=("x",),
+        parameters=(fastscale.Parameter("a", positive=True), fastscale.Parameter("e", bounds=(0.1, 1.5))),
+    )
+    fit = fastscale.fit(law, line(20, -0.5, 0.1, 0), x="x", bounds={"e": (0.0, 3.0)})
+    for text, side in (("e = 1.6", "upper bound in this fit is 1.5"), ("e = 0.05", "lower bound in this fit is 0.1")):
+        with pytest.raises(FitError, match=side):
+            fit.test(text)
+    assert math.isfinite(fit.test("e = 1.5").p_wald)
+
+
 def test_parameters_whose_bounds_lie_apart_are_never_equal() -> None:
     fit = fastscale.fit("chinchilla", grid_of_runs(), bounds={"alpha": (0.1, 0.36), "beta": (0.362, 1)})
     with pytest.raises(FitError, match=r"alpha lies between 0\.1 and 0\.36 in this fit, beta between 0\.362 and 1"):
