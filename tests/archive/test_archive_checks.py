@@ -52,6 +52,33 @@ def test_the_steep_start_of_a_curve_is_not_diverged() -> None:
     assert codes(steep.assign(D=1e9)) == ["diverged"]
 
 
+@pytest.mark.parametrize("runs", [None, "one", "small"])
+def test_far_out_is_six_robust_standard_deviations(runs: str | None) -> None:
+    """Of log loss above the median, 1.4826 median absolute deviations being one; of a run that has eight rows its own."""
+    rng = np.random.default_rng(0)
+    logs = rng.normal(1, 0.1, 41)
+    logs[0] = 0.5  # the first is low, so that all may lie above it
+    codes = {None: None, "one": np.zeros(41, np.int64), "small": np.arange(41) // 7}[runs]
+    for _ in range(20):  # the row itself counts for the median, and moves it a little
+        middle = np.median(logs)
+        limit = middle + 6 * 1.4826 * np.median(np.abs(logs - middle))
+        logs[20] = limit + 1e-9
+    for offset, far in ((-1e-3, []), (1e-3, [20])):
+        moved = logs.copy()
+        moved[20] += offset
+        assert diverged_rows(np.exp(moved), codes, np.arange(41.0)).tolist() == far
+
+
+def test_a_run_of_eight_rows_has_a_spread_of_its_own() -> None:
+    """One of seven is compared with all rows: what is far out for its own run is not for these."""
+    own = np.array([2.0, 2.01, 2.02, 2.0, 2.01, 2.0, 2.01, 2.6])
+    others = np.exp(np.random.default_rng(0).normal(0.8, 0.3, 30))
+    for rows, far in ((8, 1), (7, 0)):
+        loss, codes = np.r_[own[-rows:], others], np.r_[np.zeros(rows, np.int64), np.arange(1, 31)]
+        order = np.r_[np.arange(float(rows)), np.zeros(30)]
+        assert len(diverged_rows(loss, codes, order)) == far
+
+
 def test_diverged_without_runs_and_in_small_data() -> None:
     loss = np.r_[np.linspace(3, 2.5, 20), 11.0]
     assert diverged_rows(loss, None, None).tolist() == [20]

@@ -175,6 +175,8 @@ def test_exchanged_against_the_names() -> None:
     assert note is not None and note.severity == "warning" and note.advice == 'Say N="params", D="tokens".'
     assert "'tokens' is used as N (parameters) and 'params' as D (tokens), against their names" in note.message
     assert noted(frame, "swapped") is None
+    # more tokens than parameters is as it should be, whatever the columns are called
+    assert noted({"params": SIZES * 5e9, "tokens": SIZES * 1e9, "loss": LOSS}, "swapped", N="tokens", D="params") is None
     # names that are wrong themselves
     wrong = {"tokens": SIZES * 1e9, "params": SIZES * 2e10, "loss": LOSS}
     assert noted(wrong, "swapped", N="tokens", D="params") is None

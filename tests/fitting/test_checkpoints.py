@@ -9,7 +9,7 @@ import pytest
 from test_intervals import checkpoints, surface
 
 import fastscale
-from fastscale.fitting.checkpoints import lag_score
+from fastscale.fitting.checkpoints import lag_score, stretches
 
 
 def test_checkpoints_are_resampled_by_run_although_no_column_says_so():
@@ -29,6 +29,18 @@ def test_a_grid_of_runs_is_not_taken_for_checkpoints(delta):
     """Sorted by size, then data, it has the very form of checkpoints; its residuals have not."""
     taken = sum(fastscale.fit("chinchilla", surface(seed), delta=delta).units is not None for seed in range(100))
     assert taken <= 1
+
+
+def test_a_stretch_ends_where_data_do_not_grow_or_a_size_changes():
+    """Tokens by step, sizes beside: repeated tokens begin another run, as fewer do."""
+    D = np.array([1, 2, 3, 3, 4, 5, 1, 2, 3, 4, 5, 6.0])
+    N = np.array([1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2.0])
+    assert stretches(np.array([N, D]), ("N", "D")).tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
+    short = np.array([N, np.array([1, 2, 3, 1, 2, 1, 2, 1, 2, 1, 2, 1.0])])
+    assert stretches(short, ("N", "D")) is None  # of runs worth the name there is one
+    half = np.array([np.ones(13), np.array([1, 2, 3, 1, 2, 3, 1, 1, 1, 1, 1, 1, 1.0])])
+    assert stretches(half, ("N", "D")) is None  # less than half of the rows
+    assert stretches(half[:, :12], ("N", "D")) is not None
 
 
 def test_only_neighbours_of_one_run_are_compared():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fastscale.fitting.holdout import draw
+from fastscale.fitting.ranking import _adjusted
 from fastscale.fitting.score import (
     confidence_set,
     errors_of,
@@ -260,3 +261,19 @@ def test_of_laws_that_err_alike_the_first_has_the_weight() -> None:
         weights = stacked(np.column_stack(errors))
         assert weights[1] == 0
         np.testing.assert_allclose(weights[[0, 2]], alone, atol=1e-5)
+
+
+def test_signs_are_corrected_by_how_many_laws_lack_predictions() -> None:
+    """Bonferroni over these; of the others the larger of a pair's own p and that of the confidence set, never the smaller."""
+    rng = np.random.default_rng(0)
+    sums = rng.chisquare(1, (30, 5))
+    sums[:, 1] += 0.3
+    sums[:3, 3] = sums[:2, 4] = np.inf
+    counts, picks = np.ones(30), draw(0, 1999, np.array([0, 30], dtype=np.int64), 1)
+    p = np.array([1.0, 0.001, 0.9, 0.02, 0.7])
+    means = sums.mean(axis=0)
+    found = _adjusted(means, p, sums, counts, picks)
+    assert found[3:] == pytest.approx([0.04, 1.0])
+    alone = confidence_set(sums[:, :3], counts, picks)
+    assert found[:3] == pytest.approx(np.maximum(p[:3], alone))
+    assert (alone[:3] < p[:3]).any() and (alone[:3] > p[:3]).any()

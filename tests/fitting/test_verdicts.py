@@ -18,8 +18,10 @@ from bench import verdicts as bench
 from fastscale import DataError, FitError
 from fastscale.errors import ColumnError
 from fastscale.fitting import evidence
-from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS
+from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS, _there
 from fastscale.fitting.verdicts import _curves
+from fastscale.kernels import curve_tests as tables
+from fastscale.kernels.curves import curve_chunk
 
 PLANTED = bench.VERDICT_OF
 # What a share of 5 % may come to by chance in so many curves.
@@ -539,3 +541,28 @@ def test_revisited_curves(revisiting):
     assert len(table) == 92 and table.attrs["counts"]["scales"] > 20
     told_ = table[table["verdict"] != "too_few"]
     assert (told_["direction"] == "improves").all()  # all learn; many do so from a shoulder at chance
+
+
+def test_slopes_beside_a_place_are_those_of_that_place():
+    """Places are sixteenths of the range, the first being one sixteenth from its start; beyond them there is none."""
+    values = np.tile(np.arange(1.0, 16), (18, 1))
+    shares = np.append(np.arange(17) / 16, np.nan)
+    expected = [np.nan, *range(1, 16), np.nan, np.nan]
+    assert _there(values, shares) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_bow_of_a_curve_is_that_of_its_parabola():
+    """From end to end, from the middle to the ends' mean, and the scatter about it with n - 3 degrees of freedom."""
+    rng = np.random.default_rng(4)
+    t = np.sort(rng.uniform(0, 5, 20))
+    y = 2 + 0.3 * t - 0.05 * t**2 + rng.normal(0, 0.1, 20)
+    none = np.zeros(0, np.int64)
+    numbers, tests, extras = np.empty((1, tables.NUMBERS)), np.empty((1, tables.TESTS, 3)), np.empty((1, tables.EXTRAS))
+    one = np.zeros(1, np.int64)
+    curve_chunk(t, y, np.array([0, 20]), none, one, one, 0, 1.0, evidence.STILL, 0, 1, numbers, tests, extras)
+    u = (t - t[0]) / (t[-1] - t[0])
+    c2, c1, _ = np.polyfit(u - 0.5, y, 2)
+    rest = y - np.polyval(np.polyfit(u - 0.5, y, 2), u - 0.5)
+    assert numbers[0, tables.ENDS] == pytest.approx(c1)
+    assert numbers[0, tables.BOW] == pytest.approx(c2 / 4)
+    assert numbers[0, tables.BOW_SD] == pytest.approx(np.sqrt((rest**2).sum() / 17))
