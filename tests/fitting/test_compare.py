@@ -291,6 +291,16 @@ def test_prediction_intervals_cover_held_out_points() -> None:
     assert ((band["lower"] <= band["estimate"]) & (band["estimate"] <= band["upper"])).all()
 
 
+@pytest.mark.parametrize("train", [5, 6])
+def test_of_fewer_than_six_runs_that_train_nothing_is_said_of_coverage(train: int) -> None:
+    """As there is no interval from drawing them."""
+    frame = curve(0, 0.02, 60).assign(run=np.arange(60) // 5)
+    frame["train"] = frame["run"] < train
+    found = fastscale.compare(["power_law", "power_offset"], frame, x="x", train="train", delta=math.inf, resamples=99)
+    assert found.table["coverage"].notna().all() == (train == 6)
+    assert found.table["selected"].notna().all()
+
+
 def surface(n: int = 7, noise: float = 0.02) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, n), np.geomspace(1e9, 1e11, n)))

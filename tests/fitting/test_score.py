@@ -68,6 +68,14 @@ def test_paired_like_a_plain_loop(seed: int, n: int) -> None:
     assert (found.lower[1], found.upper[1]) == pytest.approx((-upper, -lower), rel=1e-6)
 
 
+def test_no_draws_make_a_p_of_nothing() -> None:
+    """However far apart two laws are, the data themselves are one of the draws: p is 1 of 2,000 at least."""
+    rng = np.random.default_rng(0)
+    sums = np.column_stack([rng.uniform(1.0, 1.01, 60), rng.uniform(9.0, 9.01, 60)])
+    found = paired(sums, np.ones(60), np.array([[0, 1]]), draw(0, 1999, np.array([0, 60], dtype=np.int64), 1), 0.95)
+    assert found.p[0] == 1 / 2000
+
+
 def test_few_units_tell_little() -> None:
     """However clear the difference: the signs of n differences are all alike with probability 2^(1 - n)."""
     pairs = np.array([(0, 1)])

@@ -566,3 +566,10 @@ def test_the_bow_of_a_curve_is_that_of_its_parabola():
     assert numbers[0, tables.ENDS] == pytest.approx(c1)
     assert numbers[0, tables.BOW] == pytest.approx(c2 / 4)
     assert numbers[0, tables.BOW_SD] == pytest.approx(np.sqrt((rest**2).sum() / 17))
+
+
+def test_one_point_is_no_runs_checkpoints():
+    data = pd.DataFrame({"curve": ["a"] + ["b"] * 25, "run": "r", "x": np.append(1e6, np.geomspace(1e6, 1e9, 25)), "loss": 3.0})
+    data["loss"] += np.random.default_rng(0).normal(0, 0.01, 26)
+    table = fastscale.verdicts(data, by="curve", x="x", run="run").set_index("curve")
+    assert table["warnings"].to_dict() == {"a": "", "b": "P07"}
