@@ -10,6 +10,7 @@ import pytest
 
 import fastscale
 from fastscale import FitError
+from fastscale.fitting.bands import run_residuals
 from fastscale.fitting.resampling import factors, resampling
 
 
@@ -129,3 +130,19 @@ def test_groups_that_share_parameters_keep_their_size(kind):
     assert times[:, few].sum(axis=1) == pytest.approx(np.full(200, 4.0))
     assert times[:, ~few].sum(axis=1) == pytest.approx(np.full(200, 16.0))
     assert len(np.unique(times, axis=0)) == 200
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_residuals_of_prediction_bands_are_cr2(weighted):
+    """Response less prediction, (I - H_gg)^-1/2 times it by run; a weighted one is divided by the root of its weight again."""
+    frame = data(7)
+    fit = line(frame, run="run", **({"weights": "w"} if weighted else {}))
+    _, away, H, root = by_hand(frame, weighted)
+    expected = np.empty(len(frame))
+    for run in range(7):
+        own = np.flatnonzero(frame["run"] == run)
+        values, vectors = np.linalg.eigh(np.eye(len(own)) - H[np.ix_(own, own)])
+        expected[own] = vectors @ ((vectors.T @ (root * away)[own]) / np.sqrt(values)) / root[own]
+    assert run_residuals(fit.problem, fit.theta, fit.units) == pytest.approx(expected, rel=1e-6, abs=1e-8)
+    alone = away / np.sqrt(1 - np.diag(H))
+    assert run_residuals(fit.problem, fit.theta, None) == pytest.approx(alone, rel=1e-6, abs=1e-8)
