@@ -291,6 +291,18 @@ def test_prediction_intervals_cover_held_out_points() -> None:
     assert ((band["lower"] <= band["estimate"]) & (band["estimate"] <= band["upper"])).all()
 
 
+def test_what_is_distinguishable_is_so_for_all_laws_together() -> None:
+    """A pair's own p is that of a law singled out; the best of six has to be told from each by the p for so many."""
+    laws = ["power_law", "power_offset", "log_law", "weibull", "power_shift_offset", "power_ceiling"]
+    tables = {
+        level: fastscale.compare(laws, curve(2, 0.05, 60), x="x", delta=math.inf, resamples=0, level=level).table
+        for level in (0.95, 0.94)
+    }
+    (name,) = tables[0.95].index[(tables[0.95]["p"] < 0.05) & (tables[0.95]["p_adjusted"] > 0.05)]
+    assert tables[0.95].loc[name, "p_adjusted"] < 0.06
+    assert (tables[0.95].loc[name, "distinguishable"], tables[0.94].loc[name, "distinguishable"]) == (False, True)
+
+
 @pytest.mark.parametrize("train", [5, 6])
 def test_of_fewer_than_six_runs_that_train_nothing_is_said_of_coverage(train: int) -> None:
     """As there is no interval from drawing them."""

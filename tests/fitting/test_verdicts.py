@@ -19,7 +19,7 @@ from fastscale import DataError, FitError
 from fastscale.errors import ColumnError
 from fastscale.fitting import evidence
 from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS, _there
-from fastscale.fitting.verdicts import _curves
+from fastscale.fitting.verdicts import _chances, _curves
 from fastscale.kernels import curve_tests as tables
 from fastscale.kernels.curves import curve_chunk
 
@@ -573,3 +573,14 @@ def test_one_point_is_no_runs_checkpoints():
     data["loss"] += np.random.default_rng(0).normal(0, 0.01, 26)
     table = fastscale.verdicts(data, by="curve", x="x", run="run").set_index("curve")
     assert table["warnings"].to_dict() == {"a": "", "b": "P07"}
+
+
+def test_chance_is_on_the_scale_and_signed_like_the_response():
+    """Of a loss its logarithm, less being better; of a column that of each curve."""
+    data = pd.DataFrame({"x": np.tile(np.arange(1.0, 9), 2), "loss": np.linspace(3, 2, 16), "guess": np.repeat([10.0, 50.0], 8)})
+    runs = fastscale.read_runs(data, x="x")
+    points, codes = runs.select(("x",)), np.repeat([0, 1], 8)
+    assert _chances(10.0, runs, points, codes, 2, "log", -1.0) == pytest.approx([-math.log(10)] * 2)
+    assert _chances("guess", runs, points, codes, 2, "log", -1.0) == pytest.approx([-math.log(10), -math.log(50)])
+    assert _chances("guess", runs, points, codes, 2, "linear", 1.0) == pytest.approx([10, 50])
+    assert np.isnan(_chances(None, runs, points, codes, 2, "log", -1.0)).all()

@@ -12,6 +12,7 @@ from scipy import optimize
 import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.draw_tests import all_alike, two_sided
+from fastscale.fitting.pairing import _mostly_shared
 
 OLD = dict(E=1.8, A=480.0, alpha=0.34, B=2100.0, beta=0.36)
 # the same loss with a 1.25th of the parameters and of the tokens: 1.5625 times less compute at every loss
@@ -425,3 +426,12 @@ def test_what_is_refused(fits: tuple[fastscale.Fit, fastscale.Fit], pair: fastsc
         pair.crossings(10.0, 1.0)
     with pytest.raises(FitError, match="a multiplier of data or size needs laws of N and D"):
         fastscale.versus(one, one, resamples=5).data_multiplier(0.9, 1e9)
+
+
+@pytest.mark.parametrize(("one", "two", "same"), [
+    ("abcdefghij", "abx", True), ("abx", "abcdefghij", True), ("abcdefghij", "axy", False), ("aaabb", "bcdef", True),
+    ("abc", "cde", False), ("ab", "ac", True),
+])
+def test_runs_are_the_same_where_half_of_the_shorter_list_is_in_the_other(one, two, same):
+    """As of a sweep and a part of it that was run again; labels count once."""
+    assert _mostly_shared(pd.Index(list(one)), pd.Index(list(two))) == same
