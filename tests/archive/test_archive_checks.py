@@ -119,6 +119,8 @@ def test_step_beyond_total() -> None:
     assert codes({**frame, "portion_steps_elapsed": [1.0, 1.024]}) == ["step_beyond_total"]
     assert codes({**frame, "portion_steps_elapsed": [0.995, 1.0]}) == []
     assert codes({**frame, "portion_steps_elapsed": [50, 100]}) == ["unfinished_runs"]
+    assert codes({**frame, "portion_steps_elapsed": [0.985, 1.0]}) == ["unfinished_runs"]  # plans are rounded, but not by so much
+    assert codes({**frame, "portion_steps_elapsed": [0.99, 1.0]}) == []
 
 
 def test_failed_state_is_kept() -> None:

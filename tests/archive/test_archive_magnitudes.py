@@ -187,6 +187,9 @@ def test_few_tokens_a_parameter_alone_are_information() -> None:
     frame = {"N": SIZES * 2e10 * rng.uniform(0.5, 2, 42), "D": SIZES * 1e9, "loss": LOSS}
     note = noted(frame, "swapped")
     assert note is not None and note.severity == "info" and "are they exchanged?" in note.message
+    # a sixth of the rows with more tokens than parameters: not exchanged as a whole
+    mixed = {**frame, "D": np.where(np.arange(42) % 6 == 0, 30 * frame["N"], frame["D"])}
+    assert noted(mixed, "swapped") is None
     # a few examples to fine-tune large models, families trained on as many tokens each, models larger than their data
     tuned = {"N": SIZES * 1e9, "D": np.tile([100.0, 1e3, 1e4, 2e4, 5e4, 1e5], 7), "loss": LOSS}
     families = {"N": SIZES * 1e9, "D": np.repeat([1.8e11, 3e11], 21), "loss": LOSS, "run": np.repeat(["opt", "pythia"], 21)}
