@@ -151,3 +151,14 @@ def test_unreadable_columns_are_left_to_select() -> None:
     assert codes({"name": [["a"], ["b"]], "run_id": [["a"], ["b"]], "run_name": [1, 1], "step": [2, 1]}) == [
         "several_runs"
     ]
+
+
+def test_runs_that_take_turns_in_a_log_were_not_resumed() -> None:
+    """From one row to the next the step goes back, but not from one row of a run to its next."""
+    frame = pd.DataFrame({
+        "run": list("ababab"), "N": 1e8, "step": [100, 500, 100, 600, 200, 700], "loss": [3.0, 2.0, 3.1, 1.9, 2.8, 1.8],
+    })
+    assert len(read_runs(frame)) == 6  # two evaluations at step 100
+    again = pd.DataFrame({"run": list("abaaa"), "N": 1e8, "step": [100, 500, 200, 100, 200], "loss": [3.0, 2.0, 2.9, 3.1, 2.8]})
+    runs = read_runs(again)
+    assert len(runs) == 3 and runs.dropped["row"].tolist() == [0, 2]

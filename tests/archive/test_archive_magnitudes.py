@@ -236,3 +236,17 @@ def test_real_archives_in_other_units(n: int, d: int, units: list[str]) -> None:
         note = noted(frame)
         assert note is not None and note.severity == "warning"
         assert re.search(r"units=(\{.*?\}),", note.advice)[1] == str(dict(zip("ND", units, strict=True)))  # type: ignore[index]
+
+
+def test_one_run_with_two_sizes_is_no_exchange() -> None:
+    """D that stays within runs and N that changes in one of them: a slip, or two models under one name."""
+    rng = np.random.default_rng(0)
+    frame = {"N": SIZES * 1e10 * rng.uniform(0.9, 1.1, 42), "D": np.repeat(np.geomspace(1e8, 2e9, 42), 1), "loss": LOSS}
+    runs = np.arange(42)
+    runs[1], frame["D"][1] = 0, frame["D"][0]
+    assert np.median(frame["D"] / frame["N"]) < 0.5
+    said = noted({**frame, "run": [f"r{k}" for k in runs]}, "swapped")
+    assert said is None or "does not change within any run" not in said.message
+    runs[3], frame["D"][3] = 2, frame["D"][2]
+    said = noted({**frame, "run": [f"r{k}" for k in runs]}, "swapped")
+    assert said is not None and "does in 2" in said.message

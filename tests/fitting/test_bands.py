@@ -247,3 +247,17 @@ def test_beyond_the_data_a_band_says_how_far(boot):
     assert not boot.band(frame.head(1), kind="pointwise").attrs["warnings"]
     (note,) = boot.optimal([1e20, 1e25]).attrs["warnings"]
     assert note.code == "P09"
+
+
+def test_residuals_of_new_runs_are_of_each_run_alike_and_of_each_of_its_points():
+    """However many points a run has: a run first, then one of its points."""
+    rng = np.random.default_rng(1)
+    runs = np.repeat(np.arange(6), [1, 2, 3, 4, 20, 30])
+    frame = pd.DataFrame({"x": rng.uniform(1, 4, 60), "run": [f"r{k}" for k in runs]})
+    frame["loss"] = 20 + 3 * frame["x"] + rng.normal(0, 1, 6)[runs] + rng.normal(0, 0.3, 60)
+    fit = line_fit(frame, run="run")
+    own = bands.run_residuals(fit.problem, fit.theta, fit.units)
+    assert len(np.unique(own)) == 60
+    drawn = bands._noise(fit.bootstrap(10), 30_000)
+    share = np.bincount(np.argsort(own)[np.searchsorted(np.sort(own), drawn)], minlength=60) / 30_000
+    assert share == pytest.approx(1 / 6 / np.bincount(runs)[runs], abs=0.008)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_intervals import checkpoints, surface
 
@@ -79,3 +80,13 @@ def test_intervals_by_run_of_published_checkpoints(misfitting):
     ratio = by_run.interval().eval("upper - lower") / by_row.interval().eval("upper - lower")
     assert 3 <= ratio["alpha"] <= 5
     assert "P07" in {note.code for note in by_row.warnings}
+
+
+@pytest.mark.parametrize(("runs", "found"), [(6, False), (7, True)])
+def test_fewer_than_twenty_pairs_of_neighbours_show_nothing(runs, found):
+    """Of four rows each six runs have 18 pairs, seven 21, as alike as can be."""
+    N, D = np.repeat(np.geomspace(1e8, 1e10, runs), 4), np.tile(np.geomspace(1e9, 1e11, 4), runs)
+    away = np.where(np.arange(4 * runs) // 4 % 2, 0.02, -0.02)
+    frame = pd.DataFrame({"N": N, "D": D, "loss": (1.8 + 480 / N**0.34 + 2100 / D**0.36) * np.exp(away)})
+    fit = fastscale.fit("chinchilla", frame, delta=math.inf)
+    assert (fit.units is not None) == found

@@ -598,3 +598,13 @@ def test_what_several_runs_tell_has_its_interval_beside_what_one_alone_tells() -
     fit = fastscale.fit(law, frame, x="x", z="z", loss="loss", run="run", residual="linear", delta=np.inf)
     assert fit.interval(kind="sandwich")["lower"].isna().to_dict() == {"a": False, "b": False, "c": True}
     assert math.isfinite(fit.test("b = 1").p_wald) and math.isnan(fit.test("c = 0").p_wald)
+
+
+def test_regimes_are_told_at_the_level_asked_for() -> None:
+    rng = np.random.default_rng(2)
+    x = np.exp(rng.uniform(2, 10, 60))
+    loss = (0.5 + 30 / x**0.4) * np.exp(rng.normal(0, 0.01, 60))
+    fit = fastscale.fit("power_offset", pd.DataFrame({"x": x, "loss": loss}), x="x")
+    for level in (0.5, 0.99):
+        row = fit.regime(level).loc["x"]
+        assert row[["lower", "upper"]].tolist() == fit.interval(level).loc["alpha", ["lower", "upper"]].tolist()

@@ -104,3 +104,19 @@ def test_one_run_can_decide_a_published_archive(misfitting):
     assert len(table) == int(fit.units.max()) + 1
     assert abs(table["alpha"].iloc[0] - fit.params["alpha"]) > 0.3
     assert (table["alpha"].iloc[1:] - fit.params["alpha"]).abs().max() < 0.1
+
+
+def test_distance_is_cooks_with_weights():
+    frame = line().assign(w=np.random.default_rng(0).uniform(0.2, 3, 30))
+    fit = line_fit(frame, weights="w")
+    table = fit.leave_one_out()
+    X, w, y = np.column_stack([np.ones(30), frame["x"]]), frame["w"].to_numpy(), frame["loss"].to_numpy()
+    H = X.T @ (X * w[:, None])
+    e = y - X @ np.linalg.solve(H, X.T @ (w * y))
+    for i in table.index[:3]:
+        kept = np.arange(30) != i
+        part = (X * w[:, None])[kept]
+        shift = np.linalg.solve(part.T @ X[kept], part.T @ y[kept]) - fit.params.to_numpy()
+        # psi of a weighted residual is w times as large, its mean derivative the mean weight
+        psi = (w * e**2).sum() / 28
+        assert table.loc[i, "distance"] == pytest.approx(shift @ H @ shift / 2 / psi, rel=1e-5)

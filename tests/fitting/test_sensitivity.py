@@ -11,6 +11,7 @@ from test_intervals import checkpoints, surface
 
 import fastscale
 from fastscale import FitError
+from fastscale.fitting.sensitivity import subset
 
 COLUMNS = {"N": "params_n", "D": "tokens_d", "loss": "loss"}
 
@@ -109,3 +110,13 @@ def test_laws_of_more_than_a_budget_have_no_optimal_size(law: str, column: str) 
         frame["loss"] = 2.0 * frame["N"] ** -0.7 * frame["D"] ** 0.3
     table = fastscale.fit(law, frame, delta=math.inf).sensitivity()
     assert len(table) > 2 and "N_opt" not in table and table["largest_shift"].notna().any()
+
+
+def test_points_that_are_kept_keep_the_labels_of_their_runs():
+    frame = checkpoints(8, 5)
+    points = fastscale.fit("chinchilla", frame, delta=math.inf).points
+    kept = np.isin(frame["run"], ["r2", "r5", "r6"]) & (np.arange(40) % 3 > 0)
+    part = subset(points, kept)
+    assert part.run_labels.take(part.runs).tolist() == frame["run"][kept].tolist()
+    assert list(part.run_labels) == ["r2", "r5", "r6"]
+    assert part.rows.tolist() == np.flatnonzero(kept).tolist()

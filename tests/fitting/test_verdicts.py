@@ -19,7 +19,7 @@ from fastscale import DataError, FitError
 from fastscale.errors import ColumnError
 from fastscale.fitting import evidence
 from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS, _there
-from fastscale.fitting.verdicts import _chances, _curves
+from fastscale.fitting.verdicts import _chances, _curves, _even_steps
 from fastscale.kernels import curve_tests as tables
 from fastscale.kernels.curves import curve_chunk
 
@@ -584,3 +584,38 @@ def test_chance_is_on_the_scale_and_signed_like_the_response():
     assert _chances("guess", runs, points, codes, 2, "log", -1.0) == pytest.approx([-math.log(10), -math.log(50)])
     assert _chances("guess", runs, points, codes, 2, "linear", 1.0) == pytest.approx([10, 50])
     assert np.isnan(_chances(None, runs, points, codes, 2, "log", -1.0)).all()
+
+
+@pytest.mark.parametrize(("n", "few"), [(19, True), (20, False)])
+def test_twenty_checkpoints_are_enough(n, few):
+    data = pd.DataFrame({"run": "r", "x": np.geomspace(1e6, 1e9, n)})
+    data["loss"] = 3 * (data["x"] / 1e6) ** -0.1 * np.exp(np.random.default_rng(0).normal(0, 0.002, n))
+    row = fastscale.verdicts(data, x="x", run="run").iloc[0]
+    assert ("20 at least to tell how far its noise carries over" in row["reason"]) == few
+
+
+def test_points_that_are_worth_fewer_than_eight_are_too_few():
+    """Checkpoints whose noise wanders: rho of it carried over leaves n (1 - rho)/(1 + rho) of n."""
+    n, frames = 30, []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        noise = np.zeros(n)
+        for i in range(1, n):
+            noise[i] = 0.75 * noise[i - 1] + rng.normal(0, 0.01)
+        x = np.geomspace(1e6, 1e9, n)
+        frames.append(pd.DataFrame({"curve": seed, "run": seed, "x": x, "loss": 3 * (x / 1e6) ** -0.1 * np.exp(noise)}))
+    table = fastscale.verdicts(pd.concat(frames), by="curve", x="x", run="run")
+    worth = n * (1 - table["carried"]) / (1 + table["carried"])
+    told = (table["carried"] > 0) & (worth < 8)
+    assert told.sum() > 3 and (worth[told] > 2).sum() > 2
+    assert (table["verdict"][told] == "too_few").all()
+    assert table["reason"][told].str.contains("of their noise over to the next are worth").all()
+
+
+@pytest.mark.parametrize(("odd", "even"), [(0, True), (2, True), (3, False), (12, False)])
+def test_nine_tenths_of_the_steps_are_the_same_in_checkpoints(odd, even):
+    steps = np.full(24, 1000.0)
+    steps[5 : 5 + odd] = np.geomspace(1500, 9000, 12)[:odd]
+    x = 1000 + np.append(0.0, np.cumsum(steps))
+    t, codes = np.log(np.append(x, x)), np.repeat([0, 1], 25)
+    assert _even_steps(t, codes, np.array([25, 25])).tolist() == [even, even]
