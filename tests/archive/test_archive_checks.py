@@ -162,3 +162,17 @@ def test_runs_that_take_turns_in_a_log_were_not_resumed() -> None:
     again = pd.DataFrame({"run": list("abaaa"), "N": 1e8, "step": [100, 500, 200, 100, 200], "loss": [3.0, 2.0, 2.9, 3.1, 2.8]})
     runs = read_runs(again)
     assert len(runs) == 3 and runs.dropped["row"].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("factor", "noted"), [(0.1, True), (0.25, False), (1.0, False), (4.0, False), (10.0, True), (1e-18, True)]
+)
+def test_compute_off_by_a_power_of_ten(factor: float, noted: bool) -> None:
+    """From five times on, to the nearest power; less may be another way to count FLOP."""
+    N, D = np.geomspace(1e8, 1e10, 12), np.geomspace(1e10, 1e12, 12)
+    runs = read_runs({"N": N, "D": D, "C": 6 * N * D * factor, "loss": np.linspace(3, 2, 12)})
+    (note,) = [note for note in runs.warnings if note.code == "P17"] or [None]
+    assert (note is not None) == noted
+    if note is not None:
+        assert note.numbers["factor"] == pytest.approx(10.0 ** round(np.log10(factor)))
+        assert note.numbers["median"] == pytest.approx(factor)

@@ -6,13 +6,14 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from fastscale.fitting.holdout import draw
-from fastscale.fitting.ranking import _adjusted
+from fastscale.fitting.ranking import _adjusted, best_left_out
 from fastscale.fitting.score import (
     confidence_set,
     errors_of,
@@ -285,3 +286,16 @@ def test_signs_are_corrected_by_how_many_laws_lack_predictions() -> None:
     alone = confidence_set(sums[:, :3], counts, picks)
     assert found[:3] == pytest.approx(np.maximum(p[:3], alone))
     assert (alone[:3] < p[:3]).any() and (alone[:3] > p[:3]).any()
+
+
+@pytest.mark.parametrize(("weight", "told"), [(0.0, True), (0.009, True), (0.011, False), (0.3, False)])
+def test_the_best_law_is_left_out_of_a_mixture_in_which_it_has_no_weight(weight: float, told: bool) -> None:
+    rng = np.random.default_rng(0)
+    errors = pd.DataFrame(rng.normal(0, [0.01, 0.02, 0.02], (40, 3)), columns=["a", "b", "c"])
+    rest = (1 - weight) / 2
+    table = pd.DataFrame({"error": [0.01, 0.02, 0.02], "weight": [weight, rest, rest]}, index=["a", "b", "c"])
+    notes = best_left_out(table, errors, "log")
+    assert bool(notes) == told
+    if told:
+        kept = rest if weight < 0.01 else math.nan
+        assert notes[0].numbers["error"] == pytest.approx(np.sqrt(((errors["b"] + errors["c"]) ** 2).mean()) * kept)

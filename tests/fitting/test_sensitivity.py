@@ -120,3 +120,17 @@ def test_points_that_are_kept_keep_the_labels_of_their_runs():
     assert part.run_labels.take(part.runs).tolist() == frame["run"][kept].tolist()
     assert list(part.run_labels) == ["r2", "r5", "r6"]
     assert part.rows.tolist() == np.flatnonzero(kept).tolist()
+
+
+def test_another_definition_of_size_keeps_the_weights_of_the_rows():
+    """Of those that both columns have: rows are matched, not counted off."""
+    rng = np.random.default_rng(0)
+    frame = surface().assign(w=rng.uniform(0.1, 4, 50))
+    frame = frame.rename(columns={"N": "params"}).assign(non_embedding_params=lambda f: f["params"] ** 0.9)
+    frame.loc[[3, 20], "non_embedding_params"] = np.nan
+    fit = fastscale.fit("chinchilla", frame, N="params", weights="w", delta=math.inf)
+    table = fit.sensitivity()
+    row = table[(table["choice"] == "N") & (table["value"] == "non_embedding_params")].iloc[0]
+    again = fastscale.fit("chinchilla", frame, N="non_embedding_params", weights="w", delta=math.inf)
+    assert row["n"] == again.n == 48
+    assert row[list(again.params.index)].to_numpy(float) == pytest.approx(again.params.to_numpy(), rel=1e-4)

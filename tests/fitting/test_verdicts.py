@@ -619,3 +619,12 @@ def test_nine_tenths_of_the_steps_are_the_same_in_checkpoints(odd, even):
     x = 1000 + np.append(0.0, np.cumsum(steps))
     t, codes = np.log(np.append(x, x)), np.repeat([0, 1], 25)
     assert _even_steps(t, codes, np.array([25, 25])).tolist() == [even, even]
+
+
+def test_the_largest_of_many_is_no_more_than_bonferroni_says():
+    """Where the tests' directions are far apart the tube is longer than their number: that times p is all it can be."""
+    p = np.array([[0.004, 0.5, 0.9, np.nan, 0.7], [0.3, 0.4, 0.5, 0.6, 0.7]])
+    assert evidence.largest_of_many(p, np.array([50.0, 50.0]), 2) == pytest.approx([4 * 0.004, 1.0])
+    near = evidence.largest_of_many(p[:1], np.array([0.01]), 2)[0]
+    tube = 0.004 + 2 * 0.01 / (2 * np.pi) * np.exp(-(stats.norm.isf(0.002) ** 2) / 2)
+    assert near == pytest.approx(tube) and near < 2 * 0.004
