@@ -176,3 +176,14 @@ def test_compute_off_by_a_power_of_ten(factor: float, noted: bool) -> None:
     if note is not None:
         assert note.numbers["factor"] == pytest.approx(10.0 ** round(np.log10(factor)))
         assert note.numbers["median"] == pytest.approx(factor)
+
+
+def test_a_resumed_run_repeats_its_settings_not_what_was_measured() -> None:
+    """Fractions that take many values say how the run went; few, as a learning rate has, how it was set up."""
+    step = [100, 200, 300, 200, 300, 400]
+    frame = pd.DataFrame({
+        "run": "a", "N": 1e8, "step": step, "loss": np.linspace(3, 2.5, 6), "grad_norm": np.linspace(1.1, 1.7, 6), "lr": 0.001,
+    })
+    assert read_runs(frame).dropped["row"].tolist() == [1, 2]
+    frame.loc[3:, "lr"] = 0.0005  # launched again with another one
+    assert len(read_runs(frame)) == 6
