@@ -261,3 +261,18 @@ def test_residuals_of_new_runs_are_of_each_run_alike_and_of_each_of_its_points()
     drawn = bands._noise(fit.bootstrap(10), 30_000)
     share = np.bincount(np.argsort(own)[np.searchsorted(np.sort(own), drawn)], minlength=60) / 30_000
     assert share == pytest.approx(1 / 6 / np.bincount(runs)[runs], abs=0.008)
+
+
+@pytest.mark.parametrize(("beyond", "opened"), [(4, False), (5, False), (6, True), (9, True)])
+def test_an_end_is_open_where_more_draws_lie_beyond_than_a_tail_holds(beyond, opened):
+    """Of 200 draws more than 5, at 95 %; each of fewer is infinitely far off, and of more none on that side is off at all."""
+    rng = np.random.default_rng(0)
+    part = np.column_stack([rng.normal(1, 0.1, 200), rng.normal(2, 0.3, 200)])
+    part[:beyond, 0] = -np.inf
+    spread, ends, away = bands._distances(part, np.array([1.0, 2.0]), 0.025)
+    finite = part[beyond:, 0]
+    assert spread == pytest.approx([finite.std(ddof=1), part[:, 1].std(ddof=1)])
+    assert ends.tolist() == [[opened, False], [False, False]]
+    assert np.isinf(away).sum() == (0 if opened else beyond)
+    first = np.where(finite < 1 if opened else False, 0.0, np.abs(finite - 1) / spread[0])
+    assert away[beyond:] == pytest.approx(np.maximum(first, np.abs(part[beyond:, 1] - 2) / spread[1]))

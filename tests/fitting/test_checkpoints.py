@@ -40,6 +40,8 @@ def test_a_stretch_ends_where_data_do_not_grow_or_a_size_changes():
     assert stretches(np.array([N, D]), ("N", "D")).tolist() == [0] * 3 + [1] * 3 + [2] * 3 + [3] * 3
     short = np.array([N, np.array([1, 2, 3, 1, 2, 1, 2, 1, 2, 1, 2, 1.0])])
     assert stretches(short, ("N", "D")) is None  # of runs worth the name there is one
+    lone = np.array([np.ones(12), np.array([1, 2, 3, 4, 5, 6, 7, 8, 1, 1, 1, 1.0])])
+    assert stretches(lone, ("N", "D")) is None  # the same of most rows
     half = np.array([np.ones(13), np.array([1, 2, 3, 1, 2, 3, 1, 1, 1, 1, 1, 1, 1.0])])
     assert stretches(half, ("N", "D")) is None  # less than half of the rows
     assert stretches(half[:, :12], ("N", "D")) is not None

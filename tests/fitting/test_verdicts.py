@@ -628,3 +628,8 @@ def test_the_largest_of_many_is_no_more_than_bonferroni_says():
     near = evidence.largest_of_many(p[:1], np.array([0.01]), 2)[0]
     tube = 0.004 + 2 * 0.01 / (2 * np.pi) * np.exp(-(stats.norm.isf(0.002) ** 2) / 2)
     assert near == pytest.approx(tube) and near < 2 * 0.004
+
+
+def test_the_smallest_of_a_few_is_as_bonferroni_has_it():
+    p = np.array([[0.01, 0.5, np.nan], [0.4, 0.9, 0.5], [np.nan, 0.03, np.nan], [np.nan, np.nan, np.nan]])
+    assert evidence._any(p) == pytest.approx([0.02, 1.0, 0.03, np.nan], nan_ok=True)
