@@ -187,3 +187,16 @@ def test_a_resumed_run_repeats_its_settings_not_what_was_measured() -> None:
     assert read_runs(frame).dropped["row"].tolist() == [1, 2]
     frame.loc[3:, "lr"] = 0.0005  # launched again with another one
     assert len(read_runs(frame)) == 6
+
+
+@pytest.mark.parametrize(
+    ("flop", "unit"),
+    [(1e9, "GFLOP"), (1e12, "TFLOP"), (1e15, "PFLOP"), (1e18, "EFLOP"), (1e15 * 86_400, "PF-days"), (1e21, "ZFLOP")],
+)
+def test_the_unit_of_compute_that_is_advised_is_the_right_one(flop: float, unit: str) -> None:
+    N, D = np.geomspace(1e8, 1e10, 12), np.geomspace(1e10, 1e12, 12)
+    frame = {"N": N, "D": D, "C": 6 * N * D / flop, "loss": np.linspace(3, 2, 12)}
+    (note,) = [note for note in read_runs(frame).warnings if note.code == "P17"]
+    assert note.advice == f"Say it with units={{'C': '{unit}'}}."
+    told = read_runs(frame, units={"C": unit})
+    assert told.select(["C"]).X[0] == pytest.approx(6 * N * D) and "P17" not in {note.code for note in told.warnings}
