@@ -146,6 +146,16 @@ def test_the_unit_that_it_is_is_among_those_said(unit: str, tokens_unit: str) ->
     assert seen > 20
 
 
+def test_compute_is_that_of_the_same_rows() -> None:
+    """Of rows that are left out, here with sizes in another order, C says nothing of those that stay."""
+    frame = pd.DataFrame(archive(c=1.0)).iloc[::-1].reset_index(drop=True)
+    rest = pd.DataFrame({"N": np.nan, "D": 1.0, "loss": 3.0, "C": np.geomspace(1e30, 1e3, 40)})
+    note = noted(pd.concat([rest, frame], ignore_index=True))
+    assert note is not None and note.severity == "warning"
+    assert "C is about 6 N D then" in note.message
+    assert note.numbers["factors"] == {"N": 1e9, "D": 1e9}
+
+
 def test_the_sentence() -> None:
     assert str(noted(archive(c=1.0))) == (
         "size_unit: column 'N' (N, parameters) lies between 0.07 and 70, column 'D' (D, tokens) between 1.4 and 1,400, with "
@@ -217,6 +227,8 @@ def test_exchanged_against_the_names() -> None:
     assert note is not None and note.severity == "warning" and note.advice == 'Say N="params", D="tokens".'
     assert "'tokens' is used as N (parameters) and 'params' as D (tokens), against their names" in note.message
     assert noted(frame, "swapped") is None
+    # more tokens than parameters is as it should be, whatever the columns are called
+    assert noted({"params": SIZES * 5e9, "tokens": SIZES * 1e9, "loss": LOSS}, "swapped", N="tokens", D="params") is None
     # names that are wrong themselves
     wrong = {"tokens": SIZES * 1e9, "params": SIZES * 2e10, "loss": LOSS}
     assert noted(wrong, "swapped", N="tokens", D="params") is None
@@ -227,6 +239,9 @@ def test_few_tokens_a_parameter_alone_are_information() -> None:
     frame = {"N": SIZES * 2e10 * rng.uniform(0.5, 2, 42), "D": SIZES * 1e9, "loss": LOSS}
     note = noted(frame, "swapped")
     assert note is not None and note.severity == "info" and "are they exchanged?" in note.message
+    # a sixth of the rows with more tokens than parameters: not exchanged as a whole
+    mixed = {**frame, "D": np.where(np.arange(42) % 6 == 0, 30 * frame["N"], frame["D"])}
+    assert noted(mixed, "swapped") is None
     # a few examples to fine-tune large models, families trained on as many tokens each, models larger than their data
     tuned = {"N": SIZES * 1e9, "D": np.tile([100.0, 1e3, 1e4, 2e4, 5e4, 1e5], 7), "loss": LOSS}
     families = {"N": SIZES * 1e9, "D": np.repeat([1.8e11, 3e11], 21), "loss": LOSS, "run": np.repeat(["opt", "pythia"], 21)}
@@ -273,3 +288,17 @@ def test_real_archives_in_other_units(n: int, d: int, units: list[str]) -> None:
         note = noted(frame)
         assert note is not None and note.severity == "warning"
         assert re.search(r"units=(\{.*?\}),", note.advice)[1] == str(dict(zip("ND", units, strict=True)))  # type: ignore[index]
+
+
+def test_one_run_with_two_sizes_is_no_exchange() -> None:
+    """D that stays within runs and N that changes in one of them: a slip, or two models under one name."""
+    rng = np.random.default_rng(0)
+    frame = {"N": SIZES * 1e10 * rng.uniform(0.9, 1.1, 42), "D": np.repeat(np.geomspace(1e8, 2e9, 42), 1), "loss": LOSS}
+    runs = np.arange(42)
+    runs[1], frame["D"][1] = 0, frame["D"][0]
+    assert np.median(frame["D"] / frame["N"]) < 0.5
+    said = noted({**frame, "run": [f"r{k}" for k in runs]}, "swapped")
+    assert said is None or "does not change within any run" not in said.message
+    runs[3], frame["D"][3] = 2, frame["D"][2]
+    said = noted({**frame, "run": [f"r{k}" for k in runs]}, "swapped")
+    assert said is not None and "does in 2" in said.message

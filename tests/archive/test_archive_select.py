@@ -262,3 +262,10 @@ def test_text_of_runs_and_points() -> None:
     assert "no column recognised" in repr(read_runs({"q": [1]}))
     assert "exact duplicate" in read_runs({"q": [1, 1]}).report()
     assert Note("a", "b").count == 1
+
+
+def test_missing_numbers_are_equal_whatever_their_bits() -> None:
+    """Of a NaN only some bits are fixed; those of a file of another program may differ."""
+    other = np.array([0x7FF8000000000001, 0xFFF8000000000000, 0x7FF8000000000000], dtype=np.uint64).view(np.float64)
+    frame = pd.DataFrame({"N": [1e8] * 3, "D": [1e9] * 3, "loss": [3.0] * 3, "z": other})
+    assert read_runs(frame).select(["N", "D"]).n == 1

@@ -60,6 +60,9 @@ def test_losses_become_nats(values: Any, unit: Any) -> None:
         (1e6, 1e6),
         (np.float64(2.0), 2.0),
         (3, 3.0),
+        *((word, 10.0**power) for word, power in {
+            "thousand": 3, "million": 6, "millions": 6, "mn": 6, "billion": 9, "bn": 9, "trillion": 12, "tn": 12, "k": 3, "g": 9,
+        }.items()),
     ],
 )
 @pytest.mark.parametrize("variable", ["N", "D", "C", "S", "x"])

@@ -130,6 +130,10 @@ def test_row_09_losses_that_are_none_of_these(values: Any) -> None:
     # One budget: the loss rises with N beyond the optimum, and falls with D.
     bowl = pd.DataFrame({"N": N8, "D": 1e18 / N8, "loss": 2.5 + 0.02 * np.arange(8)})
     assert "P15" not in notes_of(bowl)
+    for sizes in (2, 3, 4):  # fewer than four sizes, each several times, may be in this order by chance
+        N = 1e8 * 4.0 ** (np.arange(12 * sizes) // 12)
+        few = pd.DataFrame({"N": N, "loss": 0.3 + 0.01 * np.arange(12 * sizes)})
+        assert ("P15" in notes_of(few, ["N"])) == (sizes == 4)
 
 
 @pytest.mark.parametrize("column", ["N", "D"])

@@ -11,6 +11,7 @@ from test_intervals import TRUTH, checkpoints, line, line_fit, surface
 
 import fastscale
 from fastscale import FitError
+from fastscale.fitting import bands
 
 GRID = pd.DataFrame({"N": np.geomspace(5e7, 1e10, 25), "D": np.geomspace(1e9, 3e11, 25)})
 
@@ -62,6 +63,13 @@ def test_simultaneous_is_sup_t(boot):
     assert np.log(band["upper"]).to_numpy() == pytest.approx(middle + reach * spread, rel=1e-9)
     assert np.log(band["lower"]).to_numpy() == pytest.approx(middle - reach * spread, rel=1e-9)
     assert 1.645 < reach < 3.5
+
+
+@pytest.mark.parametrize("kind", ["pointwise", "simultaneous", "prediction"])
+def test_a_band_does_not_depend_on_how_many_rows_are_predicted_at_a_time(boot, kind, monkeypatch):
+    whole = boot.band(GRID, kind=kind)
+    monkeypatch.setattr(bands, "_ROWS_AT_A_TIME", 2 * len(boot))
+    pd.testing.assert_frame_equal(boot.band(GRID, kind=kind), whole)
 
 
 def test_simultaneous_is_the_pointwise_band_where_there_is_one_row(boot):
@@ -239,3 +247,32 @@ def test_beyond_the_data_a_band_says_how_far(boot):
     assert not boot.band(frame.head(1), kind="pointwise").attrs["warnings"]
     (note,) = boot.optimal([1e20, 1e25]).attrs["warnings"]
     assert note.code == "P09"
+
+
+def test_residuals_of_new_runs_are_of_each_run_alike_and_of_each_of_its_points():
+    """However many points a run has: a run first, then one of its points."""
+    rng = np.random.default_rng(1)
+    runs = np.repeat(np.arange(6), [1, 2, 3, 4, 20, 30])
+    frame = pd.DataFrame({"x": rng.uniform(1, 4, 60), "run": [f"r{k}" for k in runs]})
+    frame["loss"] = 20 + 3 * frame["x"] + rng.normal(0, 1, 6)[runs] + rng.normal(0, 0.3, 60)
+    fit = line_fit(frame, run="run")
+    own = bands.run_residuals(fit.problem, fit.theta, fit.units)
+    assert len(np.unique(own)) == 60
+    drawn = bands._noise(fit.bootstrap(10), 30_000)
+    share = np.bincount(np.argsort(own)[np.searchsorted(np.sort(own), drawn)], minlength=60) / 30_000
+    assert share == pytest.approx(1 / 6 / np.bincount(runs)[runs], abs=0.008)
+
+
+@pytest.mark.parametrize(("beyond", "opened"), [(4, False), (5, False), (6, True), (9, True)])
+def test_an_end_is_open_where_more_draws_lie_beyond_than_a_tail_holds(beyond, opened):
+    """Of 200 draws more than 5, at 95 %; each of fewer is infinitely far off, and of more none on that side is off at all."""
+    rng = np.random.default_rng(0)
+    part = np.column_stack([rng.normal(1, 0.1, 200), rng.normal(2, 0.3, 200)])
+    part[:beyond, 0] = -np.inf
+    spread, ends, away = bands._distances(part, np.array([1.0, 2.0]), 0.025)
+    finite = part[beyond:, 0]
+    assert spread == pytest.approx([finite.std(ddof=1), part[:, 1].std(ddof=1)])
+    assert ends.tolist() == [[opened, False], [False, False]]
+    assert np.isinf(away).sum() == (0 if opened else beyond)
+    first = np.where(finite < 1 if opened else False, 0.0, np.abs(finite - 1) / spread[0])
+    assert away[beyond:] == pytest.approx(np.maximum(first, np.abs(part[beyond:, 1] - 2) / spread[1]))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from support_runs import grid_of_runs
 
 import fastscale
 from fastscale import FitError
 from fastscale.fitting import bootstrap as module
+from fastscale.fitting.first import refine
+from fastscale.fitting.resampling import factors
 from fastscale.fitting.status import Status
 
 
@@ -63,6 +68,65 @@ def test_a_level_is_between_0_and_1(boot, level):
 def test_monte_carlo_error_falls_with_the_root_of_the_resamples(fit):
     few, many = (fit.bootstrap(B, seed=0).monte_carlo_error().mean(axis=None) for B in (500, 8000))
     assert 2.5 < few / many < 6.5
+
+
+def test_monte_carlo_error_is_the_spread_of_the_ends_over_seeds():
+    """Of both ends: how much they differ between seeds, and for a mean's normal draws sqrt(q (1 - q)/B) over the density."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": np.arange(1.0, 201), "loss": 5 + rng.normal(0, 1, 200)})
+    fit = fastscale.fit("linear_law", frame, x="x", residual="linear", delta=np.inf, fixed={"b": 0.0})
+    boots = [fit.bootstrap(1000, seed=seed) for seed in range(80)]
+    said = np.mean([boot.monte_carlo_error().loc["a"] for boot in boots], axis=0)
+    seen = np.std([boot.interval().loc["a", ["lower", "upper"]].to_numpy(float) for boot in boots], axis=0, ddof=1)
+    assert said == pytest.approx(seen, rel=0.25)
+    se = frame["loss"].std(ddof=0) / np.sqrt(200)
+    assert said == pytest.approx(np.full(2, np.sqrt(0.975 * 0.025 / 1000) / (stats.norm.pdf(1.96) / se)), rel=0.15)
+
+
+def test_six_runs_are_enough_to_draw_from_and_five_are_not():
+    frame = checkpoints()
+    for runs in (5, 6):
+        part = frame[frame["run"].isin([f"r{k}" for k in range(runs)])]
+        boot = fastscale.fit("chinchilla", part, delta=np.inf, fixed={"beta": 0.36}).bootstrap(100)
+        assert ("too few to draw from" in (boot.withheld or "")) == (runs == 5)
+
+
+def test_another_basin_is_one_that_the_full_datas_optimum_does_not_lead_to():
+    """And where it leads to the optimum, if only from where it is and not from where it was moved to, the basin is the same."""
+    rng = np.random.default_rng(3)
+    x = np.geomspace(10, 1e4, 14)
+    frame = pd.DataFrame({"x": x, "loss": (1 + 5 * x**-0.3) * np.exp(rng.standard_t(2, 14) * 0.05)})
+    fit = fastscale.fit("power_offset", frame, x="x", delta=1e-3)
+    boot = fit.bootstrap(300, seed=1)
+    times = factors(boot.drawn, 1, 0, 300)
+    assert (boot.winner == 1).sum() > 3 and boot.other_basin.sum() > 10
+    for b in np.flatnonzero(boot.winner > 0):
+        weights = fit.problem.w.copy()
+        weights[: fit.n] *= times[b]
+        _, values, _, _ = refine(replace(fit.problem, w=weights), fit.theta[None], 1, staged=False)
+        assert boot.other_basin[b] == (values[0] > boot.objectives[b] * (1 + 1e-9))
+
+
+def test_resamples_whose_ways_down_all_run_out_of_evaluations_get_ten_times_as_many():
+    """And most of them arrive: 300 evaluations for each of eight ways, and 75 to two of their starts, are at most 2,550."""
+    rng = np.random.default_rng(0)
+    x = np.geomspace(10, 1e4, 12)
+    frame = pd.DataFrame({"x": x, "loss": (1 + 5 * x**-0.3) * np.exp(rng.standard_t(2, 12) * 0.05)})
+    boot = fastscale.fit("power_shift_offset", frame, x="x", delta=1e-3).bootstrap(300, seed=1)
+    long = boot.evaluations > 3000
+    assert (boot.usable & long).sum() >= 4
+    assert boot.accounting["not_converged"] <= 2
+
+
+def test_other_starts_are_the_optima_farthest_from_each_other():
+    """In standard errors: the first coordinate here is known ten times better than the second."""
+    whiten = np.diag([10.0, 1.0])
+    optimum = np.zeros(2)
+    thetas = np.array([[0.0, 0.1], [0.0, 6.0], [1.0, 0.0], [1.0, 0.5], [0.0, 5.5], [-0.3, 0.0]])
+    # 10 away along the first: both beyond 6; then that which is farthest from the chosen and from the optimum; and so on
+    assert module._spread_out(thetas, optimum, whiten) == pytest.approx(thetas[[3, 1, 5]])
+    assert module._spread_out(thetas[:0], optimum, whiten).shape == (0, 2)
+    assert module._spread_out(thetas, optimum, np.full((2, 2), np.nan)).shape == (0, 2)
 
 
 def test_band_is_the_percentiles_of_the_predictions(boot):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -290,6 +291,28 @@ def test_prediction_intervals_cover_held_out_points() -> None:
     assert ((band["lower"] <= band["estimate"]) & (band["estimate"] <= band["upper"])).all()
 
 
+def test_what_is_distinguishable_is_so_for_all_laws_together() -> None:
+    """A pair's own p is that of a law singled out; the best of six has to be told from each by the p for so many."""
+    laws = ["power_law", "power_offset", "log_law", "weibull", "power_shift_offset", "power_ceiling"]
+    tables = {
+        level: fastscale.compare(laws, curve(2, 0.05, 60), x="x", delta=math.inf, resamples=0, level=level).table
+        for level in (0.95, 0.94)
+    }
+    (name,) = tables[0.95].index[(tables[0.95]["p"] < 0.05) & (tables[0.95]["p_adjusted"] > 0.05)]
+    assert tables[0.95].loc[name, "p_adjusted"] < 0.06
+    assert (tables[0.95].loc[name, "distinguishable"], tables[0.94].loc[name, "distinguishable"]) == (False, True)
+
+
+@pytest.mark.parametrize("train", [5, 6])
+def test_of_fewer_than_six_runs_that_train_nothing_is_said_of_coverage(train: int) -> None:
+    """As there is no interval from drawing them."""
+    frame = curve(0, 0.02, 60).assign(run=np.arange(60) // 5)
+    frame["train"] = frame["run"] < train
+    found = fastscale.compare(["power_law", "power_offset"], frame, x="x", train="train", delta=math.inf, resamples=99)
+    assert found.table["coverage"].notna().all() == (train == 6)
+    assert found.table["selected"].notna().all()
+
+
 def surface(n: int = 7, noise: float = 0.02) -> pd.DataFrame:
     rng = np.random.default_rng(1)
     N, D = (axis.ravel() for axis in np.meshgrid(np.geomspace(1e8, 1e10, n), np.geomspace(1e9, 1e11, n)))
@@ -313,6 +336,12 @@ def test_the_mixture_of_laws_of_different_variables() -> None:
     band = found.band(rows, resamples=200)
     assert band.index.equals(rows.index) and band.attrs["withheld"] == {}
     assert ((band["lower"] < band["estimate"]) & (band["estimate"] < band["upper"])).all()
+    draws = []  # as many of each law as its weight has of them
+    for name, w in weights.items():
+        one = found.fits[name].bootstrap(round(200 * w))
+        draws += [replace(found.fits[name], theta=theta).predict(rows).to_numpy() for theta in one.thetas[one.usable]]
+    assert len(draws) >= 195
+    np.testing.assert_allclose(band[["lower", "upper"]], np.quantile(draws, [0.025, 0.975], axis=0).T, rtol=1e-12)
     wide = found.band(N=1e9, D=[1e10, 1e11], resamples=200)
     assert len(wide) == 2 and wide["estimate"].iloc[1] == pytest.approx(found.predict(N=1e9, D=1e11), rel=1e-12)
     with pytest.raises(FitError, match="takes N.* got N, D, Q|takes N, D; got N, D, Q"):

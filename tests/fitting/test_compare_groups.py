@@ -12,7 +12,10 @@ from support import shared
 
 import fastscale
 from fastscale.errors import ColumnError, FitError
+from fastscale.fitting.choose import choose, resolve_all
+from fastscale.fitting.group_holdout import ground_of
 from fastscale.fitting.group_tables import benjamini_hochberg
+from fastscale.fitting.holdout import Scheme
 
 LAWS = ["power_law", "power_offset", "log_law"]
 
@@ -55,6 +58,20 @@ def test_each_group_as_compared_alone(scheme: dict) -> None:
         # other draws: p and the interval agree as far as their number allows
         np.testing.assert_allclose(own["p"], alone.table["p"], atol=0.06)
         np.testing.assert_allclose(own["in_sample"] > 0, True)
+
+
+def test_runs_of_groups_that_have_several_are_drawn_whole() -> None:
+    """Also in groups beside one with a lone run, whose points are drawn where no group has more."""
+    frame = curves(2, 60)
+    frame["run"] = frame["task"] + np.where(frame["task"] == "t0", "", (np.arange(120) // 5).astype(str))
+    given = {"delta": math.inf}
+    for part, lone in ((frame, False), (frame[frame["task"] == "t0"], True), (frame[frame["task"] == "t1"], False)):
+        runs = fastscale.read_runs(part.reset_index(drop=True), run="run", x="x")
+        chosen = choose(["power_law", "power_offset"], runs, {"x": "x"}, None)
+        ground = ground_of(resolve_all(chosen), chosen, ["task"], Scheme.of(None, None, None, None, None), given)
+        assert ground.lone == lone
+        counts = {"t0": 40 + 20, "t1": 12}  # points that train and batches of the curve; runs
+        assert [units.count for units in ground.units] == [counts[task] for task in part["task"].unique()]
 
 
 def test_neither_order_nor_neighbours_change_a_group(found: fastscale.GroupComparison) -> None:

@@ -57,6 +57,22 @@ def test_points_along_a_curve_are_levels_of_their_own() -> None:
         np.testing.assert_array_equal(levels_of(x), x)
 
 
+@pytest.mark.parametrize(("levels", "by_end"), [(3, False), (4, True)])
+def test_ends_at_fewer_than_four_levels_divide_nothing(levels: int, by_end: bool) -> None:
+    """The upper third of three is one level that says how errors grow from none: points are divided, not runs."""
+    runs = np.repeat(np.arange(8), 5)
+    along = np.concatenate([np.linspace(1, 10 * (k % levels + 1), 5) + k / 1e6 for k in range(8)])
+    splits = scheme()._by_end(along, "C", runs)
+    assert (splits is not None) == by_end
+
+
+@pytest.mark.parametrize(("divisions", "by_level"), [(5, False), (6, True)])
+def test_levels_are_what_is_drawn_from_six_on(divisions: int, by_level: bool) -> None:
+    units = np.array([3, 3, 4, 7])
+    assert scheme(groups="g").tested(units, 2, divisions).tolist() == ([2, 2, 2, 2] if by_level else units.tolist())
+    assert scheme().tested(units, 2, divisions).tolist() == units.tolist()
+
+
 def test_runs_of_checkpoints_are_divided_by_where_they_end() -> None:
     """All begin below any cut: those that end below it train, whole; of the others what lies above is scored."""
     runs = np.repeat(np.arange(6), 5)

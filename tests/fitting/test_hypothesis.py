@@ -16,7 +16,7 @@ import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.covariance import covariance
 from fastscale.fitting.named import STATEMENTS
-from fastscale.fitting.regime import _exponents
+from fastscale.fitting.regime import _exponents, _regime
 from fastscale.laws import registry
 from fastscale.laws.evaluate import evaluate
 
@@ -167,6 +167,18 @@ def test_hypotheses_beyond_the_bounds_are_refused(text: str, said: str) -> None:
         fit.test(within)
 
 
+def test_hypotheses_beyond_a_laws_own_upper_bound_are_refused() -> None:
+    law = fastscale.Law(
+        "a*x**-e", name="own", variables=("x",),
+        parameters=(fastscale.Parameter("a", positive=True), fastscale.Parameter("e", bounds=(0.1, 1.5))),
+    )
+    fit = fastscale.fit(law, line(20, -0.5, 0.1, 0), x="x", bounds={"e": (0.0, 3.0)})
+    for text, side in (("e = 1.6", "upper bound in this fit is 1.5"), ("e = 0.05", "lower bound in this fit is 0.1")):
+        with pytest.raises(FitError, match=side):
+            fit.test(text)
+    assert math.isfinite(fit.test("e = 1.5").p_wald)
+
+
 def test_parameters_whose_bounds_lie_apart_are_never_equal() -> None:
     fit = fastscale.fit("chinchilla", grid_of_runs(), bounds={"alpha": (0.1, 0.36), "beta": (0.362, 1)})
     with pytest.raises(FitError, match=r"alpha lies between 0\.1 and 0\.36 in this fit, beta between 0\.362 and 1"):
@@ -274,6 +286,17 @@ def test_regimes(alpha: float, expected: str) -> None:
     assert "2102.06701" in table.attrs["note"]
     with pytest.raises(FitError, match="'log_law' has none"):
         fastscale.fit("log_law", pd.DataFrame({"x": x, "loss": loss}), x="x").regime()
+
+
+@pytest.mark.parametrize(("low", "high", "said"), [
+    (-0.3, -0.1, "no scaling in this direction"), (-0.3, 0.0, "no scaling in this direction"),
+    (-0.3, 0.2, "cannot be told: the exponent may be 0"), (0.0, 0.4, "cannot be told: the exponent may be 0"),
+    (-2.0, 1.5, "cannot be told: the exponent may be 0"), (0.1, 0.6, "resolution-limited"), (0.8, 0.99, "resolution-limited"),
+    (0.8, 1.1, "variance-limited"), (1.0, 1.0, "variance-limited"), (0.5, 1.1, "cannot be told: both are possible"),
+    (1.01, 1.9, "neither: falls faster than 1/x"), (math.nan, 1.0, "cannot be told: no interval"),
+])
+def test_regimes_by_their_interval(low: float, high: float, said: str) -> None:
+    assert _regime(low, high) == said
 
 
 def test_dimensions_of_what_does_not_fall() -> None:
@@ -575,3 +598,13 @@ def test_what_several_runs_tell_has_its_interval_beside_what_one_alone_tells() -
     fit = fastscale.fit(law, frame, x="x", z="z", loss="loss", run="run", residual="linear", delta=np.inf)
     assert fit.interval(kind="sandwich")["lower"].isna().to_dict() == {"a": False, "b": False, "c": True}
     assert math.isfinite(fit.test("b = 1").p_wald) and math.isnan(fit.test("c = 0").p_wald)
+
+
+def test_regimes_are_told_at_the_level_asked_for() -> None:
+    rng = np.random.default_rng(2)
+    x = np.exp(rng.uniform(2, 10, 60))
+    loss = (0.5 + 30 / x**0.4) * np.exp(rng.normal(0, 0.01, 60))
+    fit = fastscale.fit("power_offset", pd.DataFrame({"x": x, "loss": loss}), x="x")
+    for level in (0.5, 0.99):
+        row = fit.regime(level).loc["x"]
+        assert row[["lower", "upper"]].tolist() == fit.interval(level).loc["alpha", ["lower", "upper"]].tolist()

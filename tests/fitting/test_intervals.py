@@ -12,6 +12,7 @@ from scipy import optimize, stats
 import fastscale
 from fastscale import FitError
 from fastscale.fitting.covariance import covariance
+from fastscale.fitting.intervals import quantile
 
 TRUTH = {"E": 1.8172, "A": 482.01, "B": 2085.43, "alpha": 0.3478, "beta": 0.3658}
 
@@ -241,6 +242,38 @@ def test_irreducible_loss_at_zero_has_an_upper_limit_only():
     assert table.loc["E", "lower"] == 0.0
     assert table.loc["E", "upper"] == pytest.approx(np.quantile(boot.draws["E"], 0.95))
     assert "P26" in {note.code for note in boot.warnings}
+
+
+def test_draws_at_an_upper_bound_have_a_lower_limit_only():
+    """Its end is the quantile with all of the level on one side; a parameter that is fixed at its bound has no such limit."""
+    frame = line()
+    high = line_fit(frame).params["b"] + 0.02
+    fit = line_fit(frame, bounds={"b": (0, high)})
+    boot = fit.bootstrap(1000, seed=2)
+    for level in (0.8, 0.95):
+        table = boot.interval(level)
+        assert 0.2 < (boot.draws["b"] == high).mean() < 0.8
+        assert table.attrs["one_sided"] == {"b": "lower limit only"}
+        assert table.loc["b", "upper"] == high
+        assert table.loc["b", "lower"] == pytest.approx(np.quantile(boot.draws["b"], 1 - level))
+    fixed = line_fit(frame, bounds={"b": (0, 3.0)}, fixed={"b": 3.0}).bootstrap(200).interval()
+    assert fixed.attrs["one_sided"] == {}
+    assert (fixed.loc["b"] == 3.0).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_quantiles_of_draws_of_which_some_are_infinite(seed):
+    """Those of draws with a huge number in place of infinity, beyond which all is infinite; what does not exist is left out."""
+    rng = np.random.default_rng(seed)
+    draws = rng.normal(size=41)
+    levels = np.linspace(0, 1, 101)
+    assert quantile(draws, levels) == pytest.approx(np.quantile(draws, levels))
+    draws[:6], draws[6:12], draws[12:15] = -np.inf, np.inf, np.nan
+    huge = np.quantile(np.nan_to_num(draws[~np.isnan(draws)], posinf=1e300, neginf=-1e300), levels)
+    expected = np.where(np.abs(huge) > 1e200, np.sign(huge) * np.inf, huge)
+    found = quantile(draws[rng.permutation(41)], levels)
+    assert np.isinf(expected).sum() > 20 and np.array_equal(np.isinf(found), np.isinf(expected))
+    assert found == pytest.approx(expected)
 
 
 def test_an_analytic_interval_that_a_bound_cuts_off_is_one_sided():

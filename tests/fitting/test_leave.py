@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from test_intervals import checkpoints, line, line_fit, surface
 
@@ -38,6 +39,19 @@ def test_distance_is_cooks():
         shift = np.linalg.lstsq(X[kept], frame["loss"].to_numpy()[kept], rcond=None)[0] - fit.params.to_numpy()
         assert table.loc[i, "distance"] == pytest.approx(shift @ X.T @ X @ shift / 2 / (e @ e / 28), rel=1e-5)
         assert table.loc[i, "largest_shift"] == pytest.approx((np.abs(shift) / np.sqrt(np.diag(robust))).max(), rel=1e-5)
+
+
+def test_distance_under_hubers_function_takes_what_its_psi_says():
+    """Of a location the variance that a point counts against is n mean psi^2/(n - m) over the squared share within delta."""
+    rng = np.random.default_rng(2)
+    frame = pd.DataFrame({"x": np.arange(1.0, 31), "loss": 5 + rng.standard_t(2, 30)})
+    fit = fastscale.fit("linear_law", frame, x="x", residual="linear", delta=1.2, fixed={"b": 0.0})
+    table = fit.leave_one_out()
+    r = frame["loss"].to_numpy() - fit.params["a"]
+    assert 3 < (np.abs(r) > 1.2).sum() < 20 and np.abs(r).max() > 5
+    variance = (np.clip(r, -1.2, 1.2) ** 2).sum() / 29 / (np.abs(r) <= 1.2).mean() ** 2
+    shift = table["a"].to_numpy() - fit.params["a"]
+    assert table["distance"].to_numpy() == pytest.approx(30 * shift**2 / variance, rel=1e-6)
 
 
 @pytest.mark.parametrize(("delta", "among"), [(0.0, 5), (1e-4, 5), (1e-2, 5), ("auto", 5), (1e-3, 7)])
@@ -90,3 +104,19 @@ def test_one_run_can_decide_a_published_archive(misfitting):
     assert len(table) == int(fit.units.max()) + 1
     assert abs(table["alpha"].iloc[0] - fit.params["alpha"]) > 0.3
     assert (table["alpha"].iloc[1:] - fit.params["alpha"]).abs().max() < 0.1
+
+
+def test_distance_is_cooks_with_weights():
+    frame = line().assign(w=np.random.default_rng(0).uniform(0.2, 3, 30))
+    fit = line_fit(frame, weights="w")
+    table = fit.leave_one_out()
+    X, w, y = np.column_stack([np.ones(30), frame["x"]]), frame["w"].to_numpy(), frame["loss"].to_numpy()
+    H = X.T @ (X * w[:, None])
+    e = y - X @ np.linalg.solve(H, X.T @ (w * y))
+    for i in table.index[:3]:
+        kept = np.arange(30) != i
+        part = (X * w[:, None])[kept]
+        shift = np.linalg.solve(part.T @ X[kept], part.T @ y[kept]) - fit.params.to_numpy()
+        # psi of a weighted residual is w times as large, its mean derivative the mean weight
+        psi = (w * e**2).sum() / 28
+        assert table.loc[i, "distance"] == pytest.approx(shift @ H @ shift / 2 / psi, rel=1e-5)

@@ -349,3 +349,20 @@ def test_a_batch_refuses_what_it_lacks(options):
     if name != "delta":
         with pytest.raises(FitError, match=f"{name}= is not available in a batch"):
             fastscale.fit_groups("chinchilla", grid_of_runs().assign(g=1), by="g", **{name: value})
+
+
+@pytest.mark.parametrize("options", [{"delta": math.inf}, {"scale": "fitted", "delta": 1.5}])
+def test_points_of_weight_0_are_not_there(options):
+    """Neither in the likelihood nor in what its criteria count; other weights are relative to the mean of those above 0."""
+    rng = np.random.default_rng(3)
+    frame = pd.DataFrame({"x": np.geomspace(1, 100, 30), "w": rng.uniform(0.5, 2, 30)})
+    frame["loss"] = 5 * frame["x"] ** -0.3 * np.exp(rng.standard_t(4, 30) * 0.02)
+    more = pd.concat([frame, frame.assign(loss=7.0, w=0.0)], ignore_index=True)
+    fit, with_none = (fastscale.fit("power_law", part, x="x", weights="w", **options) for part in (frame, more))
+    assert with_none.log_likelihood == pytest.approx(fit.log_likelihood, rel=1e-9)
+    assert (with_none.aic, with_none.aicc, with_none.bic) == pytest.approx((fit.aic, fit.aicc, fit.bic), rel=1e-9)
+    if "scale" not in options:
+        w = frame["w"] / frame["w"].mean()
+        r = np.log(frame["loss"]) - np.log(fit.predict(frame))
+        sd = math.sqrt((w * r**2).sum() / 30)
+        assert fit.log_likelihood == pytest.approx(stats.norm.logpdf(r, scale=sd / np.sqrt(w)).sum(), rel=1e-9)

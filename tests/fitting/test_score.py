@@ -6,12 +6,14 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from fastscale.fitting.holdout import draw
+from fastscale.fitting.ranking import _adjusted, best_left_out
 from fastscale.fitting.score import (
     confidence_set,
     errors_of,
@@ -65,6 +67,14 @@ def test_paired_like_a_plain_loop(seed: int, n: int) -> None:
     # the other way round
     assert found.difference[1] == -found.difference[0] and found.p[1] == found.p[0]
     assert (found.lower[1], found.upper[1]) == pytest.approx((-upper, -lower), rel=1e-6)
+
+
+def test_no_draws_make_a_p_of_nothing() -> None:
+    """However far apart two laws are, the data themselves are one of the draws: p is 1 of 2,000 at least."""
+    rng = np.random.default_rng(0)
+    sums = np.column_stack([rng.uniform(1.0, 1.01, 60), rng.uniform(9.0, 9.01, 60)])
+    found = paired(sums, np.ones(60), np.array([[0, 1]]), draw(0, 1999, np.array([0, 60], dtype=np.int64), 1), 0.95)
+    assert found.p[0] == 1 / 2000
 
 
 def test_few_units_tell_little() -> None:
@@ -260,3 +270,32 @@ def test_of_laws_that_err_alike_the_first_has_the_weight() -> None:
         weights = stacked(np.column_stack(errors))
         assert weights[1] == 0
         np.testing.assert_allclose(weights[[0, 2]], alone, atol=1e-5)
+
+
+def test_signs_are_corrected_by_how_many_laws_lack_predictions() -> None:
+    """Bonferroni over these; of the others the larger of a pair's own p and that of the confidence set, never the smaller."""
+    rng = np.random.default_rng(0)
+    sums = rng.chisquare(1, (30, 5))
+    sums[:, 1] += 0.3
+    sums[:3, 3] = sums[:2, 4] = np.inf
+    counts, picks = np.ones(30), draw(0, 1999, np.array([0, 30], dtype=np.int64), 1)
+    p = np.array([1.0, 0.001, 0.9, 0.02, 0.7])
+    means = sums.mean(axis=0)
+    found = _adjusted(means, p, sums, counts, picks)
+    assert found[3:] == pytest.approx([0.04, 1.0])
+    alone = confidence_set(sums[:, :3], counts, picks)
+    assert found[:3] == pytest.approx(np.maximum(p[:3], alone))
+    assert (alone[:3] < p[:3]).any() and (alone[:3] > p[:3]).any()
+
+
+@pytest.mark.parametrize(("weight", "told"), [(0.0, True), (0.009, True), (0.011, False), (0.3, False)])
+def test_the_best_law_is_left_out_of_a_mixture_in_which_it_has_no_weight(weight: float, told: bool) -> None:
+    rng = np.random.default_rng(0)
+    errors = pd.DataFrame(rng.normal(0, [0.01, 0.02, 0.02], (40, 3)), columns=["a", "b", "c"])
+    rest = (1 - weight) / 2
+    table = pd.DataFrame({"error": [0.01, 0.02, 0.02], "weight": [weight, rest, rest]}, index=["a", "b", "c"])
+    notes = best_left_out(table, errors, "log")
+    assert bool(notes) == told
+    if told:
+        kept = rest if weight < 0.01 else math.nan
+        assert notes[0].numbers["error"] == pytest.approx(np.sqrt(((errors["b"] + errors["c"]) ** 2).mean()) * kept)

@@ -11,6 +11,7 @@ from test_intervals import checkpoints, surface
 
 import fastscale
 from fastscale import FitError
+from fastscale.fitting.sensitivity import subset
 
 COLUMNS = {"N": "params_n", "D": "tokens_d", "loss": "loss"}
 
@@ -109,3 +110,27 @@ def test_laws_of_more_than_a_budget_have_no_optimal_size(law: str, column: str) 
         frame["loss"] = 2.0 * frame["N"] ** -0.7 * frame["D"] ** 0.3
     table = fastscale.fit(law, frame, delta=math.inf).sensitivity()
     assert len(table) > 2 and "N_opt" not in table and table["largest_shift"].notna().any()
+
+
+def test_points_that_are_kept_keep_the_labels_of_their_runs():
+    frame = checkpoints(8, 5)
+    points = fastscale.fit("chinchilla", frame, delta=math.inf).points
+    kept = np.isin(frame["run"], ["r2", "r5", "r6"]) & (np.arange(40) % 3 > 0)
+    part = subset(points, kept)
+    assert part.run_labels.take(part.runs).tolist() == frame["run"][kept].tolist()
+    assert list(part.run_labels) == ["r2", "r5", "r6"]
+    assert part.rows.tolist() == np.flatnonzero(kept).tolist()
+
+
+def test_another_definition_of_size_keeps_the_weights_of_the_rows():
+    """Of those that both columns have: rows are matched, not counted off."""
+    rng = np.random.default_rng(0)
+    frame = surface().assign(w=rng.uniform(0.1, 4, 50))
+    frame = frame.rename(columns={"N": "params"}).assign(non_embedding_params=lambda f: f["params"] ** 0.9)
+    frame.loc[[3, 20], "non_embedding_params"] = np.nan
+    fit = fastscale.fit("chinchilla", frame, N="params", weights="w", delta=math.inf)
+    table = fit.sensitivity()
+    row = table[(table["choice"] == "N") & (table["value"] == "non_embedding_params")].iloc[0]
+    again = fastscale.fit("chinchilla", frame, N="non_embedding_params", weights="w", delta=math.inf)
+    assert row["n"] == again.n == 48
+    assert row[list(again.params.index)].to_numpy(float) == pytest.approx(again.params.to_numpy(), rel=1e-4)

@@ -18,7 +18,10 @@ from bench import verdicts as bench
 from fastscale import DataError, FitError
 from fastscale.errors import ColumnError
 from fastscale.fitting import evidence
-from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS
+from fastscale.fitting.verdict_rows import COLUMNS, VERDICTS, _there
+from fastscale.fitting.verdicts import _chances, _curves, _even_steps
+from fastscale.kernels import curve_tests as tables
+from fastscale.kernels.curves import curve_chunk
 
 PLANTED = bench.VERDICT_OF
 # What a share of 5 % may come to by chance in so many curves.
@@ -49,6 +52,14 @@ def one(kind: str, **options) -> pd.Series:
 
 
 # -- what it finds
+
+
+def test_a_curve_is_looked_at_alike_wherever_it_stands():
+    """Nine tenths of 40 points with an x of their own are just enough to look whether neighbours are alike: in every curve."""
+    x = np.append(np.geomspace(1e7, 1e10, 36), np.geomspace(1e7, 1e10, 36)[[3, 9, 20, 30]])
+    data = pd.DataFrame({"x": np.tile(x, 3), "loss": 3 + np.random.default_rng(0).normal(size=120)})
+    points = fastscale.read_runs(data, x="x").select(("x",))
+    assert _curves(points, np.repeat(np.arange(3), 40), 3, True, -1.0).serial.tolist() == [2, 2, 2]
 
 
 @pytest.mark.parametrize("kind", PLANTED)
@@ -542,3 +553,95 @@ def test_ends_of_an_interval_have_the_digits_of_the_slope() -> None:
         numbers = reason.split("slope ")[1].split("]")[0].replace("[", "").split(", ")
         digits += [len(number.strip("-").removeprefix("0.")) for part in numbers for number in part.split()]
     assert len(digits) == 120 and set(digits) == {3}
+
+
+def test_slopes_beside_a_place_are_those_of_that_place():
+    """Places are sixteenths of the range, the first being one sixteenth from its start; beyond them there is none."""
+    values = np.tile(np.arange(1.0, 16), (18, 1))
+    shares = np.append(np.arange(17) / 16, np.nan)
+    expected = [np.nan, *range(1, 16), np.nan, np.nan]
+    assert _there(values, shares) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_bow_of_a_curve_is_that_of_its_parabola():
+    """From end to end, from the middle to the ends' mean, and the scatter about it with n - 3 degrees of freedom."""
+    rng = np.random.default_rng(4)
+    t = np.sort(rng.uniform(0, 5, 20))
+    y = 2 + 0.3 * t - 0.05 * t**2 + rng.normal(0, 0.1, 20)
+    none = np.zeros(0, np.int64)
+    numbers, tests, extras = np.empty((1, tables.NUMBERS)), np.empty((1, tables.TESTS, 3)), np.empty((1, tables.EXTRAS))
+    one = np.zeros(1, np.int64)
+    curve_chunk(t, y, np.array([0, 20]), none, one, one, 0, 1.0, evidence.STILL, 0, 1, numbers, tests, extras)
+    u = (t - t[0]) / (t[-1] - t[0])
+    c2, c1, _ = np.polyfit(u - 0.5, y, 2)
+    rest = y - np.polyval(np.polyfit(u - 0.5, y, 2), u - 0.5)
+    assert numbers[0, tables.ENDS] == pytest.approx(c1)
+    assert numbers[0, tables.BOW] == pytest.approx(c2 / 4)
+    assert numbers[0, tables.BOW_SD] == pytest.approx(np.sqrt((rest**2).sum() / 17))
+
+
+def test_one_point_is_no_runs_checkpoints():
+    data = pd.DataFrame({"curve": ["a"] + ["b"] * 25, "run": "r", "x": np.append(1e6, np.geomspace(1e6, 1e9, 25)), "loss": 3.0})
+    data["loss"] += np.random.default_rng(0).normal(0, 0.01, 26)
+    table = fastscale.verdicts(data, by="curve", x="x", run="run").set_index("curve")
+    assert table["warnings"].to_dict() == {"a": "", "b": "P07"}
+
+
+def test_chance_is_on_the_scale_and_signed_like_the_response():
+    """Of a loss its logarithm, less being better; of a column that of each curve."""
+    data = pd.DataFrame({"x": np.tile(np.arange(1.0, 9), 2), "loss": np.linspace(3, 2, 16), "guess": np.repeat([10.0, 50.0], 8)})
+    runs = fastscale.read_runs(data, x="x")
+    points, codes = runs.select(("x",)), np.repeat([0, 1], 8)
+    assert _chances(10.0, runs, points, codes, 2, "log", -1.0) == pytest.approx([-math.log(10)] * 2)
+    assert _chances("guess", runs, points, codes, 2, "log", -1.0) == pytest.approx([-math.log(10), -math.log(50)])
+    assert _chances("guess", runs, points, codes, 2, "linear", 1.0) == pytest.approx([10, 50])
+    assert np.isnan(_chances(None, runs, points, codes, 2, "log", -1.0)).all()
+
+
+@pytest.mark.parametrize(("n", "few"), [(19, True), (20, False)])
+def test_twenty_checkpoints_are_enough(n, few):
+    data = pd.DataFrame({"run": "r", "x": np.geomspace(1e6, 1e9, n)})
+    data["loss"] = 3 * (data["x"] / 1e6) ** -0.1 * np.exp(np.random.default_rng(0).normal(0, 0.002, n))
+    row = fastscale.verdicts(data, x="x", run="run").iloc[0]
+    assert ("20 at least to tell how far its noise carries over" in row["reason"]) == few
+
+
+def test_points_that_are_worth_fewer_than_eight_are_too_few():
+    """Checkpoints whose noise wanders: rho of it carried over leaves n (1 - rho)/(1 + rho) of n."""
+    n, frames = 30, []
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        noise = np.zeros(n)
+        for i in range(1, n):
+            noise[i] = 0.75 * noise[i - 1] + rng.normal(0, 0.01)
+        x = np.geomspace(1e6, 1e9, n)
+        frames.append(pd.DataFrame({"curve": seed, "run": seed, "x": x, "loss": 3 * (x / 1e6) ** -0.1 * np.exp(noise)}))
+    table = fastscale.verdicts(pd.concat(frames), by="curve", x="x", run="run")
+    worth = n * (1 - table["carried"]) / (1 + table["carried"])
+    told = (table["carried"] > 0) & (worth < 8)
+    assert told.sum() > 3 and (worth[told] > 2).sum() > 2
+    assert (table["verdict"][told] == "too_few").all()
+    assert table["reason"][told].str.contains("of their noise over to the next are worth").all()
+
+
+@pytest.mark.parametrize(("odd", "even"), [(0, True), (2, True), (3, False), (12, False)])
+def test_nine_tenths_of_the_steps_are_the_same_in_checkpoints(odd, even):
+    steps = np.full(24, 1000.0)
+    steps[5 : 5 + odd] = np.geomspace(1500, 9000, 12)[:odd]
+    x = 1000 + np.append(0.0, np.cumsum(steps))
+    t, codes = np.log(np.append(x, x)), np.repeat([0, 1], 25)
+    assert _even_steps(t, codes, np.array([25, 25])).tolist() == [even, even]
+
+
+def test_the_largest_of_many_is_no_more_than_bonferroni_says():
+    """Where the tests' directions are far apart the tube is longer than their number: that times p is all it can be."""
+    p = np.array([[0.004, 0.5, 0.9, np.nan, 0.7], [0.3, 0.4, 0.5, 0.6, 0.7]])
+    assert evidence.largest_of_many(p, np.array([50.0, 50.0]), 2) == pytest.approx([4 * 0.004, 1.0])
+    near = evidence.largest_of_many(p[:1], np.array([0.01]), 2)[0]
+    tube = 0.004 + 2 * 0.01 / (2 * np.pi) * np.exp(-(stats.norm.isf(0.002) ** 2) / 2)
+    assert near == pytest.approx(tube) and near < 2 * 0.004
+
+
+def test_the_smallest_of_a_few_is_as_bonferroni_has_it():
+    p = np.array([[0.01, 0.5, np.nan], [0.4, 0.9, 0.5], [np.nan, 0.03, np.nan], [np.nan, np.nan, np.nan]])
+    assert evidence._any(p) == pytest.approx([0.02, 1.0, 0.03, np.nan], nan_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from support_procedures import sweeps
 import fastscale
 from fastscale.errors import FitError
 from fastscale.fitting.draw_tests import all_alike, two_sided
+from fastscale.fitting.pairing import _mostly_shared, _usable
 
 OLD = dict(E=1.8, A=480.0, alpha=0.34, B=2100.0, beta=0.36)
 # the same loss with a 1.25th of the parameters and of the tokens: 1.5625 times less compute at every loss
@@ -441,3 +443,34 @@ def test_what_is_refused(fits: tuple[fastscale.Fit, fastscale.Fit], pair: fastsc
         pair.crossings(10.0, 1.0)
     with pytest.raises(FitError, match="a multiplier of data or size needs laws of N and D"):
         fastscale.versus(one, one, resamples=5).data_multiplier(0.9, 1e9)
+
+
+@pytest.mark.parametrize(("one", "two", "same"), [
+    ("abcdefghij", "abx", True), ("abx", "abcdefghij", True), ("abcdefghij", "axy", False), ("aaabb", "bcdef", True),
+    ("abc", "cde", False), ("ab", "ac", True),
+])
+def test_runs_are_the_same_where_half_of_the_shorter_list_is_in_the_other(one, two, same):
+    """As of a sweep and a part of it that was run again; labels count once."""
+    assert _mostly_shared(pd.Index(list(one)), pd.Index(list(two))) == same
+
+
+def test_multipliers_that_are_all_alike_by_hand():
+    """The largest deviation from the mean, in standard errors of the draws; the data are one of them."""
+    rng = np.random.default_rng(0)
+    logs = rng.normal(0, [[0.1], [0.2], [0.3]], (3, 200))
+    centred = logs - logs.mean(axis=0)
+    spread = centred[:, 1:].std(axis=1)
+    seen = (np.abs(centred[:, 0]) / spread).max()
+    others = [max(abs(centred[j, b] - centred[j, 0]) / spread[j] for j in range(3)) for b in range(1, 200)]
+    assert all_alike(logs) == (1 + sum(other >= seen for other in others)) / 200
+    logs += [[5], [0], [-5]]
+    assert all_alike(logs) == 1 / 200
+    still = np.tile([[1.0], [2.0]], 50)
+    assert (all_alike(still), all_alike(np.ones((2, 50)))) == (0.0, 1.0)
+
+
+def test_draws_that_go_together_are_those_usable_in_both():
+    a, b = (SimpleNamespace(usable=np.array(usable, dtype=bool)) for usable in ([1, 1, 0, 1, 0], [1, 0, 1, 1, 0]))
+    together, apart = _usable(a, b, True, ""), _usable(a, b, False, "", shift=1)
+    assert together.first.tolist() == together.second.tolist() == [0, 3]
+    assert apart.first.tolist() == [0, 1, 3] and apart.second.tolist() == [3, 0, 2]

@@ -12,6 +12,8 @@ from support_derived import ask
 import fastscale
 from fastscale.errors import FitError
 from fastscale.laws import Law
+from fastscale.planning.crossing import Crossings
+from fastscale.planning.curve import Curve
 
 QAT = dict(E=1.8, A=480.0, alpha=0.34, B=2000.0, beta=0.36, k=0.02, g_D=0.25, g_G=0.9, g_N=0.5)
 G = 128.0
@@ -270,3 +272,35 @@ def test_an_optimum_beyond_the_data_looked_at_is_none() -> None:
     assert ask("chinchilla", PLAIN, "optimal_data", C=1e21, cost=cost, D_max=1e13) == 1e13
     size = 1e21 / (6 * math.log(1e13))
     assert ask("chinchilla", PLAIN, "optimal_size", C=1e21, cost=cost, D_max=1e13) == pytest.approx(size, rel=1e-9)
+
+
+def test_data_beyond_all_that_are_looked_at_are_not_infinite() -> None:
+    """At an exponent of .02 a loss just above the limit takes 1e40 tokens: none are found, yet enough would do."""
+    p = dict(E=1.8, A=400.0, B=2.0, alpha=0.35, beta=0.02)
+    floor = 1.8 + 400 / 1e9**0.35
+    far = floor + 2.0 * 1e40**-0.02
+    assert math.isnan(ask("chinchilla", p, "data_for_loss", loss=far, N=1e9))
+    assert ask("chinchilla", p, "data_for_loss", loss=floor - 0.01, N=1e9) == math.inf
+    near = floor + 2.0 * 1e15**-0.02
+    assert ask("chinchilla", p, "data_for_loss", loss=near, N=1e9) == pytest.approx(1e15, rel=1e-6)
+
+
+def test_crossings_of_draws_are_matched_by_direction_and_ratio() -> None:
+    """The nearest in the logarithm of x, of those where the first curve is the better on the same side."""
+    x = np.array([[10.0, 1.0, 12.0, np.nan], [1000.0, 60.0, 9e4, np.nan], [np.nan, 400.0, np.nan, np.nan]])
+    below = np.array([[True, True, False, False], [False, True, True, False], [False, True, False, False]])
+    found = Crossings(x, below)
+    assert found.counts().tolist() == [2, 3, 2, 0]
+    # of row 0's first (10, first below): 60 is nearer to it than 1 by their ratio, not by their difference
+    assert found.like(0) == pytest.approx([10.0, 60.0, 9e4, np.nan], nan_ok=True)
+    assert found.like(1) == pytest.approx([1000.0, np.nan, 12.0, np.nan], nan_ok=True)
+
+
+def test_where_changes_settle_is_after_the_last_of_several() -> None:
+    """Below 0 up to 1, above to 2, below to 3, above to 4, and below from there on."""
+    grid = np.linspace(0.05, 5.95, 60)
+    curve = Curve("x", lambda x: x, 2, grid, lambda: (np.zeros(2), np.ones(2)), 1.0, logarithmic=False)
+    found = curve.settles(lambda x: np.sin(np.pi * x) * -1.0 * np.array([1.0, 1.0]) - np.where(x > 5, 10.0, 0.0))
+    assert found == pytest.approx([4.0, 4.0])
+    assert curve.settles(lambda x: x - 2.0)[0] == math.inf
+    assert math.isnan(curve.settles(lambda x: x - 20.0)[0])

@@ -32,6 +32,29 @@ def closed(p: dict[str, float]) -> tuple[float, float, float]:
     return G, a * b / (a + b), p["A"] * G**-a * (a + b) / b
 
 
+@pytest.mark.parametrize("cost", [None, "6*N*D + 1e5*N**1.5"])
+def test_an_accuracy_has_the_quantities_of_the_loss_that_it_mirrors(cost: str | None) -> None:
+    """1 - A/N^alpha - B/D^beta falls short of 1 by what the loss exceeds E by; what is worse is worse by as much."""
+    p = dict(BESIROGLU, A=2.0, B=3.0, E=1.0, alpha=0.1, beta=0.12)
+
+    def both(name: str, **asked: float) -> tuple[float, float]:
+        target = {"loss": 1 - asked["loss"]} if "loss" in asked else {}
+        loss = ask("chinchilla", p, name, cost=cost, **{**asked, **{k: 2 - v for k, v in target.items()}})
+        return ask("chinchilla_negated", p, name, cost=cost, **{**asked, **target}), loss
+
+    for name, asked in [
+        ("overtraining_loss", dict(C=C, multiple=20.0)), ("overtraining_compute", dict(C=C, multiple=0.1)),
+        ("isoloss_data", dict(C=C, size=0.7)), ("isoloss_compute", dict(C=C, size=0.7)), ("smallest_size", dict(C=C)),
+        ("optimal_size", dict(C=C)), ("halving_factor", dict(C=C)), ("compute_for_loss", dict(loss=0.06)),
+        ("size_share", dict(N=1e9, D=1e11)), ("data_share", dict(N=1e9, D=1e11)), ("size_elasticity", dict(N=1e9, D=1e11)),
+        ("inference_size", dict(loss=0.1, tokens=1e12)), ("data_for_loss", dict(loss=0.4, N=1e9)),
+    ]:
+        mirrored, loss = both(name, **asked)
+        assert (math.isfinite(loss) and loss > 0) or name == "size_elasticity", name
+        assert mirrored == pytest.approx(loss, rel=1e-6), name
+    assert both("isoflop_curvature", C=C)[0] == pytest.approx(-both("isoflop_curvature", C=C)[1], rel=1e-5)
+
+
 @pytest.mark.parametrize("p", [SARDANA, BESIROGLU])
 def test_the_frontier(p: dict[str, float]) -> None:
     G, gamma, K = closed(p)

@@ -182,3 +182,11 @@ def test_a_cost_with_a_kink_is_not_taken_for_a_linear_one() -> None:
     inference = Cost("6*N*D + 2e20*N")
     assert inference.linear
     assert float(inference.data(np.array([1e9]), np.asarray(3e29))[0]) == pytest.approx((3e29 - 2e29) / 6e9, rel=1e-14)
+
+
+def test_a_budget_below_what_a_size_costs_without_data_leaves_none() -> None:
+    cost = Cost("6*N*D + 1e10*N + 1e15")
+    N = np.array([1e4, 1e6, 1e8])
+    D = cost.data(N, np.asarray(2e16))
+    assert D[:2] == pytest.approx((2e16 - 1e15 - 1e10 * N[:2]) / (6 * N[:2]), rel=1e-9)
+    assert np.isnan(D[2])
