@@ -85,8 +85,7 @@ class Fit:
     def standard_errors(self) -> pd.Series:
         """Sandwich standard errors in natural units, over runs where a run column is known, else over points.
 
-        HC1 over points, CR1 over runs (Cameron, Miller 2015): quick to have, and too small where runs are few. `bootstrap` and
-        `interval` are what intervals are made of.
+        HC1, over runs CR1 (Cameron, Miller 2015): quick, and too small where runs are few; for intervals see `interval`.
         """
         scale = np.where(self.law.logs, self.params.to_numpy(), 1.0)
         return pd.Series(self.coordinate_errors * scale, index=list(self.law.names), name="standard_error")
@@ -244,20 +243,19 @@ class Fit:
             within strata; "bayesian" gives runs (or rows) Dirichlet weights; "residual", "wild" and "wild_clusters" (Webb's
             six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and rows
             to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says. A procedure says what
-            it takes: envelope "subsets", four fifths of the runs; isoflop "strata", its budgets, which does not see what the
-            points of a budget have in common: `interval` does.
+            it takes: envelope "subsets", four fifths of the runs; isoflop "strata", its budgets (for errors that the points of
+            a budget have in common see `interval`).
         strata
             For "strata": one label a fitted point, or the name of a column; by default the levels of the first variable
             (model size), or ten equally filled bins of it where its values do not repeat.
-        indices
-            Own resamples: integers (resamples, any number), positions among the fitted points.
-        weights
-            Own resamples: factors on each point's weight (resamples, points).
+        indices, weights
+            Own resamples: integers (resamples, any number), positions among the fitted points; or factors on each point's
+            weight (resamples, points).
 
         Raises
         ------
         FitError
-            The fit is no optimum or carries no data; an option that makes no sense; draws that would not fit in memory.
+            The fit is no optimum or carries no data; an option without sense; draws that would not fit in memory.
         """
         from fastscale.fitting.bootstrap import run_bootstrap
 
@@ -273,11 +271,10 @@ class Fit:
         level
             Coverage aimed at, between 0 and 1.
         kind
-            "sandwich": t times the robust standard error, HC3 over points (MacKinnon, White 1985), or over runs where they
-            are known CR3 with t(G - 1) for G runs (Bell, McCaffrey 2002), which where runs are few is wider than
-            `standard_errors` are. "profile": where the objective, minimised over all else, stays below a threshold that the
-            sandwich calibrates. NaN for what is known from one run alone, whose own error nothing shows
-            (``attrs["withheld"]``).
+            "sandwich": t times the robust standard error, HC3 over points (MacKinnon, White 1985), or over the G runs that are
+            known CR3 with t(G - 1) (Bell, McCaffrey 2002), wider than `standard_errors` where runs are few. "profile": where
+            the objective, minimised over all else, stays below a threshold that the sandwich calibrates. NaN for what is known
+            from one run alone, whose own error nothing shows (``attrs["withheld"]``).
         C, cost
             Instead of the parameters, the compute-optimal N, D, tokens per parameter and loss at this budget; see `optimal`.
         """
