@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,10 +18,8 @@ from fastscale.archive.coerce import coerce, conversion_note
 from fastscale.archive.columns import all_equal, listed, named_columns
 from fastscale.archive.magnitudes import probable_units
 from fastscale.archive.notes import Note, plural
+from fastscale.archive.table import Table
 from fastscale.errors import DataError
-
-if TYPE_CHECKING:
-    from fastscale.archive.runs import Runs
 
 __all__ = ["definition_note", "diverged_rows", "look_over", "quiet"]
 
@@ -101,7 +99,7 @@ def _first(loss: Floats, runs: NDArray[np.int64], order: Floats | None, count: i
     return first
 
 
-def order_within_runs(runs: Runs, rows: NDArray[np.int64] | None) -> Floats | None:
+def order_within_runs(runs: Table, rows: NDArray[np.int64] | None) -> Floats | None:
     """Return the steps (or tokens, or FLOPs) of the rows, or None where the archive has none."""
     if "run" not in runs.columns:
         return None
@@ -133,7 +131,7 @@ def run_candidate(frame: pd.DataFrame) -> Note | None:
     return None
 
 
-def look_over(runs: Runs) -> list[Note]:
+def look_over(runs: Table) -> list[Note]:
     """Return what the columns show before any is used: units, C against 6ND, states, steps past the end."""
     notes: list[Note] = []
     frame, columns = runs.frame, runs.columns
@@ -173,7 +171,7 @@ def _same_partition(frame: pd.DataFrame, names: list[Any]) -> bool:
     return all(np.array_equal(first, other) for other in rest)
 
 
-def quiet(runs: Runs, variable: str, part: slice, column: Any = None) -> Floats | None:
+def quiet(runs: Table, variable: str, part: slice, column: Any = None) -> Floats | None:
     """Return some values of a standard variable, or None where they cannot be read (`select` says why)."""
     name = runs.columns[variable] if column is None else column
     try:
@@ -182,7 +180,7 @@ def quiet(runs: Runs, variable: str, part: slice, column: Any = None) -> Floats 
         return None
 
 
-def _flop_identity(runs: Runs) -> list[Note]:
+def _flop_identity(runs: Table) -> list[Note]:
     """Return a note where C is off from 6ND by powers of ten: a column in GFLOP, or tokens in billions."""
     if not {"N", "D", "C"} <= runs.columns.keys():
         return []
@@ -209,7 +207,7 @@ def _flop_identity(runs: Runs) -> list[Note]:
     return [Note("P17", message, len(ratio), advice=f"Say it with {right}.", numbers=numbers)]
 
 
-def definition_note(runs: Runs, column: Any) -> Note | None:
+def definition_note(runs: Table, column: Any) -> Note | None:
     """Return a note on what N counts: where other columns count it otherwise, or the name speaks of embeddings."""
     frame = runs.frame
     names = {str(name): name for name in frame.columns if name != column}

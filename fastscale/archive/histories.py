@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Hashable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,7 @@ from fastscale.archive.aliases import RUN_CANDIDATES, every_candidate, normalise
 from fastscale.archive.checks import quiet
 from fastscale.archive.duplicates import alike, duplicate_rows
 from fastscale.archive.notes import Note, plural
-
-if TYPE_CHECKING:
-    from fastscale.archive.runs import Runs
+from fastscale.archive.table import Table
 
 __all__ = ["relaunched_runs", "superseded_rows", "unfinished_runs"]
 
@@ -39,7 +37,7 @@ _PLANS = {
 }
 
 
-def superseded_rows(runs: Runs, keep: Ints) -> tuple[Ints, list[Any]]:
+def superseded_rows(runs: Table, keep: Ints) -> tuple[Ints, list[Any]]:
     """Return rows that a resumed run logged again, and their steps: the later row of the same step stays.
 
     Only where the step goes back from one row of a run to the next, and only among rows equal in the run, the
@@ -81,7 +79,7 @@ def _is_setting(column: pd.Series[Any], rows: int) -> bool:
     return _OUTCOMES.search(str(column.name).casefold()) is None and column.nunique(dropna=False) <= max(1, rows // 3)
 
 
-def relaunched_runs(runs: Runs) -> Note | None:
+def relaunched_runs(runs: Table) -> Note | None:
     """Return a note where rows agree in every setting and differ in the outcome: a run launched again, or a replicate.
 
     Rows are compared in every column but those of losses, of the run's name, and those whose names speak of outcomes, times and
@@ -124,7 +122,7 @@ def relaunched_runs(runs: Runs) -> Note | None:
     return Note("relaunched_runs", message, len(where), advice=advice, numbers={"rows": len(where), "groups": groups})
 
 
-def _settings(runs: Runs) -> list[Hashable]:
+def _settings(runs: Table) -> list[Hashable]:
     """Return the columns that say how a run was set up, and how far it was."""
     frame, columns = runs.frame, runs.columns
     names = {str(name): name for name in frame.columns}
@@ -136,7 +134,7 @@ def _settings(runs: Runs) -> list[Hashable]:
     return [name for text, name in names.items() if name in known or (text not in outcome and name not in labels)]
 
 
-def unfinished_runs(runs: Runs) -> list[Note]:
+def unfinished_runs(runs: Table) -> list[Note]:
     """Return a note where runs stop before their planned end, so that their last loss is not a final one.
 
     The plan is a column such as ``portion_steps_elapsed``, or one such as ``goal train tokens`` beside the tokens. Without a run
@@ -178,7 +176,7 @@ def unfinished_runs(runs: Runs) -> list[Note]:
     return notes
 
 
-def _portion(runs: Runs) -> tuple[str, Floats] | None:
+def _portion(runs: Table) -> tuple[str, Floats] | None:
     """Return the finished part of each row's run, 1 for all of it, and the column that says so."""
     columns, frame = runs.columns, runs.frame
     if "portion" in columns:

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from fastscale.archive.aliases import candidates, every_candidate, normalise
+from fastscale.archive.aliases import candidates, every_candidate
 from fastscale.archive.coerce import coerce
 from fastscale.archive.columns import all_equal, listed
 from fastscale.archive.notes import Note, Origin, plural
-from fastscale.archive.units import LOSS_UNITS, Unit, unit_of
+from fastscale.archive.table import Table
+from fastscale.archive.units import Unit, unit_of
 from fastscale.errors import DataError
 
-if TYPE_CHECKING:
-    from fastscale.archive.runs import Runs
-
-__all__ = ["loss_notes", "other_losses", "refuse_mixed_units", "units_beside"]
+__all__ = ["loss_notes", "other_losses", "refuse_mixed_units"]
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +26,6 @@ HIGHEST = 12.0
 # Rank correlation with the scale from which a response is said to rise, on this many rows and sizes at least.
 RISES, ROWS_TO_RISE, SIZES_TO_RISE = 0.6, 6, 4
 _SAMPLE = 2_000
-_UNIT_COLUMNS = ("lossunit", "lossunits", "metricunit", "unit", "units")
 
 _BY_NAME = {
     "perplexity": (
@@ -126,26 +123,7 @@ def _rank_correlation(x: Floats, y: Floats) -> float:
     return float(ranks[0] @ ranks[1]) / scale if scale else 0.0
 
 
-def units_beside(frame: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
-    """Return the loss units that a column of units names, with the rows of each; empty without such a column."""
-    for name in frame.columns:
-        if normalise(str(name)) not in _UNIT_COLUMNS or pd.api.types.is_numeric_dtype(frame[name].dtype):
-            continue
-        try:
-            codes, cells = pd.factorize(frame[name])
-        except TypeError:
-            continue
-        known = [LOSS_UNITS.get(normalise(cell)) if isinstance(cell, str) else None for cell in cells]
-        found: dict[str, NDArray[np.int64]] = {}
-        for unit in dict.fromkeys(unit for unit in known if unit):
-            own = np.isin(codes, [code for code, other in enumerate(known) if other == unit])
-            found[unit] = np.flatnonzero(own).astype(np.int64)
-        if found:
-            return found
-    return {}
-
-
-def refuse_mixed_units(runs: Runs, column: Hashable, loss: Floats) -> None:
+def refuse_mixed_units(runs: Table, column: Hashable, loss: Floats) -> None:
     """Raise where rows of one archive have their loss in several units.
 
     Either a column of units says so, or rows without a value in the loss's column have one in a column of another unit, as where
@@ -192,7 +170,7 @@ def other_losses(frame: pd.DataFrame, chosen: Hashable, origin: Origin) -> Note 
     return Note("several_losses", message, len(others), advice="Say which is meant with loss=.")
 
 
-def scales_of(runs: Runs, used: Mapping[str, Floats], rows: NDArray[np.int64] | None) -> dict[str, Floats]:
+def scales_of(runs: Table, used: Mapping[str, Floats], rows: NDArray[np.int64] | None) -> dict[str, Floats]:
     """Return N, D and C of the rows: those that are used, else those that the archive has and can be read."""
     found = {name: values for name, values in used.items() if name in ("N", "D", "C")}
     if not found:

@@ -6,7 +6,7 @@ import contextlib
 import math
 from collections.abc import Mapping
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from fastscale.archive.aliases import every_candidate
 from fastscale.archive.coerce import coerce
 from fastscale.archive.notes import Note
+from fastscale.archive.table import Table
 from fastscale.errors import DataError
-
-if TYPE_CHECKING:
-    from fastscale.archive.runs import Runs
 
 __all__ = ["probable_units", "size_note", "sizes_looked_over", "swap_note"]
 
@@ -45,7 +43,7 @@ _LETTERS = {6: "M", 9: "B", 12: "T", 15: "PFLOP", 18: "EFLOP", 21: "ZFLOP"}
 _NAMES = {6: "millions", 9: "billions", 12: "trillions"}
 
 
-def sizes_looked_over(runs: Runs) -> list[Note]:
+def sizes_looked_over(runs: Table) -> list[Note]:
     """Return the notes of this module on an archive's N and D, whichever of them it has."""
     used, rows = _read(runs)
     if not used or not len(rows):
@@ -57,7 +55,7 @@ def sizes_looked_over(runs: Runs) -> list[Note]:
     return [note for note in (size_note(runs, used, rows), swap_note(runs, used, codes)) if note is not None]
 
 
-def size_note(runs: Runs, used: Mapping[str, Floats], rows: Any = None) -> Note | None:
+def size_note(runs: Table, used: Mapping[str, Floats], rows: Any = None) -> Note | None:
     """Return a note where N or D are too small for counts, and no unit is known: most likely they are in billions.
 
     Values with fractions, and those with which C is the product of 6, N and D in the unit, are beyond doubt: a warning. Whole
@@ -65,7 +63,7 @@ def size_note(runs: Runs, used: Mapping[str, Floats], rows: Any = None) -> Note 
 
     Parameters
     ----------
-    runs : Runs
+    runs : Table
         The archive.
     used : mapping of str to ndarray
         N and D as a fit takes them, finite; others are passed over.
@@ -98,14 +96,14 @@ def size_note(runs: Runs, used: Mapping[str, Floats], rows: Any = None) -> Note 
     return Note("size_unit", message, len(used[small[0]]), "warning" if fractions or agrees else "info", advice, numbers)
 
 
-def probable_units(runs: Runs) -> dict[str, str]:
+def probable_units(runs: Table) -> dict[str, str]:
     """Return the units, as ``units=`` takes them, that N, D and C are probably in; empty where N and D look like counts."""
     used, rows = _read(runs)
     small = _small(runs, used)
     return _letters(_powers(runs, small, used, rows)[0]) if small else {}
 
 
-def _read(runs: Runs) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+def _read(runs: Table) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     """Return N and D where both, or the one that there is, are finite, and the rows."""
     used: dict[str, Floats] = {}
     for variable in _WORDS:
@@ -119,7 +117,7 @@ def _read(runs: Runs) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     return {variable: values[rows] for variable, values in used.items()}, rows
 
 
-def _values(runs: Runs, variable: str) -> Floats | None:
+def _values(runs: Table, variable: str) -> Floats | None:
     column = runs.columns[variable]
     try:
         return coerce(runs.frame[column], variable, runs.origin, unit=runs.unit_of(variable, column)).values
@@ -131,7 +129,7 @@ def _letters(powers: Mapping[str, int]) -> dict[str, str]:
     return {variable: _LETTERS[power] for variable, power in powers.items()}
 
 
-def _small(runs: Runs, used: Mapping[str, Floats]) -> list[str]:
+def _small(runs: Table, used: Mapping[str, Floats]) -> list[str]:
     """Return which of N and D are too small for counts though nobody named a unit."""
     low = [variable for variable in _WORDS if variable in used and _unnamed_and_low(runs, variable, used[variable])]
     if not low:
@@ -141,7 +139,7 @@ def _small(runs: Runs, used: Mapping[str, Floats]) -> list[str]:
     return [v for v in low if beside or _fractions(used[v]) or used[v].max() < WHOLE_BELOW]
 
 
-def _unnamed_and_low(runs: Runs, variable: str, values: Floats) -> bool:
+def _unnamed_and_low(runs: Table, variable: str, values: Floats) -> bool:
     if len(values) < LEAST_ROWS or not 0 < values.min() < values.max() < FRACTIONS_BELOW:
         return False
     return not runs.unit_of(variable, runs.column_of(variable)).told
@@ -160,7 +158,7 @@ def _fractions(values: Floats) -> bool:
 
 
 def _powers(
-    runs: Runs, small: list[str], used: Mapping[str, Floats], rows: Any
+    runs: Table, small: list[str], used: Mapping[str, Floats], rows: Any
 ) -> tuple[dict[str, int], bool, list[dict[str, int]]]:
     """Return the most likely powers of ten of the small ones, of C too where it follows, whether C tells them, and others.
 
@@ -193,7 +191,7 @@ def _with_compute(powers: dict[str, int], factor: float) -> dict[str, int]:
     return {**powers, "C": own} if own >= 15 and own in _LETTERS else powers
 
 
-def _factor(runs: Runs, used: Mapping[str, Floats], rows: Any) -> float:
+def _factor(runs: Table, used: Mapping[str, Floats], rows: Any) -> float:
     """Return how many powers of ten C lies above 6ND; NaN where that is not known, or is not one factor."""
     if not {"N", "D"} <= used.keys() or "C" not in runs.columns or (C := _values(runs, "C")) is None:
         return math.nan
@@ -205,7 +203,7 @@ def _factor(runs: Runs, used: Mapping[str, Floats], rows: Any) -> float:
     return float(np.median(off))
 
 
-def swap_note(runs: Runs, used: Mapping[str, Floats], codes: NDArray[np.int64] | None) -> Note | None:
+def swap_note(runs: Table, used: Mapping[str, Floats], codes: NDArray[np.int64] | None) -> Note | None:
     """Return a note where the column used as N holds tokens and the one used as D parameters.
 
     That there are fewer tokens than parameters is no proof. With it, these are: the columns' names say so; or within each run D
@@ -214,7 +212,7 @@ def swap_note(runs: Runs, used: Mapping[str, Floats], codes: NDArray[np.int64] |
 
     Parameters
     ----------
-    runs : Runs
+    runs : Table
         The archive.
     used : mapping of str to ndarray
         N and D as a fit takes them, finite.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,10 +14,8 @@ from fastscale.archive.coerce import coerce
 from fastscale.archive.groups import group_codes
 from fastscale.archive.notes import Note, Origin, dropped_table, join_dropped, plural, unique_notes
 from fastscale.archive.points import Points
+from fastscale.archive.table import Table
 from fastscale.errors import DataError
-
-if TYPE_CHECKING:
-    from fastscale.archive.runs import Runs
 
 __all__ = ["select"]
 
@@ -25,13 +23,14 @@ Floats = NDArray[np.float64]
 
 
 def select(
-    runs: Runs,
+    runs: Table,
     variables: tuple[str, ...],
     response: str,
     positive: bool | Collection[str],
     log_response: bool,
     weights: Any,
     also: tuple[str, ...],
+    repetitions: tuple[Note, ...],
 ) -> Points:
     """Return the points; see `fastscale.archive.Runs.select`."""
     frame, origin = runs.frame, runs.origin
@@ -62,7 +61,7 @@ def select(
     labels: pd.Index[Any] | None = None
     if runs_column is not None:
         codes, labels = _run_codes(frame[runs_column], rows, notes)
-    notes += runs.repetitions
+    notes += repetitions
     if "N" in names and (note := checks.definition_note(runs, names["N"])):
         notes.append(note)
     if response == "loss":
@@ -114,7 +113,7 @@ def _positive(variables: tuple[str, ...], positive: bool | Collection[str]) -> t
 
 
 def _drop_missing(
-    runs: Runs,
+    runs: Table,
     used: dict[str, Floats],
     names: dict[str, Any],
     response: str,
@@ -184,7 +183,7 @@ def _run_codes(
 
 
 def _diverged(
-    runs: Runs,
+    runs: Table,
     column: pd.Series[Any],
     y: Floats,
     rows: NDArray[np.int64] | None,
@@ -219,7 +218,7 @@ def _diverged(
     return rows, codes, labels
 
 
-def _weights(runs: Runs, weights: Any, rows: NDArray[np.int64] | None) -> Floats:
+def _weights(runs: Table, weights: Any, rows: NDArray[np.int64] | None) -> Floats:
     """Return checked weights of the selected rows."""
     if isinstance(weights, str):
         column = runs.frame[runs.column_of(weights)]
