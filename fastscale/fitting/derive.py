@@ -140,8 +140,9 @@ def _listed(law: Law, along: str | None) -> pd.DataFrame:
     found = {}
     for name, quantity in suitable(law, along).items():
         optional = ", ".join(f"{k}={v:g}" if math.isfinite(v) else k for k, v in quantity.accepts(law, along).items())
-        found[name] = {"what": quantity.what, "arguments": ", ".join(quantity.needs(law, along)), "optional": optional}
-    return pd.DataFrame.from_dict(found, orient="index", columns=["what", "arguments", "optional"]).rename_axis("quantity")
+        found[name] = {"arguments": ", ".join(quantity.needs(law, along)), "optional": optional, "what": quantity.what}
+    # what has to be given first: it is not what a narrow screen leaves out
+    return pd.DataFrame.from_dict(found, orient="index", columns=["arguments", "optional", "what"]).rename_axis("quantity")
 
 
 def _rows(

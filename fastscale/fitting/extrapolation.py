@@ -56,11 +56,9 @@ def extrapolation_note(table: pd.DataFrame) -> Note | None:
     name, most = str(far.idxmax()).removeprefix("decades_"), float(far.max())
     numbers = {str(k).removeprefix("decades_"): float(v) for k, v in far.items()}
     count = int(outside.sum())
-    return Note(
-        "P09",
-        f"{count:,} of {len(own):,} predictions lie beyond the data, the furthest {most:.2g} decades in {name}.",
-        count,
-        "warning" if most > _FAR else "info",
-        "The band shows what the fitted law allows there, not whether the law still holds.",
-        numbers,
-    )
+    distance = f"{most:.2g} {'decade' if f'{most:.2g}' == '1' else 'decades'} in {name}"
+    message = f"{count:,} of {len(own):,} predictions {'lies' if count == 1 else 'lie'} beyond the data, the furthest {distance}."
+    if len(own) == 1:
+        message = f"The prediction lies beyond the data, by {distance}."
+    advice = "Intervals there show what the fitted law allows, not whether the law still holds."
+    return Note("P09", message, count, "warning" if most > _FAR else "info", advice, numbers)

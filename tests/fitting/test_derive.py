@@ -292,6 +292,10 @@ def test_published_fits_have_quantities_too() -> None:
 def test_the_list_is_of_this_law(boot: fastscale.Bootstrap) -> None:
     table = fastscale.derive(boot)
     assert table.loc["data_saved", "arguments"] == "loss, N, than"
+    # on a narrow screen the columns in the middle go
+    with pd.option_context("display.width", 80, "display.max_columns", 0):
+        printed = repr(table)
+    assert "..." in printed and "loss, N, than" in printed and "tokens that a model of N parameters" in printed
     assert table.loc["optimal_size", "optional"] == "N_max, D_max" and table.loc["gain", "optional"] == "factor=2"
     x = np.exp(np.linspace(0, 5, 20))
     one = fastscale.fit("power_law", pd.DataFrame({"x": x, "loss": 3 * x**-0.3}), x="x")

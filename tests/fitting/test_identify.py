@@ -173,6 +173,11 @@ def test_extrapolation_is_told_in_decades():
 
     note = extrapolation_note(table)
     assert (note.code, note.count, note.severity) == ("P09", 2, "warning")
+    # the second is the furthest in C, which follows from N and D
+    assert note.message == "2 of 3 predictions lie beyond the data, the furthest 2 decades in C."
+    assert extrapolation_note(table.iloc[:2]).message.startswith("1 of 2 predictions lies beyond the data")
+    alone = extrapolation_note(table.iloc[2:])
+    assert alone.message == "The prediction lies beyond the data, by 1 decade in N." and "band" not in alone.advice
     assert extrapolation_note(table.iloc[:1]) is None
 
 
