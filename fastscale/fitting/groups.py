@@ -44,7 +44,8 @@ class GroupFits(pd.DataFrame):
     Columns: the group's keys, law, status, message, n (points), runs (where known), objective, warnings, each parameter with
     `_se`, and with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed. Where these are fewer together than were
     asked for, so many failed that there can be no interval, and the rest was not tried. `warnings` holds the codes of what
-    costs nothing to see, separated by spaces: P04, P05, P06, P08, P20, P26; `fit` of the group says the rest.
+    costs nothing to see, separated by spaces: P04, P05, P06, P08, P20, P26, and one_run where parameters are known from one run
+    alone, whose own error nothing shows: they have no `_se`. `fit` of the group says the rest.
 
     Of several laws also held_out, the root mean square error on the upper third of the group when the law is fitted to the rest,
     and choice, the law to take in the group: the one that is distinguishably better there than each other, all tests of all
@@ -295,9 +296,10 @@ def fit_law(
     if points.runs is not None:
         data["runs"] = batch.run_counts
     data["objective"] = values
-    errors = errors * np.where(law.logs, natural, 1.0)
+    one_run = np.isinf(errors)
+    errors = np.where(one_run, np.nan, errors * np.where(law.logs, natural, 1.0))
     run_counts = None if points.runs is None else batch.run_counts
-    data["warnings"] = codes_of(law, space, status[:, 0], condition, sizes, run_counts, natural, errors)
+    data["warnings"] = codes_of(law, space, status[:, 0], condition, sizes, run_counts, natural, errors, one_run.any(axis=1))
     for j, name in enumerate(law.names):
         data[name] = natural[:, j]
         data[f"{name}_se"] = errors[:, j]

@@ -85,8 +85,8 @@ class Fit:
     def standard_errors(self) -> pd.Series:
         """Sandwich standard errors in natural units, over runs where a run column is known, else over points.
 
-        HC1 over points, CR1 over runs (Cameron, Miller 2015): quick to have, and too small where runs are few. `bootstrap` and
-        `interval` are what intervals are made of.
+        HC1 over points, CR1 over runs (Cameron, Miller 2015): quick to have, and too small where runs are few, where those of
+        `interval`, CR3, are not. `bootstrap` and `interval` are what intervals are made of.
         """
         scale = np.where(self.law.logs, self.params.to_numpy(), 1.0)
         return pd.Series(self.coordinate_errors * scale, index=list(self.law.names), name="standard_error")
@@ -240,12 +240,11 @@ class Fit:
         seed
             The draws of resample b depend on (seed, b) alone: not on threads, nor on how many resamples there are.
         kind
-            "clusters" draws whole runs (the default where they are known; see `units`), "pairs" draws rows, "strata" draws rows
+            "clusters" draws whole runs (the default where they are known; see `units`), "pairs" draws rows, "strata" those
             within strata; "bayesian" gives runs (or rows) Dirichlet weights; "residual", "wild" and "wild_clusters" (Webb's
             six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and
             rows to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says. A law that is
-            fitted by a procedure takes those that make sense for it, and says which; isoflop draws "strata", its budgets, and
-            does not see what the points of a budget have in common: `interval` does.
+            fitted by a procedure takes those that make sense for it, and says which; isoflop draws "strata", its budgets.
         strata
             For "strata": one label a fitted point, or the name of a column; by default the levels of the first variable
             (model size), or ten equally filled bins of it where its values do not repeat.
@@ -274,10 +273,9 @@ class Fit:
             Coverage aimed at, between 0 and 1.
         kind
             "sandwich": t times the robust standard error, HC3 over points (MacKinnon, White 1985), or over runs where they
-            are known CR3 with t(G - 1) for G runs (Bell, McCaffrey 2002), which where runs are few is wider than
-            `standard_errors` are. "profile": where the objective, minimised over all else, stays below a threshold that the
-            sandwich calibrates. NaN for what is known from one run alone, whose own error nothing shows
-            (``attrs["withheld"]``).
+            are known CR3 with t(G - 1) for G runs (Bell, McCaffrey 2002). "profile": where the objective, minimised over all
+            else, stays below a threshold that the sandwich calibrates. NaN for what is known from one run alone, whose own
+            error nothing shows (``attrs["withheld"]``).
         C, cost
             Instead of the parameters, the compute-optimal N, D, tokens per parameter and loss at this budget; see `optimal`.
         """

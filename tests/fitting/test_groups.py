@@ -246,3 +246,37 @@ def test_a_broken_groups_row_is_the_archives():
     frame.loc[70, "x"] = "many"
     message = fastscale.fit_groups(LAW, frame, by="family").set_index("family").loc["f2", "message"]
     assert "row 70 " in message
+
+
+def _steps(seed: int, runs: int, alone: int) -> pd.DataFrame:
+    """Runs along a power of x; so many of them, and the more rows, of a kind of its own."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for r in range(runs):
+        x, kind = np.geomspace(10, 1000, 6) * np.exp(rng.normal(0, 0.2, 6)), float(r < alone)
+        loss = (3 * x**-0.3 + 0.5 * kind) * np.exp(rng.normal(0, 0.02) + rng.normal(0, 0.01, 6))
+        parts.append(pd.DataFrame({"x": x, "z": kind, "loss": loss, "run": f"r{r}"}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_what_one_run_alone_tells_has_no_standard_error() -> None:
+    """As the interval of each group's own fit has none; the code says why, of whole groups too, and of nothing else."""
+    law = fastscale.Law("A*x**-b + c*z", variables=("x", "z"))
+    frames = {"one": _steps(0, 8, 1), "two": _steps(1, 8, 2), "most": _steps(2, 8, 7), "pair": _steps(3, 2, 1)}
+    frame = pd.concat([part.assign(family=name) for name, part in frames.items()], ignore_index=True)
+    frame = frame.sample(frac=1, random_state=0, ignore_index=True)
+    options = dict(loss="loss", run="run", residual="log", delta=math.inf)
+    table = fastscale.fit_groups(law, frame, by="family", **options).set_index("family")
+    assert table["status"].eq("ok").all()
+    for name in frames:
+        fit = fastscale.fit(law, frame[frame["family"] == name], **options)
+        withheld = fit.interval()["lower"].isna()
+        row = table.loc[name]
+        assert [bool(np.isnan(row[f"{p}_se"])) for p in law.names] == withheld.tolist()
+        assert ("one_run" in row["warnings"].split()) == bool(withheld.any())
+        np.testing.assert_allclose([row[f"{p}_se"] for p in law.names], fit.standard_errors.mask(withheld), rtol=1e-3)
+    assert np.isnan(table.loc["one", "c_se"]) and table.loc["one", ["A_se", "b_se"]].notna().all()
+    assert table.loc[["two", "most"], ["A_se", "b_se", "c_se"]].notna().all(axis=None)
+    # by rows each counts: of these there are several
+    rows = fastscale.fit_groups(law, frame.drop(columns="run"), by="family", loss="loss", residual="log", delta=math.inf)
+    assert rows[["A_se", "b_se", "c_se"]].notna().all(axis=None) and not rows["warnings"].str.contains("one_run").any()
