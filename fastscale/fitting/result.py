@@ -85,8 +85,7 @@ class Fit:
     def standard_errors(self) -> pd.Series:
         """Sandwich standard errors in natural units, over runs where a run column is known, else over points.
 
-        HC1 over points, CR1 over runs (Cameron, Miller 2015): quick to have, and too small where runs are few, where those of
-        `interval`, CR3, are not. `bootstrap` and `interval` are what intervals are made of.
+        HC1 over points, CR1 over runs (Cameron, Miller 2015): quick, too small where runs are few; see `bootstrap`, `interval`.
         """
         scale = np.where(self.law.logs, self.params.to_numpy(), 1.0)
         return pd.Series(self.coordinate_errors * scale, index=list(self.law.names), name="standard_error")

@@ -280,3 +280,24 @@ def test_what_one_run_alone_tells_has_no_standard_error() -> None:
     # by rows each counts: of these there are several
     rows = fastscale.fit_groups(law, frame.drop(columns="run"), by="family", loss="loss", residual="log", delta=math.inf)
     assert rows[["A_se", "b_se", "c_se"]].notna().all(axis=None) and not rows["warnings"].str.contains("one_run").any()
+
+
+def test_what_reading_notes_is_said_once_for_all_groups(tmp_path) -> None:
+    """Sizes in billions: as of a single fit, in the table, in its file, and of several laws each note once."""
+    rng = np.random.default_rng(0)
+    N, D = np.geomspace(0.1, 10, 6).repeat(6), np.tile(np.geomspace(2, 200, 6), 6)
+    law = 1.7 + 400 / (N * 1e9) ** 0.34 + 1500 / (D * 1e9) ** 0.36
+    frame = pd.concat(
+        [pd.DataFrame({"N": N, "D": D, "loss": law * np.exp(rng.normal(0, 0.005, 36)), "family": f"f{k}"}) for k in range(4)],
+        ignore_index=True,
+    )
+    single = [note for note in fastscale.fit("chinchilla", frame).warnings if note.code == "size_unit"]
+    table = fastscale.fit_groups("chinchilla", frame, by="family")
+    assert len(single) == 1 and table.about["warnings"] == tuple(single)
+    table.save(tmp_path / "fits.parquet")
+    assert fastscale.load(tmp_path / "fits.parquet").about["warnings"] == tuple(single)
+    several = fastscale.fit_groups(["chinchilla", "A/N**alpha"], frame, by="family")
+    codes = [(note.code, note.message) for note in several.about["warnings"]]
+    assert len(codes) == len(set(codes)) and "size_unit" in dict(codes) and not several.attrs
+    counts = frame.assign(N=frame["N"] * 1e9, D=frame["D"] * 1e9)
+    assert fastscale.fit_groups("chinchilla", counts, by="family").about["warnings"] == ()
