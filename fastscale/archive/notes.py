@@ -117,6 +117,14 @@ def unique_notes(notes: Iterable[Note]) -> tuple[Note, ...]:
     return tuple(dict.fromkeys(notes))
 
 
+def unlike_notes(notes: Iterable[Note]) -> tuple[Note, ...]:
+    """Return the notes that say something else than one before them, though it be of as many rows."""
+    found: dict[tuple[str, str], Note] = {}
+    for note in notes:
+        found.setdefault((note.code, note.message), note)
+    return tuple(found.values())
+
+
 def plural(count: int, noun: str) -> str:
     """Return ``"1 row"``, ``"2 rows"``, with thousands separated."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

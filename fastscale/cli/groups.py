@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fastscale.archive.notes import plural
+from fastscale.archive.notes import plural, unlike_notes
 from fastscale.cli.output import heading, number, percent, table
 from fastscale.cli.reading import Archive, account, dropped_counts
 from fastscale.fitting import GroupFits
@@ -22,12 +22,13 @@ FAILURES_SHOWN = 20
 
 def join(tables: list[GroupFits], left_out: dict[str, str]) -> GroupFits:
     """The tables of several laws as one, the rows of a group together, as `fit_groups` gives them."""
+    read = {"left_out": left_out, "warnings": unlike_notes(note for part in tables for note in part.about["warnings"])}
     if len(tables) == 1:
-        return GroupFits.of(pd.DataFrame(tables[0]), {**tables[0].about, "left_out": left_out})
+        return GroupFits.of(pd.DataFrame(tables[0]), {**tables[0].about, **read})
     joined = pd.concat([pd.DataFrame(part) for part in tables]).sort_index(kind="stable").reset_index(drop=True)
     kept = ("data_fingerprint", "residual")
     by_law = {key: {law: value for table in tables for law, value in table.about[key].items()} for key in kept}
-    return GroupFits.of(joined, {**tables[0].about, **by_law, "left_out": left_out})
+    return GroupFits.of(joined, {**tables[0].about, **by_law, **read})
 
 
 def with_choices(fits: GroupFits, chosen: Chosen, keywords: dict[str, Any]) -> GroupFits:
@@ -43,7 +44,10 @@ def with_choices(fits: GroupFits, chosen: Chosen, keywords: dict[str, Any]) -> G
 
 def text(archive: Archive, tables: list[GroupFits], fits: GroupFits, written: str | None, quiet: bool) -> str:
     """A summary of each law: how its groups ended, the first rows, the failures with their reasons; which law to take."""
-    lines = [] if quiet else [archive.read_line(), *account(archive.runs.dropped, archive.runs.warnings), ""]
+    said = {note.code for note in archive.runs.warnings}
+    more = {note.code: note for note in reversed(fits.about["warnings"]) if note.code not in said}  # of several laws the first's
+    notes = [*archive.runs.warnings, *more.values()]
+    lines = [] if quiet else [archive.read_line(), *account(archive.runs.dropped, notes), ""]
     for part in tables:
         lines += [*_summary(part, archive.rows), ""]
     if "choice" in fits.about:

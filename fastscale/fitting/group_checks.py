@@ -17,7 +17,7 @@ from fastscale.laws.law import Array, Flags, Ints
 
 # Points of each group that a first look takes; groups that fail it are looked at whole.
 _SAMPLE = 8
-_CODES = ("P04", "P05", "P06", "P08", "P20", "P26")
+_CODES = ("P04", "P05", "P06", "P08", "P20", "P26", "one_run")
 
 
 def few_levels(law: Law, options: Options, X: Array, offsets: Ints) -> dict[int, str]:
@@ -74,7 +74,8 @@ def on_lines(law: Law, space: Space, options: Options, X: Array, offsets: Ints, 
 
 
 def codes(
-    law: Law, space: Space, status: Ints, condition: Array, sizes: Ints, runs: Ints | None, natural: Array, errors: Array
+    law: Law, space: Space, status: Ints, condition: Array, sizes: Ints, runs: Ints | None, natural: Array, errors: Array,
+    one_run: Flags,
 ) -> Array:
     """Codes of what there is to know of each group, separated by spaces; errors in natural units."""
     m = space.free_count
@@ -88,6 +89,7 @@ def codes(
         marks[2] |= several & (runs < POINTS_PER_PARAMETER * m)
         marks[3] = several & (runs < FEW_RUNS)
     marks[4] = status == Status.AT_BOUND
+    marks[6] = usable & one_run
     offsets = law.parsed.offset_parameters if law.parsed is not None else frozenset()
     for j, parameter in enumerate(law.parameters):
         if parameter.name in offsets and parameter.positive and space.free[j] >= 0:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from fastscale.archive import Points, Runs, group_codes
+from fastscale.archive import Note, Points, Runs, group_codes
+from fastscale.archive.notes import unlike_notes
 from fastscale.errors import FitError
 from fastscale.fitting.bootstrap import MOST_FAILED, seed_of
 from fastscale.fitting.choose import choose, resolve_all
@@ -36,6 +37,8 @@ from fastscale.laws.law import Array
 
 # Starts refined in each group at most; see kernels.groups.solve_group.
 _REFINED = 16
+# Of a law's table: what reading noted.
+READ = "read"
 
 
 class GroupFits(pd.DataFrame):
@@ -44,7 +47,9 @@ class GroupFits(pd.DataFrame):
     Columns: the group's keys, law, status, message, n (points), runs (where known), objective, warnings, each parameter with
     `_se`, and with a bootstrap `_lower` and `_upper`, resamples_ok, resamples_failed. Where these are fewer together than were
     asked for, so many failed that there can be no interval, and the rest was not tried. `warnings` holds the codes of what
-    costs nothing to see, separated by spaces: P04, P05, P06, P08, P20, P26; `fit` of the group says the rest.
+    costs nothing to see, separated by spaces: P04, P05, P06, P08, P20, P26, and one_run where parameters are known from one run
+    alone, whose own error nothing shows: they have no `_se`. `fit` of the group says the rest. ``about["warnings"]`` are notes on
+    the archive as a whole, once for all groups: units, per cent, variables in each other's place.
 
     Of several laws also held_out, the root mean square error on the upper third of the group when the law is fitted to the rest,
     and choice, the law to take in the group: the one that is distinguishably better there than each other, all tests of all
@@ -148,9 +153,11 @@ def fit_groups(
     refuse_procedures([law for law, _ in resolved], "fit_groups", "Fit the groups one by one with fit().")
     _refuse_clashes(by, [law for law, _ in resolved])
     tables, draws, fingerprints = [], {}, {}
+    notes: list[Note] = []
     for law, mapped in resolved:
         own = batch_options(given, law.residual) if residual is None else options
         table, kept, fingerprints[law.name] = fit_law(law, mapped, by, own, weights, plan)
+        notes += table.attrs.pop(READ)
         tables.append(table)
         if kept is not None:
             draws[law.name] = kept
@@ -160,6 +167,7 @@ def fit_groups(
     about["residual"] = {law.name: residual or law.residual for law, _ in resolved}
     about["data_fingerprint"] = fingerprints  # of the points of each law
     about["left_out"] = chosen.left_out
+    about["warnings"] = unlike_notes(notes)
     if len(tables) > 1:  # group by group: each table has the groups in the same order
         from fastscale.fitting.group_choice import add_choices
 
@@ -222,6 +230,8 @@ def fit_law(
     law: Law, runs: Runs, by: list[str], options: Options, weights: Any, plan: Plan, near: Array | None = None
 ) -> tuple[pd.DataFrame, Array | None, str]:
     """The table of one law, a row a group; the draws, (groups, resamples, parameters); the fingerprint of the points.
+
+    What reading had to say of the points of all groups is in the table's attrs, under `READ`.
 
     `near` are starts of each group in kernel coordinates, (groups, starts, parameters), from which it is fitted where these lead
     to a sound optimum, and which a global search follows where they do not; NaN for none.
@@ -295,9 +305,10 @@ def fit_law(
     if points.runs is not None:
         data["runs"] = batch.run_counts
     data["objective"] = values
-    errors = errors * np.where(law.logs, natural, 1.0)
+    one_run = np.isinf(errors)
+    errors = np.where(one_run, np.nan, errors * np.where(law.logs, natural, 1.0))
     run_counts = None if points.runs is None else batch.run_counts
-    data["warnings"] = codes_of(law, space, status[:, 0], condition, sizes, run_counts, natural, errors)
+    data["warnings"] = codes_of(law, space, status[:, 0], condition, sizes, run_counts, natural, errors, one_run.any(axis=1))
     for j, name in enumerate(law.names):
         data[name] = natural[:, j]
         data[f"{name}_se"] = errors[:, j]
@@ -306,7 +317,9 @@ def fit_law(
             data[f"{name}_upper"] = np.where(carried, ends[:, 1, j], np.nan)
     if B:
         data |= {"resamples_ok": good, "resamples_failed": failed}
-    return pd.DataFrame(data), (draws if plan.keep_draws else None), points.fingerprint
+    table = pd.DataFrame(data)
+    table.attrs[READ] = points.notes
+    return table, (draws if plan.keep_draws else None), points.fingerprint
 
 
 def one_type(labels: pd.Series) -> Any:

@@ -239,7 +239,7 @@ class Fit:
         seed
             The draws of resample b depend on (seed, b) alone: not on threads, nor on how many resamples there are.
         kind
-            "clusters" draws whole runs (the default where they are known; see `units`), "pairs" draws rows, "strata" draws rows
+            "clusters" draws whole runs (the default where they are known; see `units`), "pairs" draws rows, "strata" those
             within strata; "bayesian" gives runs (or rows) Dirichlet weights; "residual", "wild" and "wild_clusters" (Webb's
             six-point signs) draw residuals again and are for least squares only; "parametric" adds normal noise of runs and rows
             to the fitted curve; "jackknife" leaves out each run (or row) once, whatever `resamples` says. A procedure says what

@@ -87,7 +87,8 @@ def load(path: str | Path) -> Fit | Bootstrap | GroupFits:
         raise DataError(f"{path}: not a result that fastscale saved ({error})") from None
     frame = table.to_pandas()
     if about.get("kind") == "groups":
-        return GroupFits.of(frame, {k: v for k, v in about.items() if k not in ("kind", *_about())})
+        own = {k: v for k, v in about.items() if k not in ("kind", *_about())}
+        return GroupFits.of(frame, {**own, "warnings": tuple(_note_of(note) for note in own.get("warnings", []))})
     try:
         fit = _fit_of(about["fit"])
         names = [f"theta_{name}" for name in fit.law.names]

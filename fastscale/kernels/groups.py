@@ -6,6 +6,7 @@ from numba import njit
 from fastscale.kernels.box import gather_free
 from fastscale.kernels.elementary import log
 from fastscale.kernels.factor import factor, solve_factored
+from fastscale.kernels.one_run import from_one_run
 from fastscale.kernels.search import choose, place, project, projection_targets, weighted_dot
 from fastscale.kernels.solver import (
     AT_BOUND,
@@ -186,12 +187,8 @@ def sum_of_squares(x, n):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def products(value, J, w, n, scale, free, slot, weight, out):
-    """Products of the derivatives by the coordinates that move, on the residual's scale, weighted and summed over the points.
-
-    Of tied coordinates the first stands for all. Rows and columns of those that do not move are NaN. `weight` is scratch.
-    """
-    out[:, :] = np.nan
+def squared_slopes(value, w, n, scale, weight):
+    """weight[i] = w[i] times the squared derivative of the residual by the prediction, value[i]."""
     for i in range(n):
         v = value[i]
         if scale == 0:
@@ -203,6 +200,16 @@ def products(value, J, w, n, scale, free, slot, weight, out):
         else:
             slope = 1.0 / (v * (1.0 - v))
         weight[i] = w[i] * slope * slope if w[i] > 0.0 else 0.0
+
+
+@njit(nogil=True, fastmath=False, error_model="numpy")
+def products(value, J, w, n, scale, free, slot, weight, out):
+    """Products of the derivatives by the coordinates that move, on the residual's scale, weighted and summed over the points.
+
+    Of tied coordinates the first stands for all. Rows and columns of those that do not move are NaN. `weight` is scratch.
+    """
+    out[:, :] = np.nan
+    squared_slopes(value, w, n, scale, weight)
     for j in range(free.size):
         a = leader(free, slot, j)
         for i in range(j + 1):
@@ -234,7 +241,8 @@ def sandwich(
 
     Without `units` every row is its own. With G units and m parameters that move, the sum is scaled by
     G/(G - 1) * (n - 1)/(n - m), as is usual for clusters (Cameron, Miller 2015); with rows as units that is n/(n - m). A
-    coordinate that is fixed or at a bound gets 0 or NaN. Curvature is measured at `smoothing_delta`. `told`, if it has room, gets
+    coordinate that is fixed or at a bound gets 0 or NaN, and one that is known from one unit alone infinity: see one_run.
+    Curvature is measured at `smoothing_delta`. `told`, if it has room, gets
     the `products` of the derivatives, which say whether the points tell the coordinates apart.
     """
     g, H, gf, Hf, L, steps, _, slot = work
@@ -260,6 +268,10 @@ def sandwich(
         count = max(count, units[first + i] + 1)
     if m == 0 or n <= m or count < 2 or not factor(Hf, m, 0.0, steps[0], L):
         return
+    alone = np.zeros(p, np.bool_)
+    if units.size:
+        squared_slopes(value, w, n, scale, moves)
+        from_one_run(J, moves, n, units, first, count, free, slot, m, alone)
     correction = count / (count - 1.0) * (n - 1.0) / (n - m)
     row, unit = steps[0], steps[1]
     for j in range(p):
@@ -282,7 +294,7 @@ def sandwich(
         else:
             for i in range(n):
                 moves[i] = value[i] * slope[i]
-        errors[j] = np.sqrt(correction * sum_of_squares(moves, count))
+        errors[j] = np.inf if alone[j] else np.sqrt(correction * sum_of_squares(moves, count))
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")

@@ -158,3 +158,13 @@ def test_wrong_options(shell: Shell, arguments: tuple[str, ...], said: str) -> N
 def test_by_is_required(shell: Shell) -> None:
     done = shell("batch")
     assert done.code == 2 and "--by" in done.err
+
+
+def test_notes_of_reading_are_said_once(shell: Shell, tmp_path: Path, example: pd.DataFrame) -> None:
+    """Sizes in billions in every family: one line, none with --quiet, a record in the JSON."""
+    example.assign(N=example["N"] / 1e9, D=example["D"] / 1e9).to_csv(tmp_path / "billions.csv", index=False)
+    done = shell("batch", tmp_path / "billions.csv", "--by", "family", "--law", "chinchilla", "--law", "A/N**alpha")
+    assert done.out.count("note: size_unit: ") == 1 and "Say --unit N=B --unit D=B" in done.out
+    assert "size_unit" not in shell("batch", tmp_path / "billions.csv", "--by", "family", "--quiet").out
+    document = shell("batch", tmp_path / "billions.csv", "--by", "family", "--json").document
+    assert [note["code"] for note in document["warnings"]].count("size_unit") == 1

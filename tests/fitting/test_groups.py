@@ -246,3 +246,58 @@ def test_a_broken_groups_row_is_the_archives():
     frame.loc[70, "x"] = "many"
     message = fastscale.fit_groups(LAW, frame, by="family").set_index("family").loc["f2", "message"]
     assert "row 70 " in message
+
+
+def _steps(seed: int, runs: int, alone: int) -> pd.DataFrame:
+    """Runs along a power of x; so many of them, and the more rows, of a kind of its own."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for r in range(runs):
+        x, kind = np.geomspace(10, 1000, 6) * np.exp(rng.normal(0, 0.2, 6)), float(r < alone)
+        loss = (3 * x**-0.3 + 0.5 * kind) * np.exp(rng.normal(0, 0.02) + rng.normal(0, 0.01, 6))
+        parts.append(pd.DataFrame({"x": x, "z": kind, "loss": loss, "run": f"r{r}"}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def test_what_one_run_alone_tells_has_no_standard_error() -> None:
+    """As the interval of each group's own fit has none; the code says why, of whole groups too, and of nothing else."""
+    law = fastscale.Law("A*x**-b + c*z", variables=("x", "z"))
+    frames = {"one": _steps(0, 8, 1), "two": _steps(1, 8, 2), "most": _steps(2, 8, 7), "pair": _steps(3, 2, 1)}
+    frame = pd.concat([part.assign(family=name) for name, part in frames.items()], ignore_index=True)
+    frame = frame.sample(frac=1, random_state=0, ignore_index=True)
+    options = dict(loss="loss", run="run", residual="log", delta=math.inf)
+    table = fastscale.fit_groups(law, frame, by="family", **options).set_index("family")
+    assert table["status"].eq("ok").all()
+    for name in frames:
+        fit = fastscale.fit(law, frame[frame["family"] == name], **options)
+        withheld = fit.interval()["lower"].isna()
+        row = table.loc[name]
+        assert [bool(np.isnan(row[f"{p}_se"])) for p in law.names] == withheld.tolist()
+        assert ("one_run" in row["warnings"].split()) == bool(withheld.any())
+        np.testing.assert_allclose([row[f"{p}_se"] for p in law.names], fit.standard_errors.mask(withheld), rtol=1e-3)
+    assert np.isnan(table.loc["one", "c_se"]) and table.loc["one", ["A_se", "b_se"]].notna().all()
+    assert table.loc[["two", "most"], ["A_se", "b_se", "c_se"]].notna().all(axis=None)
+    # by rows each counts: of these there are several
+    rows = fastscale.fit_groups(law, frame.drop(columns="run"), by="family", loss="loss", residual="log", delta=math.inf)
+    assert rows[["A_se", "b_se", "c_se"]].notna().all(axis=None) and not rows["warnings"].str.contains("one_run").any()
+
+
+def test_what_reading_notes_is_said_once_for_all_groups(tmp_path) -> None:
+    """Sizes in billions: as of a single fit, in the table, in its file, and of several laws each note once."""
+    rng = np.random.default_rng(0)
+    N, D = np.geomspace(0.1, 10, 6).repeat(6), np.tile(np.geomspace(2, 200, 6), 6)
+    law = 1.7 + 400 / (N * 1e9) ** 0.34 + 1500 / (D * 1e9) ** 0.36
+    frame = pd.concat(
+        [pd.DataFrame({"N": N, "D": D, "loss": law * np.exp(rng.normal(0, 0.005, 36)), "family": f"f{k}"}) for k in range(4)],
+        ignore_index=True,
+    )
+    single = [note for note in fastscale.fit("chinchilla", frame).warnings if note.code == "size_unit"]
+    table = fastscale.fit_groups("chinchilla", frame, by="family")
+    assert len(single) == 1 and table.about["warnings"] == tuple(single)
+    table.save(tmp_path / "fits.parquet")
+    assert fastscale.load(tmp_path / "fits.parquet").about["warnings"] == tuple(single)
+    several = fastscale.fit_groups(["chinchilla", "A/N**alpha"], frame, by="family")
+    codes = [(note.code, note.message) for note in several.about["warnings"]]
+    assert len(codes) == len(set(codes)) and "size_unit" in dict(codes) and not several.attrs
+    counts = frame.assign(N=frame["N"] * 1e9, D=frame["D"] * 1e9)
+    assert fastscale.fit_groups("chinchilla", counts, by="family").about["warnings"] == ()
