@@ -19,7 +19,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import allocation_notes
 from fastscale.fitting.quantities import natural_params, optimal, parameters
-from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, resampling
+from fastscale.fitting.resampling import ADVICE_FEW_RUNS, FEWEST_RUNS, Resampling, priors_drawn, resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.status import COUNT, Status
@@ -92,12 +92,12 @@ def refit_resamples(fit: Fit, drawn: Resampling, seed: int, threads: int | None 
         near = [theta for theta in fit.other_optima if derivatives(problem, theta)[0] <= _NEAR * best]
         starts = np.ascontiguousarray([fit.theta, *near[:_OTHERS]])
         far = _FAR
-        spreads = np.array([sd for _, sd in fit.options.priors.values()], dtype=float)
+        rho, spreads = priors_drawn(fit, drawn)
 
         def refit(a: int, b: int) -> None:
             engine.bootstrap_chunk(
                 problem.kernels.objective, starts, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
-                problem.n, problem.rho, drawn.code, np.uint64(seed), np.uint64(0), drawn.units, drawn.strata,
+                problem.n, rho, drawn.code, np.uint64(seed), np.uint64(0), drawn.units, drawn.strata,
                 drawn.indices, drawn.weights, drawn.fitted, drawn.noise, spreads, pull, whiten, far, TOLERANCE,
                 MAX_EVALUATIONS, a, b, thetas, values, status, winner, spent,
             )
@@ -223,6 +223,8 @@ class Bootstrap:
                 f"{self.units} {'run' if self.units == 1 else 'runs'} are too few to draw from (at least {FEWEST_RUNS}). "
                 f"{ADVICE_FEW_RUNS}"
             )
+        if self.kind == "jackknife" and self.fit.options.priors:
+            return "leaving points out shows nothing of how far off a prior may be; draw them: fit.bootstrap()"
         failed = 1.0 - self.usable.mean()
         if failed > MOST_FAILED:
             listed = ", ".join(f"{c:,} {label}" for label, c in self.counts.items() if label not in ("ok", "at_bound"))
