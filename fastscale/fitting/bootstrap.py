@@ -19,7 +19,7 @@ from fastscale.fitting.intervals import tails_of
 from fastscale.fitting.limits import refuse_large
 from fastscale.fitting.predict import allocation_notes
 from fastscale.fitting.quantities import natural_params, optimal, parameters
-from fastscale.fitting.resampling import ADVICE_FEW_RUNS, BY_RUN, FEWEST_RUNS, Resampling, resampling
+from fastscale.fitting.resampling import ADVICE_FEW_RUNS, BY_RUN, FEWEST_RUNS, Resampling, priors_drawn, resampling
 from fastscale.fitting.result import Fit
 from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.status import COUNT, Status
@@ -93,12 +93,12 @@ def refit_resamples(fit: Fit, drawn: Resampling, seed: int, threads: int | None 
         near = [theta for theta in fit.other_optima if derivatives(problem, theta)[0] <= _NEAR * best]
         starts = np.ascontiguousarray([fit.theta, *near[:_OTHERS]])
         far = _FAR
-        spreads = np.array([sd for _, sd in fit.options.priors.values()], dtype=float)
+        rho, spreads = priors_drawn(fit, drawn)
 
         def refit(a: int, b: int) -> None:
             engine.bootstrap_chunk(
                 problem.kernels.objective, starts, space.lo, space.hi, space.free, problem.X, problem.y, problem.w,
-                problem.n, problem.rho, drawn.code, np.uint64(seed), np.uint64(0), drawn.units, drawn.strata,
+                problem.n, rho, drawn.code, np.uint64(seed), np.uint64(0), drawn.units, drawn.strata,
                 drawn.indices, drawn.weights, drawn.fitted, drawn.noise, spreads, pull, whiten, far, TOLERANCE,
                 MAX_EVALUATIONS, a, b, thetas, values, status, winner, spent,
             )
@@ -225,6 +225,8 @@ class Bootstrap:
                 f"{self.units} {'run' if self.units == 1 else 'runs'} are too few to draw from (at least {FEWEST_RUNS}). "
                 f"{ADVICE_FEW_RUNS}"
             )
+        if self.kind == "jackknife" and self.fit.options.priors:
+            return "leaving points out shows nothing of how far off a prior may be; draw them: fit.bootstrap()"
         failed = 1.0 - self.usable.mean()
         if failed > MOST_FAILED:
             listed = ", ".join(f"{c:,} {label}" for label, c in self.counts.items() if label not in ("ok", "at_bound"))
@@ -279,8 +281,7 @@ class Bootstrap:
         if thetas is not None:
             code, weights, at = engine.WEIGHTS, np.ones((len(thetas), problem.n)), thetas
         at = np.ascontiguousarray(np.where(np.isfinite(at), at, self.fit.theta))
-        out = np.empty((len(at), at.shape[1], at.shape[1]))
-        first = 3 + 2 * len(problem.X)
+        out, first = np.empty((len(at), at.shape[1], at.shape[1])), problem.first_prior
         run_chunks(
             lambda a, b: engine.covariance_chunk(
                 problem.kernels.objective, problem.kernels.predict, at, space.lo, space.hi, space.free, problem.X, problem.y,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from fastscale.errors import FitError
-from fastscale.fitting.bootstrap import run_bootstrap
+from fastscale.fitting.bootstrap import refit_resamples, run_bootstrap
 from fastscale.fitting.covariance import covariance, influence, predictions, smoothed
 from fastscale.fitting.problem import Problem
+from fastscale.fitting.resampling import resampling
 from fastscale.fitting.shared import refuse_part
 from fastscale.fitting.status import LABELS
 from fastscale.fitting.verify import derivatives, moving
@@ -44,7 +46,8 @@ def leave_one_out(fit: Fit) -> pd.DataFrame:
         step = max(1, _CELLS // n)
         for a in range(0, len(chosen), step):
             weights = (codes != chosen[a : a + step, None]).astype(float)
-            parts.append(run_bootstrap(fit, 1, 0, None, None, None, weights, None, False))
+            drawn = replace(resampling(fit, 1, weights=weights), kind="jackknife")  # priors stay as they are
+            parts.append(refit_resamples(fit, drawn, 0))
         thetas, objectives, status = (
             np.concatenate([getattr(part, name) for part in parts]) for name in ("thetas", "objectives", "status")
         )

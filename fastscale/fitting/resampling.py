@@ -161,6 +161,23 @@ def subsets(units: np.ndarray, strata: np.ndarray, resamples: int) -> Resampling
     return Resampling("subsets", engine.SUBSETS, units, strata, resamples, True, indices=left[None], stretch=stretch)
 
 
+def priors_drawn(fit: Fit, drawn: Resampling) -> tuple[Array, Array]:
+    """(rho with the means about which those of priors are drawn, their standard deviations).
+
+    A prior is an observation, and is drawn like one: beside drawn points about what it says, beside responses that are drawn
+    about the fit about the fit's own value. Where units are left out it stays as it is.
+    """
+    assert fit.problem is not None
+    rho, priors = fit.problem.rho, fit.options.priors
+    spreads = np.array([sd for _, sd in priors.values()], dtype=float)
+    if drawn.kind == "jackknife":
+        return rho, np.zeros(len(spreads))
+    if drawn.kind in OF_RESPONSE and priors:
+        rho = rho.copy()
+        rho[fit.problem.first_prior + 1 :: 3] = [fit.params[name] for name in priors]
+    return rho, spreads
+
+
 def factors(drawn: Resampling, seed: int, begin: int, end: int) -> Array:
     """Factors on the points' weights in resamples begin:end, (resamples, points): those that an ordinary refit takes."""
     times = np.empty((end - begin, len(drawn.units)))

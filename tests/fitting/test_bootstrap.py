@@ -266,3 +266,19 @@ def test_status_of_a_resample_is_never_optimistic(fit):
     weights = np.zeros((1, fit.n))
     boot = fit.bootstrap(weights=weights)
     assert not boot.usable.any()
+
+
+@pytest.mark.parametrize("kind", ["pairs", "bayesian", "parametric"])
+def test_the_mean_of_a_prior_is_drawn_anew_in_each_resample(kind):
+    """It is one observation more: of two sources the mean is known as well as both tell, not as well as the data make it move."""
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": np.arange(1.0, 101), "loss": 5 + rng.normal(0, 1, 100)})
+    s = frame["loss"].std(ddof=1)
+    for sd in (0.05, 0.1, 0.3):
+        options = {"residual": "linear", "delta": np.inf, "fixed": {"b": 0.0}, "priors": {"a": (5.0, sd)}}
+        fit = fastscale.fit("linear_law", frame, x="x", **options)
+        precision = 100 / s**2 + 1 / sd**2
+        assert fit.params["a"] == pytest.approx((100 * frame["loss"].mean() / s**2 + 5 / sd**2) / precision, rel=1e-6)
+        draws = fit.bootstrap(4000, kind=kind, seed=2).draws["a"]
+        assert draws.mean() == pytest.approx(fit.params["a"], abs=0.01)
+        assert draws.std() == pytest.approx(precision**-0.5, rel=0.05)

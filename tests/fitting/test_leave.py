@@ -120,3 +120,23 @@ def test_distance_is_cooks_with_weights():
         # psi of a weighted residual is w times as large, its mean derivative the mean weight
         psi = (w * e**2).sum() / 28
         assert table.loc[i, "distance"] == pytest.approx(shift @ H @ shift / 2 / psi, rel=1e-5)
+
+
+@pytest.mark.parametrize("most", [leave.MOST, 7])
+def test_a_prior_stays_as_it_is_where_points_are_left_out(monkeypatch, most):
+    """Of a mean and a prior that weighs as much as 25 points: the other points' mean, drawn towards the prior."""
+    monkeypatch.setattr(leave, "MOST", most)
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"x": np.arange(1.0, 31), "loss": 5 + rng.normal(0, 1, 30)})
+    s = frame["loss"].std(ddof=1)
+    options = {"residual": "linear", "delta": math.inf, "fixed": {"b": 0.0}, "priors": {"a": (6.0, s / 5)}}
+    fit = fastscale.fit("linear_law", frame, x="x", **options)
+    without = (frame["loss"].sum() - frame["loss"] + 25 * 6.0) / (29 + 25)
+    table = fit.leave_one_out()
+    assert len(table) == min(30, most)
+    assert table["a"].to_numpy() == pytest.approx(without[table.index].to_numpy(), rel=1e-7)
+    jackknife = fit.bootstrap(kind="jackknife")
+    assert jackknife.draws["a"].to_numpy() == pytest.approx(without.to_numpy(), rel=1e-7)
+    assert "how far off a prior may be" in jackknife.interval().attrs["withheld"]
+    assert jackknife.interval().loc["a", ["lower", "upper"]].isna().all()
+    assert fit.bootstrap(50).jackknife.draws["a"].to_numpy() == pytest.approx(without.to_numpy(), rel=1e-7)
