@@ -276,3 +276,9 @@ def test_an_end_is_open_where_more_draws_lie_beyond_than_a_tail_holds(beyond, op
     assert np.isinf(away).sum() == (0 if opened else beyond)
     first = np.where(finite < 1 if opened else False, 0.0, np.abs(finite - 1) / spread[0])
     assert away[beyond:] == pytest.approx(np.maximum(first, np.abs(part[beyond:, 1] - 2) / spread[1]))
+
+
+@pytest.mark.parametrize("residual", ["log", "linear", "logit", "binomial"])
+def test_the_scale_of_a_band_is_left_as_it_was_come_to(residual):
+    values = np.array([1e-6, 0.1, 0.5, 0.9, 1 - 1e-6])
+    assert bands._from_scale(bands._to_scale(values, residual), residual) == pytest.approx(values)
