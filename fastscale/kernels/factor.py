@@ -1,6 +1,5 @@
 """Factors of a Hessian, and what they solve."""
 
-import numpy as np
 from numba import njit
 
 # Coordinates beyond which a Hessian is looked at for zeros before it is factored: those of many groups that share a few.
@@ -14,15 +13,17 @@ def factor_from_behind(H, m, damping, scale, L):
     Groups' own parameters stand behind those that they share, and know nothing of each other: from behind they leave zeros where
     they were (a skyline), and 100 groups cost about 100 times one, not a million times.
     """
-    last = np.arange(m)  # coordinate i has nothing with those behind last[i]
+    last = L[0]  # coordinate i has nothing with those behind last[i]; kept where what is found last will stand
     for j in range(m):
+        last[j] = j
         for i in range(j):
             if H[j, i] != 0.0:
                 last[i] = j
     for j in range(m - 1, -1, -1):
+        reach = int(last[j])
         d = H[j, j] + damping * scale[j]
         limit = 1e-14 * (abs(H[j, j]) + damping * scale[j])
-        for k in range(j + 1, last[j] + 1):
+        for k in range(j + 1, reach + 1):
             d -= L[j, k] * L[k, j]  # L[k, j] below the diagonal holds D_k U[j, k]
         if not d > limit:
             return False
@@ -30,9 +31,10 @@ def factor_from_behind(H, m, damping, scale, L):
         L[j, j] = inverse
         for i in range(j):
             s = 0.0
-            if last[i] >= j:
+            until = int(last[i])
+            if until >= j:
                 s = H[j, i]
-                for k in range(j + 1, min(last[i], last[j]) + 1):
+                for k in range(j + 1, min(until, reach) + 1):
                     s -= L[i, k] * L[k, j]
             L[j, i] = s
             L[i, j] = s * inverse
