@@ -111,9 +111,14 @@ def spanning(found: tuple[Array, Array], least: float) -> Array:
 
 
 def leverages(problem: Problem, theta: Array, spread: Array) -> tuple[Array, Array]:
-    """(leverage of each point, orthonormal basis U of the weighted derivatives): h_i = |U_i|^2, those of least squares."""
+    """(leverage of each point, U with the hat matrix U U'): h_i = |U_i|^2, those of least squares, priors being points too.
+
+    Without priors U is an orthonormal basis of the weighted derivatives.
+    """
     _, J = predictions(problem, theta)
-    U = spanning(basis(np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)), SPANS)
+    rows = [np.sqrt(problem.w[: problem.n])[:, None] * (J @ spread)]
+    rows += [(row @ spread)[None] for _, _, row in _prior_slopes(problem, theta)]
+    U = spanning(basis(np.concatenate(rows)), SPANS)[: problem.n]
     return (U**2).sum(axis=1), U
 
 
@@ -203,7 +208,7 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
     np.add.at(totals, units, scores)
     turned = totals @ inverse
     middle = factor * turned.T @ turned
-    for slope, unit in _prior_slopes(problem, theta):  # a prior is one more observation, with the variance it states
+    for slope, unit, _ in _prior_slopes(problem, theta):  # a prior is one more observation, with the variance it states
         pull = inverse @ (spread.T @ slope)
         middle = middle + unit * np.outer(pull, pull)
     V = spread @ middle @ spread.T
@@ -212,8 +217,8 @@ def covariance(problem: Problem, theta: Array, runs: np.ndarray | None, kind: st
     return np.asarray(V)
 
 
-def _prior_slopes(problem: Problem, theta: Array) -> list[tuple[Array, float]]:
-    """(derivative of each prior's value by the coordinates times its precision, the variance of its mean)."""
+def _prior_slopes(problem: Problem, theta: Array) -> list[tuple[Array, float, Array]]:
+    """(derivative of each prior's value by the coordinates times its precision, the variance of its mean, a point's row)."""
     first = 3 + 2 * len(problem.X)
     found = []
     spreads = [sd for _, sd in problem.options.priors.values()]
@@ -223,7 +228,7 @@ def _prior_slopes(problem: Problem, theta: Array) -> list[tuple[Array, float]]:
         slope = np.zeros(len(theta))
         j = int(index) if index >= 0 else -int(index) - 1
         slope[j] = precision * (np.exp(theta[j]) if index < 0 else 1.0)
-        found.append((slope, float(sd) ** 2))
+        found.append((slope, float(sd) ** 2, slope / np.sqrt(precision)))
     return found
 
 

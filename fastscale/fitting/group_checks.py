@@ -8,12 +8,12 @@ import numpy as np
 
 from fastscale.fitting.data import levels_needed
 from fastscale.fitting.diagnose import FEW_RUNS, POINTS_PER_PARAMETER
-from fastscale.fitting.identify import WEAK, exchanges
+from fastscale.fitting.identify import WEAK, exchanges, ran_off
 from fastscale.fitting.patterns import SAME_LEVEL, STRAIGHT, Line, is_label, level_count, roles
 from fastscale.fitting.problem import Options, Problem, Space
 from fastscale.fitting.status import Status
 from fastscale.laws import Law
-from fastscale.laws.law import Array, Flags, Ints
+from fastscale.laws.law import LOG_BOX, Array, Flags, Ints
 
 # Points of each group that a first look takes; groups that fail it are looked at whole.
 _SAMPLE = 8
@@ -71,6 +71,16 @@ def on_lines(law: Law, space: Space, options: Options, X: Array, offsets: Ints, 
             part = slice(offsets[group], offsets[group + 1])
             lost[group] = lost[group] or bool(_scatter(law, i, j, X[i][None, part], X[j][None, part])[0] <= STRAIGHT)
     return lost
+
+
+def endless(law: Law, space: Space, options: Options, X: Array, offsets: Ints, thetas: Array) -> Flags:
+    """Groups with a scale that went to the end of the numbers: see `fastscale.fitting.identify.ran_off`."""
+    found = np.zeros(len(offsets) - 1, dtype=bool)
+    for group in np.flatnonzero((np.abs(thetas[:, np.asarray(law.logs)]) >= LOG_BOX).any(axis=1)):
+        columns = X[:, offsets[group] : offsets[group + 1]]
+        problem = Problem.of(space, options, columns, np.full(columns.shape[1], 0.5), None)
+        found[group] = bool(ran_off(problem, thetas[group]))
+    return found
 
 
 def codes(

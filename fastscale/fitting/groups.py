@@ -18,7 +18,7 @@ from fastscale.fitting.bootstrap import MOST_FAILED, seed_of
 from fastscale.fitting.choose import choose, resolve_all
 from fastscale.fitting.data import open_runs
 from fastscale.fitting.group_checks import codes as codes_of
-from fastscale.fitting.group_checks import few_levels, on_lines
+from fastscale.fitting.group_checks import endless, few_levels, on_lines
 from fastscale.fitting.group_data import names_of, refuse_alike, select_groups
 from fastscale.fitting.group_identify import conditions, noise_of
 from fastscale.fitting.identify import LOST
@@ -281,6 +281,7 @@ def fit_law(
     thetas[lacking], values[lacking], errors[lacking], status[lacking, 0] = np.nan, np.nan, np.nan, Status.DEGENERATE
     noise = noise_of(values, batch.w, batch.offsets, options.delta)
     condition = conditions(law, space, options, batch.X, batch.offsets, thetas, told, noise, plan.threads)
+    condition[endless(law, space, options, batch.X, batch.offsets, thetas)] = math.inf
     lost = (condition > LOST) & np.isin(status[:, 0], (Status.OK, Status.AT_BOUND, Status.SINGULAR))
     status[lost | on_lines(law, space, options, batch.X, batch.offsets, thetas), 0] = Status.UNIDENTIFIED
     usable = np.isin(status[:, 0], [s for s in Status if s.usable])

@@ -23,7 +23,7 @@ from fastscale.fitting.problem import Problem
 from fastscale.fitting.status import Status
 from fastscale.fitting.verify import derivatives, moving
 from fastscale.laws import Law
-from fastscale.laws.law import Array, Flags
+from fastscale.laws.law import LOG_BOX, Array, Flags
 
 # Condition numbers of the scaled derivatives (Belsley, Kuh, Welsch 1980, chapter 3): tests/fitting/test_identify.py has those of
 # a grid of sizes and data, of a ladder, and of a line with and without scatter.
@@ -36,6 +36,10 @@ _NAMED = 0.3
 UNSEEN = 100.0
 # Largest leverage, along directions that the data do not show, at which a prediction is still given; at the data it is below 1.
 _REACH = 300.0
+
+
+# A scale that a prediction follows by less than this share of itself is of a term that is not there.
+_GONE = 1e-9
 
 
 class UnidentifiedWarning(FastscaleWarning):
@@ -93,6 +97,8 @@ class Identification:
         A line that the points lie on, or nearly, and along which terms of two variables can take each other's part.
     lines, weak
         As in `Support`.
+    endless
+        Scales that went as far as there are numbers for them: the objective falls all the way.
     """
 
     condition: float
@@ -100,6 +106,7 @@ class Identification:
     exchanged: Line | None
     lines: tuple[Line, ...]
     weak: tuple[tuple[float, ...], ...]
+    endless: tuple[str, ...] = ()
 
     @property
     def lost(self) -> bool:
@@ -109,6 +116,10 @@ class Identification:
         """P04, or None where the parameters are told apart well."""
         numbers: dict[str, Any] = {"condition": self.condition, "together": list(self.together)}
         named = _listed(self.together)
+        if self.endless:
+            message = f"{named} went to the end of the numbers: the objective falls all the way and has no least value."
+            advice = "Hold it, or fit the law that remains in the limit; predictions near the data are not affected."
+            return Note("P04", message, len(self.endless), "error", advice, numbers)
         if (line := self.exchanged or (self.lines[0] if self.lines and self.lost else None)) is not None:
             numbers |= {"slope": line.slope, "intercept": line.intercept, "scatter": line.scatter}
             other = f"other ratios of {line.y} to {line.x}"
@@ -171,7 +182,20 @@ def identification(problem: Problem, theta: Array) -> Identification | None:
     sizes = np.maximum(sizes, 1e-13 * sizes[0])
     weak = sizes < sizes[0] / LOST
     leverage = (vectors[weak] / sizes[weak, None]) @ turn.T @ spread.T
-    return Identification(condition, together, exchanged, tuple(found), tuple(tuple(map(float, row)) for row in leverage))
+    if endless := ran_off(problem, theta):
+        condition, together = math.inf, endless
+    weakest = tuple(tuple(map(float, row)) for row in leverage)
+    return Identification(condition, together, exchanged, tuple(found), weakest, endless)
+
+
+def ran_off(problem: Problem, theta: Array) -> tuple[str, ...]:
+    """Scales at an end of the box of logarithms, no bound of the law's: an optimum only where a term has gone to nothing."""
+    ends = np.asarray(problem.law.logs) & (np.abs(theta) >= LOG_BOX)
+    if not ends.any():
+        return ()
+    _, J = predictions(problem, theta)
+    ends &= (theta > 0) | (np.abs(J).max(axis=0, initial=0.0) > _GONE)
+    return tuple(name for name, end in zip(problem.law.names, ends, strict=True) if end)
 
 
 def status_of(found: Identification | None, status: Status) -> Status:

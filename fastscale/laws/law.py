@@ -27,7 +27,7 @@ __all__ = ["Array", "Flags", "Ints", "Law", "Parameter", "StartGrid", "Variable"
 SCALES = ("log", "linear", "logit", "binomial")
 _EXPONENTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 _MAGNITUDES = tuple(10.0**k for k in range(-12, 13))
-# Coordinates of logarithms live in this box: 1e-65 to 1e65. Reaching it is reported as a bound.
+# Coordinates of logarithms live in this box: 1e-65 to 1e65. See `fastscale.fitting.identify.ran_off`.
 LOG_BOX = 150.0
 _GRID_LIMIT = 20_000
 

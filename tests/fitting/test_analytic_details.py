@@ -68,7 +68,7 @@ def test_a_prior_counts_as_one_more_observation_with_its_variance():
     frame = line(14)
     fit, X, H = with_prior(frame, 2.0, 0.2)
     precision = H[1, 1] - (X.T @ X)[1, 1]
-    h = np.einsum("ij,jk,ik->i", X, np.linalg.inv(X.T @ X), X)
+    h = np.einsum("ij,jk,ik->i", X, np.linalg.inv(H), X)
     scores = X * ((frame["loss"].to_numpy() - X @ fit.params.to_numpy()) / (1 - h))[:, None]
     V = np.linalg.inv(H) @ (scores.T @ scores + np.diag([0.0, (precision * 0.2) ** 2])) @ np.linalg.inv(H)
     ends = fit.interval()

@@ -12,7 +12,7 @@ import pytest
 
 import fastscale
 from fastscale import DataError, Status
-from fastscale.fitting.identify import Support, UnidentifiedWarning, identification
+from fastscale.fitting.identify import Support, UnidentifiedWarning, identification, ran_off
 from fastscale.fitting.patterns import level_count, scattered
 
 # Besiroglu et al. 2024, their refit of Hoffmann's data
@@ -240,3 +240,30 @@ def test_thinning_shares_no_step_with_the_data():
     assert 15_000 < len(kept) <= 20_000
     phase = np.bincount(kept % 50, minlength=50)  # checkpoints of runs of 50
     assert phase.min() > 0.7 * phase.mean()
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e9])
+def test_a_scale_at_the_end_of_the_numbers_is_no_optimum(unit: float) -> None:
+    """loss = 2 exp(1/x) is A (1/x + g)^alpha with ever larger g and alpha and an A without end, up or down by the unit of x."""
+    rng = np.random.default_rng(0)
+    x = np.geomspace(1, 100, 40)
+    frame = pd.DataFrame({"x": unit * x, "loss": 2 * np.exp(1 / x + rng.normal(0, 0.003, 40)), "task": "a"})
+    fit = fastscale.fit("power_shift", frame, x="x", delta=np.inf)
+    assert fit.status is Status.UNIDENTIFIED and abs(fit.theta[0]) == 150
+    note = next(note for note in fit.warnings if note.code == "P04")
+    assert note.severity == "error" and note.message.startswith("A went to the end of the numbers")
+    assert fit.interval().isna()[["lower", "upper"]].all(axis=None)
+    row = fastscale.fit_groups("power_shift", frame, by="task", x="x", delta=np.inf).iloc[0]
+    assert row["status"] == "unidentified" and "P04" in row["warnings"]
+
+
+def test_a_term_that_is_not_there_is_none_at_the_end_of_the_numbers() -> None:
+    """A scale that goes to 0 takes its term away, and leaves an optimum."""
+    rng = np.random.default_rng(0)
+    N, D = np.exp(rng.uniform(17, 23, 60)), np.exp(rng.uniform(22, 27, 60))
+    fit = fastscale.fit("chinchilla", {"N": N, "D": D, "loss": 2 + 300 / N**0.3 + 2000 / D**0.37}, delta=np.inf)
+    theta, at = fit.theta.copy(), [fit.law.names.index("A"), fit.law.names.index("alpha")]
+    theta[at] = -150, 0.3
+    assert fit.problem is not None and ran_off(fit.problem, theta) == ()
+    theta[at] = -150, -8  # A N^8 is there
+    assert ran_off(fit.problem, theta) == ("A",)
