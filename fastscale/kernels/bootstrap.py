@@ -199,15 +199,15 @@ def bootstrap_chunk(
                 wider[:] = own
                 wider[0] = np.inf if k == 3 else 3.0 * rho[0]
                 _, _, spent_before = newton(
-                    objective, theta, lo, hi, free, Xb, yb, wb, padded, wider, work, 1e-6, max_evaluations // 4
+                    objective, theta, lo, hi, free, Xb, yb, wb, padded, wider, work, 1e-6, max_evaluations // 4, 0.0
                 )
             if k == 2:
                 f, result, spent = descend(
-                    objective, theta, lo, hi, free, Xb, yb, wb, padded, own, work, tolerance, max_evaluations
+                    objective, theta, lo, hi, free, Xb, yb, wb, padded, own, work, tolerance, max_evaluations, 0.0
                 )
             else:
                 f, result, spent = newton(
-                    objective, theta, lo, hi, free, Xb, yb, wb, padded, own, work, tolerance, max_evaluations
+                    objective, theta, lo, hi, free, Xb, yb, wb, padded, own, work, tolerance, max_evaluations, 0.0
                 )
             evaluations[b] += spent + spent_before
             if k == 0:
@@ -220,7 +220,7 @@ def bootstrap_chunk(
         if status[b] == NOT_CONVERGED:
             theta[:] = thetas[b]
             values[b], status[b], spent = newton(
-                objective, theta, lo, hi, free, Xb, yb, wb, padded, own, work, tolerance, PATIENCE * max_evaluations
+                objective, theta, lo, hi, free, Xb, yb, wb, padded, own, work, tolerance, PATIENCE * max_evaluations, 0.0
             )
             evaluations[b] += spent
             thetas[b, :] = theta

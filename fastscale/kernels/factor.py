@@ -46,11 +46,8 @@ def factor(H, m, damping, scale, L):
     """Factors L D L' of H + damping * diag(scale) in the leading m x m block; False where that is not positive definite.
 
     Reads H's lower triangle. Below the diagonal of the result stands L (whose own diagonal is 1), on it 1/D: no square roots
-    and m divisions, which are what so small a factorisation costs. For the result with many coordinates see
-    `factor_from_behind`; `solve_factored` takes either.
+    and m divisions, which are what so small a factorisation costs.
     """
-    if m > _DENSE:
-        return factor_from_behind(H, m, damping, scale, L)
     for j in range(m):
         d = H[j, j] + damping * scale[j]
         limit = 1e-14 * (abs(H[j, j]) + damping * scale[j])
@@ -88,9 +85,6 @@ def solve_from_behind(L, m, b, x):
 @njit(nogil=True, fastmath={"contract"}, error_model="numpy")
 def solve_factored(L, m, b, x):
     """x = -(L D L')^-1 b in the leading m entries."""
-    if m > _DENSE:
-        solve_from_behind(L, m, b, x)
-        return
     for i in range(m):
         s = -b[i]
         for k in range(i):
@@ -101,3 +95,17 @@ def solve_factored(L, m, b, x):
         for k in range(i + 1, m):
             s -= L[k, i] * x[k]
         x[i] = s
+
+
+@njit(nogil=True, fastmath={"contract"}, error_model="numpy")
+def factor_and_solve(H, m, damping, scale, L, b, x):
+    """`factor`, and x = -(H + damping diag(scale))^-1 b; False, and x as it was, where that is not positive definite."""
+    if m > _DENSE:
+        if not factor_from_behind(H, m, damping, scale, L):
+            return False
+        solve_from_behind(L, m, b, x)
+        return True
+    if not factor(H, m, damping, scale, L):
+        return False
+    solve_factored(L, m, b, x)
+    return True

@@ -59,10 +59,12 @@ def _improved(
         trial[j] = start[j]
     if staged:
         f, state, evaluations = descend(
-            objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations
+            objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations, 0.0
         )
     else:
-        f, state, evaluations = newton(objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations)
+        f, state, evaluations = newton(
+            objective, trial, lo, hi, free, X, y, w, padded, rho, work, tolerance, max_evaluations, 0.0
+        )
     if not f < best:
         return best, status, evaluations
     for j in range(theta.size):

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from fastscale.kernels.box import gather_free, hold_pushed, place_trial
-from fastscale.kernels.factor import factor, solve_factored
+from fastscale.kernels.factor import factor, factor_and_solve
 
 # status of one fit; fastscale.fitting.status holds the sentences
 CONVERGED, AT_BOUND, NOT_CONVERGED, SINGULAR, NONFINITE, TOO_FEW, DEGENERATE, INVALID = range(8)
@@ -144,12 +144,13 @@ def promised_decrease(gf, Hf, m, step):
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep=0.0):
+def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep):
     """Minimise from theta, in place. Returns (objective, status, evaluations).
 
     rho[2] is the objective below which a fit counts as perfect (rounding error of the residuals), so that noiseless data
     converge too. Priors stand in rho behind the ranges of X's rows: see `add_priors`. With `creep` a fit that falls by less than
-    that share of itself over CREEP_EVALUATIONS evaluations is given up: not converged, or singular if by less than STILL.
+    that share of itself over CREEP_EVALUATIONS evaluations is given up: not converged, or singular if by less than STILL. (No
+    default: Numba would compile a function with and one without.)
     """
     g, H, gf, Hf, L, steps, trial, slot = work
     p = theta.size
@@ -171,6 +172,8 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
     m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
     # coordinates were put at bounds for this step; may be; the step was made shorter until the box no longer cuts it
     pushed, may_hold, shortened = False, True, False
+    # the undamped model has still to be looked at; the objective is flat, or its model, for all that is known
+    undamped, flat, cut = False, False, False
     for _ in range(4 * max_evaluations):
         if pushed:
             m, held = gather_free(theta, lo, hi, free, g, H, gf, Hf, slot)
@@ -180,27 +183,28 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             break
         largest = set_scale(theta, free, slot, gf, Hf, 1.0 / (f + rho[2]), scale, seen)
         if not (largest > 0.0 and np.isfinite(largest)):
-            if largest == 0.0:
-                flat = flat_by_clipping(objective, theta, lo, hi, free, X, y, w, n, rho, f, work)
-                status = CONVERGED if flat else SINGULAR
-            else:
-                status = NONFINITE
+            flat = largest == 0.0
+            status = NONFINITE
             break
-        if not factor(Hf, m, damping, scale, L):
-            if damping > 1e12:
+        promised = 0.0
+        while True:
+            positive = factor_and_solve(Hf, m, damping, scale, L, gf, step)
+            if not positive:
+                break
+            undamped = False
+            cut = place_trial(theta, lo, hi, free, slot, step, trial)
+            if not cut or not may_hold:
+                break
+            pushed = True
+            m, gained = hold_pushed(lo, hi, free, slot, gf, Hf, scale, step, trial, m)
+            promised += gained
+        if not positive:
+            flat = undamped
+            if undamped or damping > 1e12:
                 status = SINGULAR
                 break
             damping = max(damping * 10.0, _DAMPING)
             continue
-        solve_factored(L, m, gf, step)
-        cut, promised = place_trial(theta, lo, hi, free, slot, step, trial), 0.0
-        while cut and may_hold:
-            pushed = True
-            m, gained = hold_pushed(lo, hi, free, slot, gf, Hf, scale, step, trial, m)
-            promised += gained
-            factor(Hf, m, damping, scale, L)
-            solve_factored(L, m, gf, step)
-            cut = place_trial(theta, lo, hi, free, slot, step, trial)
         promised += promised_decrease(gf, Hf, m, step)
         if promised * (1.0 + damping) <= tolerance * f + 1e-3 * rho[2]:
             if pushed:  # too many may have been put at their bounds
@@ -219,11 +223,7 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             if damping == 0.0 or shortened:
                 status = CONVERGED
                 break
-            damping = 0.0
-            if not factor(Hf, m, damping, scale, L):
-                flat = flat_by_clipping(objective, theta, lo, hi, free, X, y, w, n, rho, f, work)
-                status = CONVERGED if flat else SINGULAR
-                break
+            damping, undamped = 0.0, True
             continue
         if promised > _MOST_PROMISED * f:  # more than there is: no use trying
             damping = max(damping, worked) * min(max(promised / f, 4.0), 1e3)
@@ -266,13 +266,15 @@ def newton(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max
             growth *= 2.0
             if damping > 1e15:
                 break
+    if flat:
+        status = CONVERGED if flat_by_clipping(objective, theta, lo, hi, free, X, y, w, n, rho, f, work) else SINGULAR
     if status == CONVERGED and held > 0:
         status = AT_BOUND
     return f, status, evaluations
 
 
 @njit(nogil=True, fastmath=False, error_model="numpy")
-def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep=0.0):
+def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, max_evaluations, creep):
     """`newton` from a start that may be far: least squares first, then Huber with delta shrinking to its value.
 
     Where most residuals are beyond delta the objective is nearly piecewise linear and Newton's method creeps; each
@@ -292,7 +294,7 @@ def descend(objective, theta, lo, hi, free, X, y, w, n, rho, work, tolerance, ma
         while delta > _FAR * rho[0] and spent < max_evaluations // 2:
             stage[0] = np.inf if first else delta
             stage[2] = rho[2]
-            f, _, more = newton(objective, theta, lo, hi, free, X, y, w, n, stage, work, 1e-3, _STAGE_EVALUATIONS)
+            f, _, more = newton(objective, theta, lo, hi, free, X, y, w, n, stage, work, 1e-3, _STAGE_EVALUATIONS, 0.0)
             spent += more
             if first:
                 # the spread that least squares leaves, outliers and all
