@@ -5,8 +5,8 @@ The block function is what a point function is (see `fastscale.codegen.point`), 
     def block(parameters, X, begin, count, value, gradient, hessian): ...
 
 It sets value[i], gradient[j, i] and the upper triangle hessian[j, k, i] for i < count, from the columns begin, begin + 1, … of X;
-derivatives that it does not set are 0. One variable of many points lies together in memory, many variables of one point do not,
-and loops over points are what LLVM makes vectors of. All points of a block are of one group.
+derivatives that it does not set are 0, and it sets the same ones each time. One variable of many points lies together in memory,
+many variables of one point do not, and loops over points are what LLVM makes vectors of. All points of a block are of one group.
 """
 
 from fastscale.codegen.point import shared_texts
@@ -36,26 +36,6 @@ def unpack(theta, group, parameters):
 
 
 @njit(nogil=True, error_model="numpy", fastmath=SUMS)
-def chain(parameters, X, begin, count, value, gradient, hessian):
-    for j in range({p}):
-        gradient[j] = 0.0
-        for k in range(j, {p}):
-            hessian[j, k] = 0.0
-    block(parameters, X, begin, count, value, gradient, hessian)
-    for j in range({p}):
-        if LOGS[j]:
-            for i in range(count):
-                gradient[j, i] *= parameters[j]
-        for k in range(j, {p}):
-            scale = (parameters[j] if LOGS[j] else 1.0) * (parameters[k] if LOGS[k] else 1.0)
-            for i in range(count):
-                hessian[j, k, i] *= scale
-        if LOGS[j]:
-            for i in range(count):
-                hessian[j, j, i] += gradient[j, i]
-
-
-@njit(nogil=True, error_model="numpy", fastmath=SUMS)
 def residuals(value, y, w, count, delta, penalty, first, second):
     """The block's part of the objective, and what its gradient's and Hessian's sums weigh a point by; inf outside the domain."""
     f, outside = 0.0, 0.0
@@ -72,24 +52,26 @@ def residuals(value, y, w, count, delta, penalty, first, second):
 
 
 @njit(nogil=True, error_model="numpy", fastmath=SUMS)
-def add(count, first, second, gradient, hessian, group, g, H):
+def add(parameters, count, first, second, gradient, hessian, group, g, H):
+    """Adds the block's sums, by the coordinates: of logarithms the chain rule is that of the sums."""
     for j in range({p}):
-        total = 0.0
+        slope, scale = 0.0, parameters[j] if LOGS[j] else 1.0
         for i in range(count):
-            total += first[i] * gradient[j, i]
-        g[{at}] += total
+            slope += first[i] * gradient[j, i]
+        g[{at}] += scale * slope
         for k in range(j, {p}):
-            total = 0.0
+            total, other = 0.0, parameters[k] if LOGS[k] else 1.0
             for i in range(count):
                 total += second[i] * gradient[j, i] * gradient[k, i] + first[i] * hessian[j, k, i]
-            H[{entry}] += total
+            H[{entry}] += scale * (other * total + (slope if k == j and LOGS[j] else 0.0))
 
 
 def objective(theta, X, y, w, n, rho, g, H):
     parameters, value = carray(doubles({p}), ({p},)), carray(doubles({lanes}), ({lanes},))
     d, h = carray(doubles({p} * {lanes}), ({p}, {lanes})), carray(doubles({p} * {p} * {lanes}), ({p}, {p}, {lanes}))
     first, second = carray(doubles({lanes}), ({lanes},)), carray(doubles({lanes}), ({lanes},))
-    f, begin = 0.0, 0
+    d[:], h[:] = 0.0, 0.0
+    f, begin = 0.0, 0*n  # of n's type, so that the functions below are compiled for that alone
     {begin}
     for j in range(theta.size):
         g[j] = 0.0
@@ -97,12 +79,12 @@ def objective(theta, X, y, w, n, rho, g, H):
             H[j, k] = 0.0
     while begin < n:
         count = min({lanes}, n - begin){turn}
-        chain(parameters, X, begin, count, value, d, h)
+        block(parameters, X, begin, count, value, d, h)
         end = begin + count
         f += residuals(value, y[begin:end], w[begin:end], count, rho[0], rho[1], first, second)
         if f == inf:
             return inf
-        add(count, first, second, d, h, group, g, H)
+        add(parameters, count, first, second, d, h, group, g, H)
         begin = end
     return f
 
@@ -110,16 +92,18 @@ def objective(theta, X, y, w, n, rho, g, H):
 def predict(theta, X, n, value, J):
     parameters, found = carray(doubles({p}), ({p},)), carray(doubles({lanes}), ({lanes},))
     d, h = carray(doubles({p} * {lanes}), ({p}, {lanes})), carray(doubles({p} * {p} * {lanes}), ({p}, {p}, {lanes}))
-    begin = 0
+    d[:], h[:] = 0.0, 0.0
+    begin = 0*n
     {begin}{blank}
     while begin < n:
         count = min({lanes}, n - begin){turn}
-        chain(parameters, X, begin, count, found, d, h)
+        block(parameters, X, begin, count, found, d, h)
         for i in range(count):
             value[begin + i] = found[i]
         for j in range({p}):
+            scale = parameters[j] if LOGS[j] else 1.0
             for i in range(count):
-                J[{at}, begin + i] = d[j, i]
+                J[{at}, begin + i] = scale * d[j, i]
         begin += count
 '''
 
